@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Thin wrappers of system calls; see fdio.h.
+ */
+#include "base/fdio.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+ssize_t pread_full(int fd, void *buffer, size_t len, off_t offset)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n =
+			pread(fd, (char *)buffer + done, len - done, offset + (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+int openat2_fd(int dir, const char *path, uint64_t flags, uint64_t resolve)
+{
+	struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve};
+	int tries = 32;
+	long fd;
+
+	/* EAGAIN: a rename raced with the RESOLVE_BENEATH walk (openat2(2)). */
+	do {
+		fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
+	} while (fd < 0 && (errno == EINTR || errno == EAGAIN) && --tries > 0);
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int statx_at(int dir, const char *name, struct statx *ret_stx)
+{
+	int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH;
+
+	return statx(dir, name, flags, FDIO_STATX_MASK, ret_stx) < 0 ? -errno : 0;
+}
+
+void statx_to_stat(const struct statx *stx, struct stat *ret_st)
+{
+	*ret_st = (struct stat){
+		.st_dev = makedev(stx->stx_dev_major, stx->stx_dev_minor),
+		.st_ino = stx->stx_ino,
+		.st_mode = stx->stx_mode,
+		.st_nlink = stx->stx_nlink,
+		.st_uid = stx->stx_uid,
+		.st_gid = stx->stx_gid,
+		.st_rdev = makedev(stx->stx_rdev_major, stx->stx_rdev_minor),
+		.st_size = (off_t)stx->stx_size,
+		.st_blksize = stx->stx_blksize,
+		.st_blocks = (blkcnt_t)stx->stx_blocks,
+		.st_atim = statx_time(stx->stx_atime),
+		.st_mtim = statx_time(stx->stx_mtime),
+		.st_ctim = statx_time(stx->stx_ctime),
+	};
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * System calls that libc does not wrap, or that need a loop.
+ */
+#ifndef CANONFS_BASE_FDIO_H
+#define CANONFS_BASE_FDIO_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/**
+ * pread_full() - read until @len bytes, the end of the file or an error
+ * Return: bytes read (fewer than @len only at the end of the file) or -errno.
+ */
+ssize_t pread_full(int fd, void *buffer, size_t len, off_t offset);
+
+/**
+ * openat2_fd() - openat2(2)
+ * @resolve: RESOLVE_ flags
+ * Return: a descriptor (O_CLOEXEC always) or -errno.
+ */
+int openat2_fd(int dir, const char *path, uint64_t flags, uint64_t resolve);
+
+/* What canonfs wants to know of a file. */
+#define FDIO_STATX_MASK (STATX_BASIC_STATS | STATX_BTIME)
+
+/**
+ * statx_at() - statx(2) of @name in @dir, or of @dir itself where @name is ""; a symlink
+ * is not followed, an automount not triggered
+ * Return: 0 or -errno.
+ */
+int statx_at(int dir, const char *name, struct statx *ret_stx);
+
+/* The same as a struct stat. */
+void statx_to_stat(const struct statx *stx, struct stat *ret_st);
+
+static inline struct timespec statx_time(struct statx_timestamp stamp)
+{
+	return (struct timespec){.tv_sec = stamp.tv_sec, .tv_nsec = stamp.tv_nsec};
+}
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Messages to standard error or syslog; see log.h. The level and the destination are set
+ * once, before threads start.
+ */
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+static enum log_level shown_level = LOG_LEVEL_WARNING;
+static bool use_syslog;
+
+void log_set_level(enum log_level level)
+{
+	shown_level = level;
+}
+
+void log_to_syslog(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	tzset();
+	openlog("canonfs", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+	use_syslog = true;
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (null >= 0)
+			dup2(null, fd);
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
+void log_message(enum log_level level, const char *format, ...)
+{
+	static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+	int saved_errno = errno;
+	char line[2048];
+	va_list arguments;
+
+	if (level > shown_level)
+		return;
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	if (use_syslog)
+		syslog(priorities[level], "%s", line);
+	else
+		fprintf(stderr, "canonfs: %s\n", line);
+	errno = saved_errno;
+}
+
+bool log_ratelimit(_Atomic int64_t *last_s)
+{
+	struct timespec now;
+	int64_t last = atomic_load_explicit(last_s, memory_order_relaxed);
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	/* Relaxed: only one of several threads must win; nothing else hangs on it. */
+	return now.tv_sec > last && atomic_compare_exchange_strong_explicit(
+					    last_s, &last, now.tv_sec, memory_order_relaxed,
+					    memory_order_relaxed);
+}
+
+/* Copies one byte of a path in its quoted form; returns its length (at most 4). */
+static size_t quote_byte(unsigned char byte, char *out)
+{
+	if (byte == '\\' || byte == '\'') {
+		out[0] = '\\';
+		out[1] = (char)byte;
+		return 2;
+	}
+	if (byte < 0x20 || byte == 0x7f) {
+		snprintf(out, 5, "\\x%02x", byte);
+		return 4;
+	}
+	out[0] = (char)byte;
+	return 1;
+}
+
+const char *quote_path(const char *path, char *buffer, size_t size)
+{
+	static const char cut[] = "...'";
+	size_t used = 0;
+
+	buffer[used++] = '\'';
+	for (; *path; path++) {
+		if (used + 5 + sizeof(cut) > size) {
+			memcpy(buffer + used, cut, sizeof(cut));
+			return buffer;
+		}
+		used += quote_byte((unsigned char)*path, buffer + used);
+	}
+	buffer[used++] = '\'';
+	buffer[used] = '\0';
+	return buffer;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Messages of the programs: one line each, to standard error or to syslog.
+ *
+ * Libraries return errors; the mount and the commands log them.
+ */
+#ifndef CANONFS_BASE_LOG_H
+#define CANONFS_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/* Shows messages up to @level; LOG_LEVEL_WARNING at start. */
+void log_set_level(enum log_level level);
+
+/*
+ * For a process that goes on in the background: lets go of the standard streams and sends
+ * messages to syslog from now on. Opens the connection and loads the time zone at once:
+ * later, both may lie under the mount that this process serves.
+ */
+void log_to_syslog(void);
+
+/* One message, without a newline at its end. errno survives. */
+void log_message(enum log_level level, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#define log_error(...)	 log_message(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(...) log_message(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_info(...)	 log_message(LOG_LEVEL_INFO, __VA_ARGS__)
+
+/**
+ * log_ratelimit() - may a message that requests can cause be shown?
+ * @last_s: when the last one was shown; one static variable for each place
+ *
+ * Return: true at most once a second for each @last_s. Safe from any thread.
+ */
+bool log_ratelimit(_Atomic int64_t *last_s);
+
+/**
+ * quote_path() - a path for a message: in single quotes, control characters and
+ * undecodable bytes as \xNN, backslash and quote escaped
+ * @buffer, @size: where to; cut with "..." when too small
+ *
+ * Return: @buffer.
+ */
+const char *quote_path(const char *path, char *buffer, size_t size);
+
+/* The same in a buffer that lives until the end of the calling block. */
+#define QUOTED_MAX   1024
+#define quoted(path) quote_path((path), (char[QUOTED_MAX]){0}, QUOTED_MAX)
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Strings and numbers inside a body, checked as the interpreters decode them.
+ *
+ * Most bytes of a body are strings, and nearly all of those are ASCII: they are passed
+ * over eight at a time, so that the walk stays faster than reading the file.
+ */
+#include <string.h>
+
+#include "pyc/marshal_private.h"
+
+/* How many bytes at the front are ASCII, rounded down to a word's boundary. */
+static size_t ascii_words(const uint8_t *text, size_t len)
+{
+	size_t i = 0;
+	uint64_t word;
+
+	for (; i + sizeof(word) <= len; i += sizeof(word)) {
+		memcpy(&word, text + i, sizeof(word));
+		if (word & UINT64_C(0x8080808080808080))
+			break;
+	}
+	return i;
+}
+
+bool marshal_text_is_ascii(const uint8_t *text, size_t len)
+{
+	size_t i = ascii_words(text, len);
+
+	while (i < len && text[i] < 0x80)
+		i++;
+	return i == len;
+}
+
+static bool in_range(uint8_t byte, uint8_t low, uint8_t high)
+{
+	return byte >= low && byte <= high;
+}
+
+/*
+ * The length of the multibyte sequence at @s, 0 for a bad one. The Unicode standard's
+ * table 3-7, but for ED: 80..BF may follow, where strict UTF-8 ends at 9F (surrogates).
+ */
+static size_t utf8_sequence(const uint8_t *s, size_t left)
+{
+	uint8_t low = 0x80, high = 0xbf;
+	size_t n;
+
+	if (in_range(s[0], 0xc2, 0xdf))
+		n = 2;
+	else if (in_range(s[0], 0xe0, 0xef))
+		n = 3;
+	else if (in_range(s[0], 0xf0, 0xf4))
+		n = 4;
+	else
+		return 0;
+	if (s[0] == 0xe0)
+		low = 0xa0;
+	if (s[0] == 0xf0)
+		low = 0x90;
+	if (s[0] == 0xf4)
+		high = 0x8f;
+	if (left < n || !in_range(s[1], low, high))
+		return 0;
+	for (size_t i = 2; i < n; i++) {
+		if (!in_range(s[i], 0x80, 0xbf))
+			return 0;
+	}
+	return n;
+}
+
+bool marshal_text_is_utf8(const uint8_t *text, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len) {
+		size_t n = 1;
+
+		if (text[i] >= 0x80)
+			n = utf8_sequence(text + i, len - i);
+		else if (len - i >= sizeof(uint64_t))
+			n = ascii_words(text + i, len - i);
+		if (n == 0)
+			n = text[i] < 0x80;
+		if (n == 0)
+			return false;
+		i += n;
+	}
+	return true;
+}
+
+/* Moves past decimal digits; says whether there were any. */
+static bool skip_digits(const uint8_t **p, const uint8_t *end)
+{
+	const uint8_t *start = *p;
+
+	while (*p < end && in_range(**p, '0', '9'))
+		(*p)++;
+	return *p > start;
+}
+
+static bool is_word(const uint8_t *p, const uint8_t *end, const char *word)
+{
+	size_t n = strlen(word);
+
+	if ((size_t)(end - p) != n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if ((p[i] | 0x20) != word[i])
+			return false;
+	}
+	return true;
+}
+
+static const uint8_t *skip_sign(const uint8_t *p, const uint8_t *end)
+{
+	return p < end && (*p == '+' || *p == '-') ? p + 1 : p;
+}
+
+bool marshal_text_is_float(const uint8_t *text, size_t len)
+{
+	const uint8_t *end = text + len;
+	const uint8_t *p = skip_sign(text, end);
+	bool digits;
+
+	if (is_word(p, end, "inf") || is_word(p, end, "infinity") || is_word(p, end, "nan"))
+		return true;
+	digits = skip_digits(&p, end);
+	if (p < end && *p == '.') {
+		p++;
+		digits |= skip_digits(&p, end);
+	}
+	if (!digits)
+		return false;
+	if (p < end && (*p | 0x20) == 'e') {
+		p = skip_sign(p + 1, end);
+		if (!skip_digits(&p, end))
+			return false;
+	}
+	return p == end;
+}
