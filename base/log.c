@@ -69,20 +69,49 @@ bool log_ratelimit(_Atomic int64_t *last_s)
 					    memory_order_relaxed);
 }
 
-/* Copies one byte of a path in its quoted form; returns its length (at most 4). */
-static size_t quote_byte(unsigned char byte, char *out)
+/*
+ * Bytes of the UTF-8 character at @text that a terminal can show as it is; 0 for control
+ * characters (C1 too), overlong forms, surrogates and anything else that is not one.
+ */
+static size_t printable_length(const unsigned char *text)
 {
-	if (byte == '\\' || byte == '\'') {
+	uint32_t c = text[0];
+	size_t len = c < 0x80	    ? 1
+		     : c >> 5 == 6  ? 2
+		     : c >> 4 == 14 ? 3
+		     : c >> 3 == 30 ? 4
+				    : 0;
+
+	if (len < 2)
+		return len && c >= 0x20 && c != 0x7f;
+	c &= 0x7fu >> len;
+	for (size_t i = 1; i < len; i++) {
+		if (text[i] >> 6 != 2) /* the end of the string, too */
+			return 0;
+		c = c << 6 | (text[i] & 0x3f);
+	}
+	if (c < 0xa0 || (len == 3 && (c < 0x800 || c >> 11 == 0x1b)) ||
+	    (len == 4 && (c < 0x10000 || c > 0x10ffff)))
+		return 0;
+	return len;
+}
+
+/* The quoted form of the character at *@text, which is moved behind it; at most 4 bytes. */
+static size_t quote_character(const char **text, char *out)
+{
+	const unsigned char *in = (const unsigned char *)*text;
+	size_t len = printable_length(in);
+
+	*text += len ? len : 1;
+	if (*in == '\\' || *in == '\'') {
 		out[0] = '\\';
-		out[1] = (char)byte;
+		out[1] = (char)*in;
 		return 2;
 	}
-	if (byte < 0x20 || byte == 0x7f) {
-		snprintf(out, 5, "\\x%02x", byte);
-		return 4;
-	}
-	out[0] = (char)byte;
-	return 1;
+	if (len == 0)
+		return (size_t)snprintf(out, 5, "\\x%02x", *in);
+	memcpy(out, in, len);
+	return len;
 }
 
 const char *quote_path(const char *path, char *buffer, size_t size)
@@ -91,12 +120,12 @@ const char *quote_path(const char *path, char *buffer, size_t size)
 	size_t used = 0;
 
 	buffer[used++] = '\'';
-	for (; *path; path++) {
+	while (*path) {
 		if (used + 5 + sizeof(cut) > size) {
 			memcpy(buffer + used, cut, sizeof(cut));
 			return buffer;
 		}
-		used += quote_byte((unsigned char)*path, buffer + used);
+		used += quote_character(&path, buffer + used);
 	}
 	buffer[used++] = '\'';
 	buffer[used] = '\0';

@@ -19,12 +19,12 @@
 #include "pyc/magic.h"
 
 #define PYC_HEADER_MAX 16
-#define PYC_HASH_SIZE 8
+#define PYC_HASH_SIZE  8
 
 /* PEP 552 flags. Bit 1 alone is still a timestamp pyc; any higher bit is unknown. */
-#define PYC_FLAG_HASH 0x1u
+#define PYC_FLAG_HASH	      0x1u
 #define PYC_FLAG_CHECK_SOURCE 0x2u
-#define PYC_FLAGS_KNOWN 0x3u
+#define PYC_FLAGS_KNOWN	      0x3u
 
 enum pyc_header_kind {
 	PYC_KIND_TIMESTAMP,

@@ -18,13 +18,13 @@
 
 enum pyc_marshal_status {
 	PYC_MARSHAL_OK,
-	PYC_MARSHAL_TRUNCATED,	 /* the data ends inside an object */
-	PYC_MARSHAL_BAD_TYPE,	 /* a type byte that this version does not know */
-	PYC_MARSHAL_BAD_REF,	 /* a back reference to nothing, or to an unfinished object */
-	PYC_MARSHAL_BAD_VALUE,	 /* a length, digit or string that cannot be */
-	PYC_MARSHAL_NOT_CODE,	 /* a whole object, but not a code object */
-	PYC_MARSHAL_BAD_CODE,	 /* a code object whose field is of the wrong type */
-	PYC_MARSHAL_TOO_DEEP,	 /* nested deeper than the interpreters allow */
+	PYC_MARSHAL_TRUNCATED, /* the data ends inside an object */
+	PYC_MARSHAL_BAD_TYPE,  /* a type byte that this version does not know */
+	PYC_MARSHAL_BAD_REF,   /* a back reference to nothing, or to an unfinished object */
+	PYC_MARSHAL_BAD_VALUE, /* a length, digit or string that cannot be */
+	PYC_MARSHAL_NOT_CODE,  /* a whole object, but not a code object */
+	PYC_MARSHAL_BAD_CODE,  /* a code object whose field is of the wrong type */
+	PYC_MARSHAL_TOO_DEEP,  /* nested deeper than the interpreters allow */
 	PYC_MARSHAL_UNSUPPORTED, /* a layout that is not known (GraalPy) */
 	PYC_MARSHAL_NO_MEMORY,
 };
@@ -42,8 +42,8 @@ enum pyc_marshal_status {
  * 256 MiB and more, is PYC_MARSHAL_NO_MEMORY.
  * Return: PYC_MARSHAL_OK or the first defect.
  */
-enum pyc_marshal_status pyc_marshal_check(const struct pyc_magic *magic, const uint8_t *body,
-					  size_t len, size_t *ret_len);
+enum pyc_marshal_status pyc_marshal_check(const struct pyc_magic *magic,
+					  const uint8_t *body, size_t len, size_t *ret_len);
 
 /* The defect in words, for people; static storage. */
 const char *pyc_marshal_status_text(enum pyc_marshal_status status);

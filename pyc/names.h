@@ -12,7 +12,7 @@
 #include "pyc/magic.h"
 
 #define PYC_CACHE_DIR "__pycache__"
-#define PYC_NAME_MAX 255
+#define PYC_NAME_MAX  255
 
 enum pyc_placement {
 	PYC_PLACE_NONE,	  /* not the name of a bytecode file */
@@ -47,7 +47,8 @@ struct pyc_name {
  * ".pyo" counts as ".pyc" (2.7 and 3.0-3.4 write it under -O).
  * Return: ret_name->placement.
  */
-enum pyc_placement pyc_name_parse(const char *name, bool in_cache, struct pyc_name *ret_name);
+enum pyc_placement pyc_name_parse(const char *name, bool in_cache,
+				  struct pyc_name *ret_name);
 
 /**
  * pyc_name_source() - the name of the source file that pairs with a bytecode file

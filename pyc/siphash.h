@@ -16,7 +16,8 @@
  * @key0, @key1: the 128-bit key as two little-endian words
  * @data, @len:  the message; @data may be NULL when @len is 0
  */
-uint64_t pyc_siphash(int c, int d, uint64_t key0, uint64_t key1, const void *data, size_t len);
+uint64_t pyc_siphash(int c, int d, uint64_t key0, uint64_t key1, const void *data,
+		     size_t len);
 
 /**
  * pyc_source_hash() - importlib.util.source_hash() of the interpreter behind @magic

@@ -278,7 +278,8 @@ static bool would_match(const struct pyc_facts *facts, const struct pyc_policy *
  * magic's interpreter wrote is not judged, but it must not match only because of the view
  * (pytest compares times and sizes as Python does).
  */
-static bool must_not_match(const struct pyc_facts *facts, const struct pyc_decision *decision)
+static bool must_not_match(const struct pyc_facts *facts,
+			   const struct pyc_decision *decision)
 {
 	if (decision->verdict == PYC_FOREIGN)
 		return facts->source == PYC_SOURCE_REGULAR &&

@@ -25,9 +25,9 @@ enum pyc_verdict {
 	PYC_HASH_CHECKED,   /* Python compares the hash with the source itself */
 	PYC_HASH_UNCHECKED, /* Python compares nothing */
 	PYC_ORPHAN,	    /* no source file beside it; Python ignores it */
-	PYC_SOURCELESS,	    /* legacy foo.pyc without foo.py; Python checks the magic only */
-	PYC_FOREIGN,	    /* not a bytecode file of a known interpreter */
-	PYC_CORRUPT,	    /* too short, or the body does not parse */
+	PYC_SOURCELESS, /* legacy foo.pyc without foo.py; Python checks the magic only */
+	PYC_FOREIGN,	/* not a bytecode file of a known interpreter */
+	PYC_CORRUPT,	/* too short, or the body does not parse */
 	PYC_VERDICTS
 };
 
@@ -40,8 +40,8 @@ enum pyc_reason {
 	PYC_R_CANONICAL,       /* the source's mtime was canonicalised */
 	PYC_R_CANONICAL_LATER, /* the same, to a time after the embedded one (trust=size) */
 	PYC_R_CANONICAL_NO_SIZE, /* the same, in a layout that records no size */
-	PYC_R_EMPTY,	       /* source and embedded size are both 0 */
-	PYC_R_PROVED,	       /* a recompile proved that the body is the source's */
+	PYC_R_EMPTY,		 /* source and embedded size are both 0 */
+	PYC_R_PROVED,		 /* a recompile proved that the body is the source's */
 	/* stale */
 	PYC_R_DISPROVED,     /* a recompile proved that it is not */
 	PYC_R_SIZE,	     /* the embedded size is not the source's */
@@ -193,8 +193,9 @@ struct pyc_vote {
  * Without votes the source keeps its own mtime. A majority that agrees with the
  * source's own time keeps its nanoseconds.
  */
-struct timespec pyc_view_mtime(const struct pyc_policy *policy, struct timespec source_mtime,
-			       const struct pyc_vote *votes, size_t vote_count);
+struct timespec pyc_view_mtime(const struct pyc_policy *policy,
+			       struct timespec source_mtime, const struct pyc_vote *votes,
+			       size_t vote_count);
 
 /* Is this one of the times that canonicalising tools set? */
 bool pyc_is_canonical_time(const struct pyc_policy *policy, struct timespec mtime);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading bytecode files and their sources; see content.h.
+ */
+#include "cache/content.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+#include "cache/table.h"
+#include "pyc/marshal.h"
+#include "pyc/siphash.h"
+
+static int stat_identity(int fd, uint64_t mount_id, struct identity *ret_identity)
+{
+	struct statx stx;
+	int r = statx_at(fd, "", &stx);
+
+	if (r < 0)
+		return r;
+	if (!S_ISREG(stx.stx_mode))
+		return -EINVAL;
+	*ret_identity = identity_of(&stx, mount_id);
+	ret_identity->generation = identity_generation(fd);
+	return 0;
+}
+
+static bool is_settled(const struct identity *identity)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return identity_is_settled(identity, now);
+}
+
+/*
+ * Remembers what was read, if the file is still what it was before the read and its ctime
+ * is old enough to vouch for that; the same for a source that the content speaks of.
+ */
+static void remember(struct content_file *file, const struct identity *source)
+{
+	struct identity after;
+
+	if (!is_settled(&file->identity) || (source && !is_settled(source)) ||
+	    stat_identity(file->fd, file->mount_id, &after) < 0 ||
+	    !identity_equal(&after, &file->identity))
+		return;
+	table_put(file->table, &file->identity, &file->content);
+}
+
+int content_open(struct content_file *file)
+{
+	uint8_t raw[PYC_HEADER_MAX];
+	bool current;
+	ssize_t n;
+	int r = stat_identity(file->fd, file->mount_id, &file->identity);
+
+	if (r < 0)
+		return r;
+	if (table_get(file->table, &file->identity, &file->content, &current) && current)
+		return 0;
+	file->content = (struct content){0};
+	n = pread_full(file->fd, raw, sizeof(raw), 0);
+	if (n < 0)
+		return (int)n;
+	file->content.header_status =
+		pyc_header_parse(raw, (size_t)n, &file->content.header);
+	remember(file, NULL);
+	return 0;
+}
+
+/*
+ * Reads a whole file of a known size; NULL where that fails, also where the size changed
+ * meanwhile.
+ */
+static uint8_t *read_whole(int fd, int64_t size)
+{
+	scope_free uint8_t *data = NULL;
+
+	if (size < 0 || size > (int64_t)CONTENT_MAX_BYTES)
+		return NULL;
+	data = malloc((size_t)size + 1); /* one more, to notice growth */
+	if (!data || pread_full(fd, data, (size_t)size + 1, 0) != size)
+		return NULL;
+	return take_ptr(data);
+}
+
+static enum pyc_check walk(const struct pyc_magic *magic, const uint8_t *body, size_t len)
+{
+	switch (pyc_marshal_check(magic, body, len, NULL)) {
+	case PYC_MARSHAL_OK:
+		return PYC_CHECK_OK;
+	case PYC_MARSHAL_UNSUPPORTED:
+	case PYC_MARSHAL_NO_MEMORY:
+		return PYC_CHECK_UNKNOWN;
+	default:
+		return PYC_CHECK_BAD;
+	}
+}
+
+/*
+ * Walks the body. What an earlier state of the inode is known for holds for this one if
+ * the bytes are the same.
+ */
+void content_check_body(struct content_file *file)
+{
+	size_t size = (size_t)file->identity.size;
+	const struct pyc_magic *magic = file->content.header.magic;
+	scope_free uint8_t *data = NULL;
+	struct identity after;
+	struct content known;
+	bool current;
+
+	if (file->content.body != PYC_CHECK_UNKNOWN)
+		return;
+	data = read_whole(file->fd, file->identity.size);
+	if (!data || stat_identity(file->fd, file->mount_id, &after) < 0 ||
+	    !identity_equal(&after, &file->identity) ||
+	    memcmp(data, file->content.header.raw, magic->header_size) != 0)
+		return;
+	file->content.digest = digest_of(data, size);
+	if (table_get(file->table, &file->identity, &known, &current) &&
+	    known.body != PYC_CHECK_UNKNOWN &&
+	    digest_equal(known.digest, file->content.digest))
+		file->content.body = known.body;
+	else
+		file->content.body =
+			walk(magic, data + magic->header_size, size - magic->header_size);
+	remember(file, NULL);
+}
+
+void content_check_hash(struct content_file *file, int source_fd)
+{
+	struct content *content = &file->content;
+	scope_free uint8_t *data = NULL;
+	struct identity before, after;
+	uint8_t hash[PYC_HASH_SIZE];
+	bool equal;
+
+	if (stat_identity(source_fd, file->mount_id, &before) < 0) {
+		content->hash = PYC_CHECK_UNKNOWN;
+		return;
+	}
+	if (content->hash != PYC_CHECK_UNKNOWN &&
+	    identity_equal(&content->hash_source, &before))
+		return;
+	content->hash = PYC_CHECK_UNKNOWN;
+	data = read_whole(source_fd, before.size);
+	if (!data || stat_identity(source_fd, file->mount_id, &after) < 0 ||
+	    !identity_equal(&before, &after) ||
+	    !pyc_source_hash(content->header.magic, data, (size_t)before.size, hash))
+		return;
+	equal = memcmp(hash, content->header.hash, sizeof(hash)) == 0;
+	content->hash = equal ? PYC_CHECK_OK : PYC_CHECK_BAD;
+	content->hash_source = before;
+	remember(file, &before);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * XXH3-128: what tells contents apart where identities cannot. Not cryptographic: whoever
+ * can write the source can run code anyway.
+ */
+#ifndef CANONFS_CACHE_DIGEST_H
+#define CANONFS_CACHE_DIGEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct digest {
+	uint64_t low;
+	uint64_t high;
+};
+
+/* The digest of @len bytes; @data may be NULL when @len is 0. */
+struct digest digest_of(const void *data, size_t len);
+
+static inline bool digest_equal(struct digest a, struct digest b)
+{
+	return a.low == b.low && a.high == b.high;
+}
+
+#endif

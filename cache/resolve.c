@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From a path to a decision; see resolve.h.
+ *
+ * Facts are gathered cheapest first: the name, the header and the source's stat settle
+ * most pycs; the body is walked and the source hashed only if the verdict depends on it.
+ */
+#include "cache/resolve.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+#include "cache/content.h"
+#include "cache/sample.h"
+#include "cache/table.h"
+
+/* Entries of the content table: 64 Ki, some 18 MiB when full. */
+#define TABLE_CAPACITY 65536
+
+/* Different embedded times that one source's pycs can have; more do not vote. */
+#define MAX_VOTES 32
+
+struct resolver {
+	const struct tree *tree;
+	struct table *table;
+	uint64_t mount_id;
+	struct pyc_policy policy; /* complete once sampled is true */
+	pthread_mutex_t sample_lock;
+	_Atomic bool sampled; /* release: policy has the tree's own canonical time */
+};
+
+struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy)
+{
+	struct resolver *resolver = calloc(1, sizeof(*resolver));
+
+	if (!resolver)
+		return NULL;
+	resolver->tree = tree;
+	resolver->policy = *policy;
+	resolver->mount_id = identity_mount_id(tree->root_fd);
+	pthread_mutex_init(&resolver->sample_lock, NULL);
+	resolver->table = table_new(TABLE_CAPACITY);
+	if (!resolver->table) {
+		resolver_free(resolver);
+		return NULL;
+	}
+	return resolver;
+}
+
+void resolver_free(struct resolver *resolver)
+{
+	if (!resolver)
+		return;
+	table_free(resolver->table);
+	pthread_mutex_destroy(&resolver->sample_lock);
+	free(resolver);
+}
+
+/* One pyc on its way to a decision. */
+struct work {
+	struct resolver *resolver;
+	const char *path;
+	struct content_file file;
+	struct source source;
+	struct pyc_facts facts;
+};
+
+/* ---- the name and the source ---- */
+
+/* Length of the directory part of @path without its slash, 0 for none. */
+static size_t dir_length(const char *path, size_t len)
+{
+	while (len > 0 && path[len - 1] != '/')
+		len--;
+	return len > 0 ? len - 1 : 0;
+}
+
+static bool ends_in_cache_dir(const char *path, size_t len)
+{
+	static const size_t cache_len = sizeof(PYC_CACHE_DIR) - 1;
+
+	return len >= cache_len && (len == cache_len || path[len - cache_len - 1] == '/') &&
+	       memcmp(path + len - cache_len, PYC_CACHE_DIR, cache_len) == 0;
+}
+
+static const char *last_component(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static enum pyc_placement parse_name(const char *path, struct pyc_name *ret_name)
+{
+	size_t dir = dir_length(path, strlen(path));
+
+	return pyc_name_parse(last_component(path), ends_in_cache_dir(path, dir), ret_name);
+}
+
+/* The path of the source that pairs with a pyc; NULL where none can. */
+static char *source_path(const char *path, const struct pyc_name *name)
+{
+	size_t dir = dir_length(path, strlen(path));
+	char source[PYC_NAME_MAX + 1];
+	char *joined;
+
+	if (!pyc_name_source(name, source))
+		return NULL;
+	if (name->placement == PYC_PLACE_CACHE)
+		dir = dir_length(path, dir);
+	if (asprintf(&joined, "%.*s%s%s", (int)dir, path, dir ? "/" : "", source) < 0)
+		return NULL;
+	return joined;
+}
+
+static void find_source(struct work *work)
+{
+	scope_free char *path = source_path(work->path, &work->facts.name);
+
+	work->source = (struct source){.state = PYC_SOURCE_NONE};
+	if (path)
+		source_find(work->resolver->tree, path, &work->source);
+	work->facts.source = work->source.state;
+	if (work->source.state != PYC_SOURCE_REGULAR)
+		return;
+	work->facts.source_size = (int64_t)work->source.stx.stx_size;
+	work->facts.source_mtime = statx_time(work->source.stx.stx_mtime);
+	work->facts.served_mtime = work->facts.source_mtime;
+}
+
+/* ---- the decision ---- */
+
+/*
+ * The time that the tree's sources share counts as canonical. Finding it walks a part of
+ * the tree, so that is done once, and only when a pyc needs it.
+ */
+static void sample_once(struct resolver *resolver)
+{
+	int64_t time;
+
+	pthread_mutex_lock(&resolver->sample_lock);
+	if (!resolver->sampled) {
+		struct pyc_policy *policy = &resolver->policy;
+
+		if (policy->canonical_count < PYC_CANONICAL_MAX &&
+		    sample_canonical_time(resolver->tree, &time))
+			policy->canonical[policy->canonical_count++] = time;
+		atomic_store_explicit(&resolver->sampled, true, memory_order_release);
+	}
+	pthread_mutex_unlock(&resolver->sample_lock);
+}
+
+/* A copy of the policy; without the sampled time as long as nobody needed it. */
+static struct pyc_policy current_policy(struct resolver *resolver)
+{
+	struct pyc_policy policy;
+
+	if (atomic_load_explicit(&resolver->sampled, memory_order_acquire))
+		return resolver->policy;
+	pthread_mutex_lock(&resolver->sample_lock);
+	policy = resolver->policy;
+	pthread_mutex_unlock(&resolver->sample_lock);
+	return policy;
+}
+
+static bool could_be_canonical(enum pyc_reason reason)
+{
+	return reason == PYC_R_NOT_CANONICAL || reason == PYC_R_NEWER;
+}
+
+/* The hash is worth what the source was when it was read just now. */
+static void check_hash(struct work *work)
+{
+	scope_fd int fd = source_open(work->resolver->tree, work->path, &work->source);
+
+	if (fd < 0)
+		return;
+	content_check_hash(&work->file, fd);
+	work->facts.hash = work->file.content.hash;
+}
+
+/* Decides with the expensive facts filled in as far as the verdict needs them. */
+static void decide(struct work *work, enum pyc_mtime_view view, struct pyc_decision *ret)
+{
+	struct pyc_policy policy = current_policy(work->resolver);
+	unsigned needs;
+
+	policy.view = view;
+	pyc_decide(&work->facts, &policy, ret);
+	if (could_be_canonical(ret->reason) && !work->resolver->sampled) {
+		sample_once(work->resolver);
+		policy = current_policy(work->resolver);
+		policy.view = view;
+	}
+	needs = pyc_verdict_needs(&work->facts, &policy);
+	if (needs & PYC_NEEDS_BODY)
+		content_check_body(&work->file);
+	if (needs & PYC_NEEDS_HASH)
+		check_hash(work);
+	work->facts.body = work->file.content.body;
+	pyc_decide(&work->facts, &policy, ret);
+}
+
+/* Everything but the mtime that the view shows. work->source is the caller's to end. */
+static int gather(struct resolver *resolver, const char *path, int fd, struct work *work)
+{
+	int r;
+
+	*work = (struct work){
+		.resolver = resolver,
+		.path = path,
+		.file = {.table = resolver->table,
+			 .mount_id = resolver->mount_id,
+			 .fd = fd},
+	};
+	if (parse_name(path, &work->facts.name) == PYC_PLACE_NONE)
+		return -EINVAL;
+	r = content_open(&work->file);
+	if (r < 0)
+		return r;
+	work->facts.header_status = work->file.content.header_status;
+	work->facts.header = work->file.content.header;
+	find_source(work);
+	return 0;
+}
+
+/* ---- the mtime that both sides show ---- */
+
+struct ballot {
+	struct pyc_vote votes[MAX_VOTES];
+	size_t count;
+};
+
+static void cast_vote(struct ballot *ballot, uint32_t mtime)
+{
+	size_t i = 0;
+
+	while (i < ballot->count && ballot->votes[i].mtime != mtime)
+		i++;
+	if (i == MAX_VOTES)
+		return;
+	ballot->count += i == ballot->count;
+	ballot->votes[i].mtime = mtime;
+	ballot->votes[i].count++;
+}
+
+/* One pyc votes if, on its own, it would be vouched for. */
+static void ask_pyc(struct resolver *resolver, const char *path, struct ballot *ballot)
+{
+	struct pyc_decision decision;
+	scope_fd int fd = -1;
+	struct work work;
+
+	fd = tree_openat(resolver->tree, path, O_RDONLY | O_NONBLOCK);
+	if (fd < 0)
+		return;
+	if (gather(resolver, path, fd, &work) == 0) {
+		decide(&work, PYC_VIEW_SOURCE, &decision);
+		if (decision.vouched && work.facts.header.kind == PYC_KIND_TIMESTAMP)
+			cast_vote(ballot, work.facts.header.mtime);
+	}
+	source_fini(&work.source);
+}
+
+/* Asks the pycs in one directory, relative to the tree, whose source is @source. */
+static void ask_dir(struct resolver *resolver, const char *dir_path, const char *source,
+		    struct ballot *ballot)
+{
+	size_t stem = strlen(source) - strlen("py"); /* with its dot */
+	int fd = tree_openat(resolver->tree, dir_path, O_RDONLY | O_DIRECTORY);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		close_fd(&fd);
+		return;
+	}
+	while ((entry = readdir(dir))) {
+		scope_free char *path = NULL;
+		char paired[PYC_NAME_MAX + 1];
+		struct pyc_name name;
+
+		if (strncmp(entry->d_name, source, stem) != 0)
+			continue;
+		if (asprintf(&path, "%s/%s", dir_path, entry->d_name) < 0) {
+			path = NULL;
+			continue;
+		}
+		if (parse_name(path, &name) != PYC_PLACE_NONE &&
+		    pyc_name_source(&name, paired) && strcmp(paired, source) == 0)
+			ask_pyc(resolver, strncmp(path, "./", 2) ? path : path + 2, ballot);
+	}
+	closedir(dir);
+}
+
+static struct timespec embedded_mtime(struct resolver *resolver, const char *path,
+				      struct timespec own)
+{
+	size_t dir = dir_length(path, strlen(path));
+	struct ballot ballot = {.count = 0};
+	scope_free char *beside = NULL;
+	scope_free char *cache = NULL;
+
+	if (asprintf(&beside, "%.*s", dir ? (int)dir : 1, dir ? path : ".") < 0) {
+		beside = NULL;
+		return own;
+	}
+	if (asprintf(&cache, "%s/" PYC_CACHE_DIR, beside) < 0) {
+		cache = NULL;
+		return own;
+	}
+	ask_dir(resolver, strncmp(cache, "./", 2) ? cache : cache + 2, last_component(path),
+		&ballot);
+	ask_dir(resolver, beside, last_component(path), &ballot);
+	return pyc_view_mtime(&resolver->policy, own, ballot.votes, ballot.count);
+}
+
+struct timespec resolve_mtime(struct resolver *resolver, const char *path,
+			      const struct statx *stx)
+{
+	struct timespec own = statx_time(stx->stx_mtime);
+
+	if (resolver->policy.view == PYC_VIEW_SOURCE || !S_ISREG(stx->stx_mode) ||
+	    !pyc_name_is_source(last_component(path)))
+		return own;
+	if (resolver->policy.view == PYC_VIEW_EPOCH)
+		return pyc_view_mtime(&resolver->policy, own, NULL, 0);
+	return embedded_mtime(resolver, path, own);
+}
+
+/* What the mount shows as mtime of the source that was found, or of one it cannot see. */
+static struct timespec served_mtime(struct work *work)
+{
+	struct resolver *resolver = work->resolver;
+
+	if (work->source.path)
+		return resolve_mtime(resolver, work->source.path, &work->source.stx);
+	/* A source that could not be looked at may be in the tree all the same. */
+	if (work->source.state == PYC_SOURCE_UNKNOWN)
+		return pyc_view_mtime(&resolver->policy, work->facts.source_mtime, NULL, 0);
+	return work->facts.source_mtime;
+}
+
+int resolve_pyc(struct resolver *resolver, const char *path, int fd,
+		struct resolution *ret_resolution)
+{
+	struct work work;
+	int r = gather(resolver, path, fd, &work);
+
+	if (r == 0) {
+		work.facts.served_mtime = served_mtime(&work);
+		decide(&work, resolver->policy.view, &ret_resolution->decision);
+		ret_resolution->facts = work.facts;
+		ret_resolution->pyc = work.file.identity;
+		ret_resolution->source = identity_of(&work.source.stx, resolver->mount_id);
+	}
+	source_fini(&work.source);
+	return r;
+}

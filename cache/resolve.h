@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The one answer to "what is this pyc, and what do we serve?": the mount and every
+ * command ask here, so they cannot disagree.
+ *
+ * Contents that were read are remembered in the table (cache/table.h) by the file's
+ * identity; verdicts are worked out anew each time, from a fresh look at the source.
+ */
+#ifndef CANONFS_CACHE_RESOLVE_H
+#define CANONFS_CACHE_RESOLVE_H
+
+#include <stdint.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "cache/identity.h"
+#include "cache/tree.h"
+#include "pyc/verdict.h"
+
+struct resolver;
+
+/**
+ * resolver_new() - a resolver for one tree
+ * @tree:   borrowed; must outlive the resolver
+ * @policy: copied
+ * Return: NULL when out of memory.
+ */
+struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy);
+
+void resolver_free(struct resolver *resolver);
+
+/**
+ * struct resolution - one pyc, resolved
+ * @facts:    what is known; facts.name points into the path that was resolved
+ * @decision: what follows
+ * @pyc:      the pyc's identity when it was read
+ * @source:   the source's; meaningful if facts.source is PYC_SOURCE_REGULAR
+ */
+struct resolution {
+	struct pyc_facts facts;
+	struct pyc_decision decision;
+	struct identity pyc;
+	struct identity source;
+};
+
+/**
+ * resolve_pyc() - resolve one bytecode file
+ * @path: relative to the tree
+ * @fd:   the file, open for reading; borrowed, its offset is not moved. All bytes are
+ *        read from it, so the answer is about the file that the caller will serve.
+ *
+ * Return: 0; -EINVAL where @path is not named like a bytecode file or @fd is not a regular
+ * file; another -errno where it cannot be read.
+ */
+int resolve_pyc(struct resolver *resolver, const char *path, int fd,
+		struct resolution *ret_resolution);
+
+/**
+ * resolve_mtime() - the st_mtime that a view shows for a file
+ * @path: relative to the tree, of the file itself
+ * @stx:  of the file
+ *
+ * Return: the file's own mtime unless it is a source (a regular .py file) and the policy's
+ * view shows another.
+ */
+struct timespec resolve_mtime(struct resolver *resolver, const char *path,
+			      const struct statx *stx);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Finding a pyc's source file through symlinks, inside the tree or out of it; see tree.h.
+ *
+ * The walk keeps one absolute path as the reader sees it, without symlinks, and looks
+ * at one component at a time: below view_path in the tree, elsewhere on the host. So the
+ * process never asks the kernel to enter its own mount.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+#include "cache/tree.h"
+
+/* MAXSYMLINKS of the kernel (include/linux/namei.h). */
+#define MAX_LINKS 40
+
+/**
+ * struct walk - where the walk stands
+ * @here: absolute path of the last component that was looked at, "" for the root; a
+ *        directory as long as @rest is not empty
+ * @rest: the components still to go
+ */
+struct walk {
+	const struct tree *tree;
+	char here[PATH_MAX];
+	char rest[PATH_MAX];
+	int links;
+};
+
+/* The part of @path below the view, "." for its root; NULL for a path outside. */
+static const char *below_view(const struct tree *tree, const char *path)
+{
+	const char *view = tree->view_path;
+	size_t len = strcmp(view, "/") == 0 ? 0 : strlen(view);
+
+	if (strncmp(path, view, len) != 0)
+		return NULL;
+	if (path[len] == '\0')
+		return ".";
+	return path[len] == '/' ? path + len + 1 : NULL;
+}
+
+/* Opens the file at @here itself: in the tree, or on the host. */
+static int open_here(const struct tree *tree, const char *here, uint64_t flags)
+{
+	const char *inside = below_view(tree, here);
+
+	if (inside)
+		return tree_openat(tree, inside, flags);
+	/* Without its slash: relative to the readers' root, "." for that itself. */
+	return openat2_fd(tree->host_fd, here[0] && here[1] ? here + 1 : ".",
+			  flags | O_NOFOLLOW,
+			  RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}
+
+/* Moves the first component of @rest to @component; false at the end of @rest. */
+static bool next_component(struct walk *walk, char component[NAME_MAX + 1], int *ret_error)
+{
+	const char *start = walk->rest + strspn(walk->rest, "/");
+	size_t len = strcspn(start, "/");
+
+	*ret_error = len > NAME_MAX ? -ENAMETOOLONG : 0;
+	if (len == 0 || len > NAME_MAX)
+		return false;
+	memcpy(component, start, len);
+	component[len] = '\0';
+	memmove(walk->rest, start + len, strlen(start + len) + 1);
+	return true;
+}
+
+static void go_up(struct walk *walk)
+{
+	char *slash = strrchr(walk->here, '/');
+
+	if (slash)
+		*slash = '\0';
+}
+
+/* The link at @link replaces what was walked to reach it: its target goes before @rest. */
+static int follow(struct walk *walk, int link)
+{
+	char target[PATH_MAX];
+	char joined[PATH_MAX];
+	ssize_t len = readlinkat(link, "", target, sizeof(target) - 1);
+
+	if (len < 0)
+		return -errno;
+	if (++walk->links > MAX_LINKS)
+		return -ELOOP;
+	target[len] = '\0';
+	if (snprintf(joined, sizeof(joined), "%s/%s", target, walk->rest) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	if (target[0] == '/')
+		walk->here[0] = '\0';
+	else
+		go_up(walk);
+	memcpy(walk->rest, joined, strlen(joined) + 1);
+	return 0;
+}
+
+/* Goes one component on; @ret_stx is that of the new @here unless a link was followed. */
+static int step(struct walk *walk, const char *component, struct statx *ret_stx)
+{
+	size_t len = strlen(walk->here);
+	scope_fd int fd = -1;
+	int r;
+
+	if (strcmp(component, ".") == 0)
+		return 0;
+	if (strcmp(component, "..") == 0) {
+		go_up(walk);
+		return 0;
+	}
+	if (len + strlen(component) + 2 > sizeof(walk->here))
+		return -ENAMETOOLONG;
+	snprintf(walk->here + len, sizeof(walk->here) - len, "/%s", component);
+	fd = open_here(walk->tree, walk->here, O_PATH);
+	if (fd < 0)
+		return fd;
+	r = statx_at(fd, "", ret_stx);
+	if (r < 0)
+		return r;
+	return S_ISLNK(ret_stx->stx_mode) ? follow(walk, fd) : 0;
+}
+
+/* Walks from the directory of @path, in the tree, through its last component. */
+static int walk_links(struct walk *walk, const char *path, struct statx *ret_stx)
+{
+	const char *slash = strrchr(path, '/');
+	const char *view = strcmp(walk->tree->view_path, "/") ? walk->tree->view_path : "";
+	char component[NAME_MAX + 1];
+	int r;
+
+	if (snprintf(walk->here, sizeof(walk->here), "%s%s%.*s", view, slash ? "/" : "",
+		     slash ? (int)(slash - path) : 0, path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	snprintf(walk->rest, sizeof(walk->rest), "%s", slash ? slash + 1 : path);
+	while (next_component(walk, component, &r)) {
+		r = step(walk, component, ret_stx);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+/* ENOENT and its kin: Python, too, finds nothing there. */
+static enum pyc_source_state state_of_error(int error)
+{
+	return error == -ENOENT || error == -ENOTDIR ? PYC_SOURCE_NONE : PYC_SOURCE_UNKNOWN;
+}
+
+static enum pyc_source_state state_of_mode(unsigned mode)
+{
+	return S_ISREG(mode) ? PYC_SOURCE_REGULAR : PYC_SOURCE_NONE;
+}
+
+static void find_through_link(const struct tree *tree, const char *path,
+			      struct source *ret_source)
+{
+	struct walk walk = {.tree = tree};
+	struct statx stx = {0};
+	const char *inside;
+	int r = walk_links(&walk, path, &stx);
+
+	if (r < 0) {
+		ret_source->state = state_of_error(r);
+		return;
+	}
+	inside = below_view(tree, walk.here);
+	if (inside) {
+		ret_source->path = strdup(inside);
+		if (!ret_source->path)
+			return;
+	}
+	ret_source->stx = stx;
+	ret_source->state = state_of_mode(stx.stx_mode);
+}
+
+void source_find(const struct tree *tree, const char *path, struct source *ret_source)
+{
+	struct statx stx;
+	int r = tree_stat(tree, path, &stx);
+
+	*ret_source = (struct source){.state = PYC_SOURCE_UNKNOWN};
+	if (r < 0) {
+		ret_source->state = state_of_error(r);
+		return;
+	}
+	if (S_ISLNK(stx.stx_mode)) {
+		find_through_link(tree, path, ret_source);
+		return;
+	}
+	ret_source->path = strdup(path);
+	if (!ret_source->path)
+		return;
+	ret_source->stx = stx;
+	ret_source->state = state_of_mode(stx.stx_mode);
+}
+
+void source_fini(struct source *source)
+{
+	free(source->path);
+	source->path = NULL;
+}
+
+static bool same_file(const struct statx *a, const struct statx *b)
+{
+	return a->stx_ino == b->stx_ino && a->stx_dev_major == b->stx_dev_major &&
+	       a->stx_dev_minor == b->stx_dev_minor;
+}
+
+int source_open(const struct tree *tree, const char *path, const struct source *source)
+{
+	struct walk walk = {.tree = tree};
+	scope_fd int fd = -1;
+	struct statx stx;
+	int r;
+
+	if (source->path) {
+		fd = tree_openat(tree, source->path, O_RDONLY | O_NONBLOCK);
+	} else {
+		r = walk_links(&walk, path, &stx);
+		if (r < 0)
+			return r;
+		fd = open_here(tree, walk.here, O_RDONLY | O_NONBLOCK);
+	}
+	if (fd < 0)
+		return fd;
+	r = statx_at(fd, "", &stx);
+	if (r < 0)
+		return r;
+	return same_file(&stx, &source->stx) ? take_fd(&fd) : -ESTALE;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A set-associative table: an inode hashes to one bucket of a few entries, the least
+ * recently used of which gives way. So it is bounded, never rehashes, and a lookup reads
+ * one bucket under one of several locks.
+ */
+#include "cache/table.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define WAYS  8
+#define LOCKS 64
+
+struct entry {
+	struct identity identity;
+	struct content content;
+	uint32_t last_used; /* the bucket's clock; 0: empty */
+};
+
+struct bucket {
+	uint32_t clock;
+	struct entry entries[WAYS];
+};
+
+struct table {
+	size_t buckets;
+	struct bucket *bucket; /* guarded by lock[index % LOCKS] */
+	pthread_mutex_t lock[LOCKS];
+};
+
+struct table *table_new(size_t capacity)
+{
+	struct table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return NULL;
+	table->buckets = (capacity + WAYS - 1) / WAYS;
+	if (table->buckets == 0)
+		table->buckets = 1;
+	table->bucket = calloc(table->buckets, sizeof(*table->bucket));
+	if (!table->bucket) {
+		free(table);
+		return NULL;
+	}
+	for (size_t i = 0; i < LOCKS; i++)
+		pthread_mutex_init(&table->lock[i], NULL);
+	return table;
+}
+
+void table_free(struct table *table)
+{
+	if (!table)
+		return;
+	for (size_t i = 0; i < LOCKS; i++)
+		pthread_mutex_destroy(&table->lock[i]);
+	free(table->bucket);
+	free(table);
+}
+
+static bool same_inode(const struct identity *a, const struct identity *b)
+{
+	return a->inode == b->inode && a->device == b->device;
+}
+
+/* The bucket's entry for the inode, NULL where there is none. */
+static struct entry *find_locked(struct bucket *bucket, const struct identity *identity)
+{
+	for (size_t i = 0; i < WAYS; i++) {
+		struct entry *entry = &bucket->entries[i];
+
+		if (entry->last_used && same_inode(&entry->identity, identity))
+			return entry;
+	}
+	return NULL;
+}
+
+static struct entry *oldest_locked(struct bucket *bucket)
+{
+	struct entry *oldest = &bucket->entries[0];
+
+	for (size_t i = 1; i < WAYS; i++)
+		if (bucket->entries[i].last_used < oldest->last_used)
+			oldest = &bucket->entries[i];
+	return oldest;
+}
+
+/* The clock's next tick; when it wraps, the bucket forgets which entry was older. */
+static uint32_t tick_locked(struct bucket *bucket)
+{
+	if (++bucket->clock == 0) {
+		for (size_t i = 0; i < WAYS; i++)
+			bucket->entries[i].last_used = bucket->entries[i].last_used != 0;
+		bucket->clock = 2;
+	}
+	return bucket->clock;
+}
+
+static size_t bucket_of(const struct table *table, const struct identity *identity)
+{
+	return (size_t)((identity_hash(identity) >> 32) % table->buckets);
+}
+
+bool table_get(struct table *table, const struct identity *identity,
+	       struct content *ret_content, bool *ret_current)
+{
+	size_t index = bucket_of(table, identity);
+	struct bucket *bucket = &table->bucket[index];
+	struct entry *entry;
+
+	pthread_mutex_lock(&table->lock[index % LOCKS]);
+	entry = find_locked(bucket, identity);
+	if (entry) {
+		entry->last_used = tick_locked(bucket);
+		*ret_content = entry->content;
+		*ret_current = identity_equal(&entry->identity, identity);
+	}
+	pthread_mutex_unlock(&table->lock[index % LOCKS]);
+	return entry != NULL;
+}
+
+void table_put(struct table *table, const struct identity *identity,
+	       const struct content *content)
+{
+	size_t index = bucket_of(table, identity);
+	struct bucket *bucket = &table->bucket[index];
+	struct entry *entry;
+
+	pthread_mutex_lock(&table->lock[index % LOCKS]);
+	entry = find_locked(bucket, identity);
+	if (!entry)
+		entry = oldest_locked(bucket);
+	*entry = (struct entry){
+		.identity = *identity,
+		.content = *content,
+		.last_used = tick_locked(bucket),
+	};
+	pthread_mutex_unlock(&table->lock[index % LOCKS]);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Access to the source tree; see tree.h.
+ */
+#include "cache/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+
+/* <linux/mount.h> and <sys/mount.h> cannot both be included with glibc before 2.36. */
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
+#ifndef OPEN_TREE_CLOEXEC
+#define OPEN_TREE_CLOEXEC O_CLOEXEC
+#endif
+
+#define RESOLVE_IN_TREE \
+	(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
+
+/*
+ * A private copy of the mount that holds the directory: what is mounted below it, now or
+ * later, is not in the copy, and a mount over the source does not hide it. Needs
+ * CAP_SYS_ADMIN, and no locked submounts.
+ */
+static int clone_mount(int dir)
+{
+	long fd = syscall(SYS_open_tree, dir, "",
+			  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int tree_open(struct tree *tree, const char *path, const char *host, const char *view_path)
+{
+	scope_fd int host_fd = open(host, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	scope_fd int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char *view;
+	int clone;
+
+	if (fd < 0 || host_fd < 0)
+		return -errno;
+	view = strdup(view_path);
+	if (!view)
+		return -ENOMEM;
+	clone = clone_mount(fd);
+	*tree = (struct tree){
+		.root_fd = clone >= 0 ? clone : take_fd(&fd),
+		.host_fd = take_fd(&host_fd),
+		.view_path = view,
+		.is_clone = clone >= 0,
+	};
+	return 0;
+}
+
+void tree_close(struct tree *tree)
+{
+	close_fd(&tree->root_fd);
+	close_fd(&tree->host_fd);
+	free(tree->view_path);
+	tree->view_path = NULL;
+}
+
+/*
+ * The longest prefix of @path that the kernel takes in one call: up to a slash, and
+ * shorter than PATH_MAX.
+ */
+static size_t prefix_length(const char *path)
+{
+	size_t len = PATH_MAX - 1;
+
+	while (path[len] != '/')
+		len--;
+	return len;
+}
+
+int tree_openat(const struct tree *tree, const char *path, uint64_t flags)
+{
+	scope_fd int step = -1;
+	int dir = tree->root_fd;
+
+	while (strlen(path) >= PATH_MAX) {
+		char prefix[PATH_MAX];
+		size_t len = prefix_length(path);
+		int next;
+
+		memcpy(prefix, path, len);
+		prefix[len] = '\0';
+		next = openat2_fd(dir, prefix, O_PATH | O_DIRECTORY, RESOLVE_IN_TREE);
+		if (next < 0)
+			return next;
+		close_fd(&step);
+		dir = step = next;
+		path += len + 1;
+	}
+	return openat2_fd(dir, path, flags | O_NOFOLLOW, RESOLVE_IN_TREE);
+}
+
+int tree_stat(const struct tree *tree, const char *path, struct statx *ret_stx)
+{
+	scope_fd int fd = tree_openat(tree, path, O_PATH);
+
+	return fd < 0 ? fd : statx_at(fd, "", ret_stx);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The source: one tree, never written, addressed by paths relative to its root.
+ *
+ * A relative path here has no leading slash, no "." or ".." component and no symlink on
+ * the way; the root itself is ".". It may be longer than PATH_MAX.
+ */
+#ifndef CANONFS_CACHE_TREE_H
+#define CANONFS_CACHE_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "pyc/verdict.h"
+
+/**
+ * struct tree - a source tree
+ * @root_fd:   O_PATH descriptor of its root; owned
+ * @host_fd:   O_PATH descriptor of the readers' root directory ("/", or a container's);
+ *             owned. Symlinks that leave the tree are followed there.
+ * @view_path: the absolute path, without symlinks and from the readers' root, under which
+ *             they see the tree (the mount point, or the tree's own path where nothing is
+ *             mounted); owned
+ * @is_clone:  @root_fd is a private copy of the mount, without submounts
+ *
+ * Immutable once opened; safe from any thread.
+ */
+struct tree {
+	int root_fd;
+	int host_fd;
+	char *view_path;
+	bool is_clone;
+};
+
+/**
+ * tree_open() - open a source
+ * @path:      directory
+ * @host:      the readers' root directory
+ * @view_path: see struct tree; copied
+ * Return: 0 or -errno (ENOENT, ENOTDIR, EACCES, ENOMEM...).
+ */
+int tree_open(struct tree *tree, const char *path, const char *host, const char *view_path);
+
+void tree_close(struct tree *tree);
+
+/**
+ * tree_openat() - open a file of the tree
+ * @flags: open(2) flags; O_CLOEXEC and O_NOFOLLOW are added
+ *
+ * A symlink is opened only as itself (O_PATH), else ELOOP. Never leaves the tree, never
+ * crosses into another mount (EXDEV). O_NONBLOCK is the caller's to add where @path may
+ * be a fifo.
+ * Return: a descriptor, the caller's, or -errno.
+ */
+int tree_openat(const struct tree *tree, const char *path, uint64_t flags);
+
+/* statx_at() of a path in the tree. */
+int tree_stat(const struct tree *tree, const char *path, struct statx *ret_stx);
+
+/* Is this the root of a mount below the tree's own? Readers do not see such. */
+static inline bool tree_is_submount(const struct statx *stx)
+{
+	return (stx->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+/**
+ * struct source - what Python finds where a pyc's source file should be
+ * @state:  see enum pyc_source_state
+ * @stx:    of the final file; meaningful if @state is PYC_SOURCE_REGULAR
+ * @path:   relative path of the final file, NULL where it lies outside of the tree; owned
+ */
+struct source {
+	enum pyc_source_state state;
+	struct statx stx;
+	char *path;
+};
+
+/**
+ * source_find() - look at a source file, symlinks followed as a reader would
+ * @path:       of the source file, relative to the tree
+ * @ret_source: written always; source_fini() it
+ *
+ * A link that leads to a path below the tree's view_path leads into the tree, any other
+ * to the readers' root. The walk is done here, component by component: the kernel's own
+ * would enter the mount that this process may be serving.
+ */
+void source_find(const struct tree *tree, const char *path, struct source *ret_source);
+
+void source_fini(struct source *source);
+
+/**
+ * source_open() - open what source_find() found, for reading
+ * Return: a descriptor, the caller's, or -errno (ESTALE where it is another file by now).
+ */
+int source_open(const struct tree *tree, const char *path, const struct source *source);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs umount MOUNTPOINT
+ */
+#include "cli/cmd.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "fs/attach.h"
+#include "fs/mountinfo.h"
+#include "fs/server.h"
+
+static const char usage[] =
+	"usage: canonfs umount [-l] MOUNTPOINT\n"
+	"\n"
+	"Ends a canonfs mount; its server ends with it.\n"
+	"\n"
+	"  -l, --lazy  also while files are in use; they are served until they are closed\n"
+	"\n"
+	"Exit status: 0 unmounted, 1 wrong usage, 32 not unmounted.\n";
+
+/*
+ * The absolute path of the mount point. Its last component is not looked at: behind a
+ * mount whose server is gone, that fails.
+ */
+static int resolve_point(const char *path, char ret_point[PATH_MAX])
+{
+	char parent[PATH_MAX];
+	size_t len = strlen(path);
+	const char *name;
+	size_t used;
+
+	if (realpath(path, ret_point))
+		return 0;
+	if (errno != ENOTCONN && errno != EACCES)
+		return -errno;
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	if (len >= sizeof(parent))
+		return -ENAMETOOLONG;
+	memcpy(parent, path, len);
+	parent[len] = '\0';
+	name = strrchr(parent, '/');
+	if (name) {
+		parent[name++ - parent] = '\0';
+		if (!realpath(parent[0] ? parent : "/", ret_point))
+			return -errno;
+	} else {
+		name = parent;
+		if (!realpath(".", ret_point))
+			return -errno;
+	}
+	used = strcmp(ret_point, "/") ? strlen(ret_point) : 0;
+	if (used + strlen(name) + 2 > PATH_MAX)
+		return -ENAMETOOLONG;
+	snprintf(ret_point + used, PATH_MAX - used, "/%s", name);
+	return 0;
+}
+
+static int unmount(const char *path, bool lazy)
+{
+	char point[PATH_MAX];
+	uint64_t device;
+	bool ours = false;
+	int r = resolve_point(path, point);
+
+	if (r < 0) {
+		log_error("cannot find MOUNTPOINT %s: %s", quoted(path), strerror(-r));
+		return EXIT_MOUNT_FAILURE;
+	}
+	if (mountinfo_top(point, &device, &ours) <= 0 || !ours) {
+		log_error("%s is not a canonfs mount", quoted(path));
+		return EXIT_MOUNT_FAILURE;
+	}
+	r = detach(point, lazy);
+	if (r == -EBUSY)
+		log_error("%s is in use: end its users (fuser -vm), or unmount with -l",
+			  quoted(path));
+	else if (r < 0)
+		log_error("cannot unmount %s: %s", quoted(path), strerror(-r));
+	return r < 0 ? EXIT_MOUNT_FAILURE : 0;
+}
+
+static int run(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{"lazy", no_argument, NULL, 'l'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	bool lazy = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "lh", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'l':
+			lazy = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs("usage: canonfs umount [-l] MOUNTPOINT\n", stderr);
+			return EXIT_MOUNT_USAGE;
+		}
+	}
+	if (argc - optind != 1) {
+		log_error("one MOUNTPOINT is needed");
+		fputs("usage: canonfs umount [-l] MOUNTPOINT\n", stderr);
+		return EXIT_MOUNT_USAGE;
+	}
+	return unmount(argv[optind], lazy);
+}
+
+const struct command command_umount = {
+	.name = "umount",
+	.summary = "end a canonfs mount",
+	.usage = usage,
+	.run = run,
+};

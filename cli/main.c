@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The canonfs program: finds the command and runs it. Without one, canonfs mounts, so
+ * that mount -t fuse.canonfs works (mount.fuse3 runs "canonfs SOURCE MOUNTPOINT -o ...").
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/scope.h"
+#include "cli/cmd.h"
+
+static const struct command *const commands[] = {
+	&command_mount,
+	&command_umount,
+};
+
+static void print_help(void)
+{
+	fputs("usage: canonfs [COMMAND] ARGUMENTS...\n"
+	      "\n"
+	      "Makes Python fast again on images whose file times were canonicalised.\n"
+	      "\n"
+	      "Commands (mount is meant where none is given):\n",
+	      stdout);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %-8s %s\n", commands[i]->name, commands[i]->summary);
+	fputs("\n"
+	      "  canonfs COMMAND --help   all of a command\n"
+	      "  canonfs --version\n"
+	      "\n"
+	      "Example:\n"
+	      "  canonfs image/usr /mnt && canonfs umount /mnt\n"
+	      "\n"
+	      "More in canonfs(1).\n",
+	      stdout);
+}
+
+int main(int argc, char **argv)
+{
+	const char *slash = strrchr(argv[0] ? argv[0] : "", '/');
+	const char *program = slash ? slash + 1 : argv[0];
+
+	if (argc > 0 && strcmp(program, "mount.canonfs") == 0)
+		return cmd_mount_helper(argc, argv);
+	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+		print_help();
+		return argc < 2;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts(PACKAGE_STRING);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(argv[1], commands[i]->name) == 0)
+			return commands[i]->run(argc - 1, argv + 1);
+	return command_mount.run(argc, argv);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The FUSE passthrough front: what its request handlers share.
+ *
+ * Handlers keep nothing between requests but the node table: an open file is its node, a
+ * directory stream is its node and the lower file system's own d_off cookie. So a request
+ * can be answered by any process that has the table.
+ */
+#ifndef CANONFS_FS_FRONT_H
+#define CANONFS_FS_FRONT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "cache/resolve.h"
+#include "cache/tree.h"
+#include "fs/node_table.h"
+
+/* Nodes at most; 110 bytes and a page of the kernel's own for each. */
+#define FRONT_MAX_NODES (UINT32_C(1) << 24)
+
+/**
+ * struct front - one mounted tree
+ * @tree, @resolver, @nodes: owned by the server
+ * @immutable:   the source cannot change: the kernel may cache for ever
+ * @timeout_s:   how long the kernel may believe names and attributes
+ * @posix_acl:   the source's file system has POSIX ACLs, so the kernel must ask for them
+ */
+struct front {
+	const struct tree *tree;
+	struct resolver *resolver;
+	struct node_table *nodes;
+	bool immutable;
+	double timeout_s;
+	bool posix_acl;
+};
+
+/**
+ * front_open() - open the file that a node stands for
+ * @flags:    open(2) flags; O_PATH where the content is not needed
+ * @ret_path: relative path, the caller's to free; may be NULL
+ * @ret_stx:  of the open file
+ *
+ * Return: a descriptor, the caller's; -ESTALE where the name is another file by now (the
+ * kernel then looks the name up again); another -errno.
+ */
+int front_open(struct front *front, uint64_t id, uint64_t flags, char **ret_path,
+	       struct statx *ret_stx);
+
+/* The attributes that the mount shows for a file at @path. */
+void front_attr(struct front *front, const char *path, const struct statx *stx,
+		struct stat *ret_st);
+
+/**
+ * struct front_entry - the answer to a lookup
+ * @id, @generation: of the node; one kernel reference was counted
+ */
+struct front_entry {
+	uint64_t id;
+	uint64_t generation;
+	struct stat st;
+};
+
+/**
+ * front_lookup() - look a name up in an open directory
+ * @parent: its node
+ * @dir_fd: the directory; @dir_path: where it is
+ * Return: 0 or -errno; -ENOENT also for what the mount hides (submounts).
+ */
+int front_lookup(struct front *front, uint64_t parent, int dir_fd, const char *dir_path,
+		 const char *name, struct front_entry *ret_entry);
+
+/* Whether a name in the directory @dir_fd is hidden from readers. */
+bool front_hides(struct front *front, int dir_fd, const char *name);
+
+#endif

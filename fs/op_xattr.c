@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * GETXATTR, LISTXATTR.
+ */
+#include "config.h"
+
+#include "fs/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/xattr.h>
+
+#include "base/scope.h"
+
+/*
+ * There is no getxattr() on an O_PATH descriptor, and opening for reading needs rights
+ * that reading an attribute does not (and fails for devices and symlinks). The magic link
+ * in /proc leads to the file itself, symlinks too.
+ */
+struct proc_path {
+	char text[sizeof("/proc/self/fd/") + 12];
+};
+
+static struct proc_path proc_path(int fd)
+{
+	struct proc_path path;
+
+	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
+	return path;
+}
+
+/* A size of 0 asks how large the value is; more is a buffer to fill. */
+static void reply(fuse_req_t req, size_t size, const char *value, ssize_t len)
+{
+	if (len < 0)
+		fuse_reply_err(req, errno);
+	else if (size == 0)
+		fuse_reply_xattr(req, (size_t)len);
+	else
+		fuse_reply_buf(req, value, (size_t)len);
+}
+
+static void with_file(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	scope_free char *value = size ? malloc(size) : NULL;
+	struct proc_path path;
+	scope_fd int fd = -1;
+	struct statx stx;
+
+	if (size && !value) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	fd = front_open(front_of(req), ino, O_PATH, NULL, &stx);
+	if (fd < 0) {
+		fuse_reply_err(req, -fd);
+		return;
+	}
+	path = proc_path(fd);
+	reply(req, size, value,
+	      name ? getxattr(path.text, name, value, size)
+		   : listxattr(path.text, value, size));
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	with_file(req, ino, name, size);
+}
+
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	with_file(req, ino, NULL, size);
+}

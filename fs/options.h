@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a mount is told with -o: canonfs's own options, those of mount(8) that apply to
+ * it, and those that fstab carries for others.
+ */
+#ifndef CANONFS_FS_OPTIONS_H
+#define CANONFS_FS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "pyc/verdict.h"
+
+enum mutability {
+	MUTABILITY_AUTO,  /* immutable if the source is mounted read-only */
+	MUTABILITY_NEVER, /* -o immutable */
+	MUTABILITY_ALWAYS /* -o mutable */
+};
+
+/**
+ * struct mount_options - a mount
+ * @policy:      which pycs are vouched for, and what both sides show
+ * @mutability:  may the source change while it is mounted?
+ * @xdev:        hide file systems that are mounted below the source
+ * @allow_other: let other users in; for root always
+ * @set_flags, @cleared_flags: MS_ flags that were asked for (nosuid) and asked against
+ *               (suid)
+ * @root:        the readers' root directory, where symlinks that leave the source lead;
+ *               owned, NULL for "/"
+ * @context:     SELinux mount options, handed to the kernel as they are; owned, may be NULL
+ */
+struct mount_options {
+	struct pyc_policy policy;
+	enum mutability mutability;
+	bool xdev;
+	bool allow_other;
+	unsigned long set_flags;
+	unsigned long cleared_flags;
+	char *root;
+	char *context;
+};
+
+void mount_options_init(struct mount_options *options);
+
+void mount_options_fini(struct mount_options *options);
+
+/**
+ * mount_options_parse() - take one -o argument in
+ * @list:      comma-separated; "\," stands for a comma in a value. May be called again:
+ *             later words win, canonical= adds up.
+ * @ret_error: on failure, one line for the user; at least @error_size bytes
+ * Return: 0, -EINVAL or -ENOMEM.
+ */
+int mount_options_parse(struct mount_options *options, const char *list, char *ret_error,
+			size_t error_size);
+
+#endif

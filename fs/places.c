@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * SOURCE and MOUNTPOINT before anything is mounted; see places.h.
+ */
+#include "fs/places.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "fs/mountinfo.h"
+
+/* @path as those see it whose root directory is @root; NULL where they do not. */
+static const char *seen_from(const char *root, const char *path)
+{
+	size_t len = strcmp(root, "/") == 0 ? 0 : strlen(root);
+
+	if (strncmp(path, root, len) != 0)
+		return NULL;
+	if (path[len] == '\0')
+		return "/";
+	return path[len] == '/' ? path + len : NULL;
+}
+
+/*
+ * Opens the tree with the path at which its readers see it: the mount point, or, where
+ * that is outside of their root, the source's own place in it, over which a container
+ * runtime will bind the mount.
+ */
+static int open_source(struct places *places, const char *given_root)
+{
+	scope_free char *root = realpath(given_root, NULL);
+	const char *view;
+	int r;
+
+	if (!root) {
+		r = -errno;
+		log_error("cannot use root=%s: %s", quoted(given_root), strerror(-r));
+		return r;
+	}
+	view = seen_from(root, places->point);
+	if (!view)
+		view = seen_from(root, places->source);
+	if (!view) {
+		log_error("neither MOUNTPOINT %s nor SOURCE %s is below root=%s",
+			  quoted(places->point), quoted(places->source),
+			  quoted(given_root));
+		return -EINVAL;
+	}
+	r = tree_open(&places->tree, places->source, root, view);
+	if (r == -ENOTDIR)
+		log_error("SOURCE %s is not a directory", quoted(places->source));
+	else if (r < 0)
+		log_error("cannot open SOURCE %s: %s", quoted(places->source),
+			  strerror(-r));
+	return r;
+}
+
+/* One mount is shown: what is mounted below it must be hidden on purpose. */
+static int refuse_submounts(const char *path)
+{
+	scope_free char *below = NULL;
+	int r = mountinfo_below(path, &below);
+
+	if (r < 0)
+		log_error("cannot read '/proc/self/mountinfo': %s", strerror(-r));
+	if (r <= 0)
+		return r;
+	log_error("another file system is mounted below SOURCE, on %s: canonfs shows one "
+		  "only; hide it with -o xdev, or mount it by itself",
+		  quoted(below));
+	return -EXDEV;
+}
+
+static int check_point(struct places *places, const char *point)
+{
+	uint64_t device;
+	struct stat st;
+	bool ours;
+	int r = realpath(point, places->point) ? 0 : -errno;
+
+	if (r == 0 && stat(places->point, &st) < 0)
+		r = -errno;
+	if (r == -ENOTCONN)
+		log_error(
+			"MOUNTPOINT %s has a FUSE mount whose server is gone; end it with "
+			"canonfs umount %s",
+			quoted(point), point);
+	else if (r < 0)
+		log_error("cannot use MOUNTPOINT %s: %s", quoted(point), strerror(-r));
+	if (r < 0)
+		return r;
+	if (!S_ISDIR(st.st_mode)) {
+		log_error("MOUNTPOINT %s is not a directory", quoted(point));
+		return -ENOTDIR;
+	}
+	if (mountinfo_top(places->point, &device, &ours) > 0 && ours) {
+		log_error("MOUNTPOINT %s already has a canonfs mount; end it with canonfs "
+			  "umount %s",
+			  quoted(point), point);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int check_source(struct places *places, const char *source)
+{
+	int r;
+
+	if (realpath(source, places->source))
+		return 0;
+	r = -errno;
+	log_error("cannot open SOURCE %s: %s", quoted(source), strerror(-r));
+	return r;
+}
+
+int places_open(struct places *places, const struct mount_options *options,
+		const char *source, const char *point)
+{
+	int r;
+
+	*places = (struct places){.tree = {.root_fd = -1, .host_fd = -1}};
+	r = check_source(places, source);
+	if (r == 0)
+		r = check_point(places, point);
+	if (r == 0 && !options->xdev)
+		r = refuse_submounts(places->source);
+	if (r == 0)
+		r = open_source(places, options->root ? options->root : "/");
+	return r;
+}
+
+void places_close(struct places *places)
+{
+	tree_close(&places->tree);
+}

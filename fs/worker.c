@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Threads that answer requests; see worker.h and server.h.
+ *
+ * The loop is our own: libfuse's ends its threads with pthread_cancel(), which opens
+ * libgcc_s.so.1, which may lie under this very mount.
+ */
+#include "config.h"
+
+#include "fs/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "fs/ops.h"
+
+#define MIN_THREADS 4
+#define MAX_THREADS 16
+
+/* For ever, as far as a kernel is concerned; in seconds. */
+#define IMMUTABLE_TIMEOUT_S (365.0 * 86400)
+#define MUTABLE_TIMEOUT_S   1.0
+
+/*
+ * Moves to a mount namespace in which our own mount does not exist. What the host mounts
+ * and unmounts later still comes through (MS_SLAVE), so nothing is pinned here. Not
+ * possible without CAP_SYS_ADMIN; cache/source.c stays out of the mount by itself.
+ */
+static void leave_own_mount(const char *point)
+{
+	if (unshare(CLONE_NEWNS) < 0)
+		return;
+	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0 ||
+	    umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+		log_warning("cannot leave the own mount %s: %s, ignoring", quoted(point),
+			    strerror(errno));
+}
+
+static bool is_immutable(const struct mount_options *options, const struct tree *tree)
+{
+	struct statvfs statistics;
+
+	if (options->mutability != MUTABILITY_AUTO)
+		return options->mutability == MUTABILITY_NEVER;
+	return fstatvfs(tree->root_fd, &statistics) == 0 && statistics.f_flag & ST_RDONLY;
+}
+
+static bool has_posix_acl(const struct tree *tree)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", tree->root_fd);
+	return getxattr(path, "system.posix_acl_access", NULL, 0) >= 0 ||
+	       errno != EOPNOTSUPP;
+}
+
+static int front_init(struct front *front, const struct mount_options *options,
+		      const struct tree *tree)
+{
+	struct node_key root;
+	struct statx stx;
+	int r = statx_at(tree->root_fd, "", &stx);
+
+	if (r < 0)
+		return r;
+	root = node_key_of(&stx);
+	*front = (struct front){
+		.tree = tree,
+		.immutable = is_immutable(options, tree),
+		.posix_acl = has_posix_acl(tree),
+	};
+	front->timeout_s = front->immutable ? IMMUTABLE_TIMEOUT_S : MUTABLE_TIMEOUT_S;
+	front->nodes = node_table_new(&root, FRONT_MAX_NODES);
+	front->resolver = resolver_new(tree, &options->policy);
+	return front->nodes && front->resolver ? 0 : -ENOMEM;
+}
+
+static void front_fini(struct front *front)
+{
+	node_table_free(front->nodes);
+	resolver_free(front->resolver);
+}
+
+static void *serve(void *session)
+{
+	struct fuse_buf buffer = {.mem = NULL};
+
+	while (!fuse_session_exited(session)) {
+		int n = fuse_session_receive_buf(session, &buffer);
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		fuse_session_process_buf(session, &buffer);
+	}
+	free(buffer.mem);
+	return NULL;
+}
+
+/* Serves with several threads; returns when the mount ended. */
+static int serve_all(struct fuse_session *session)
+{
+	long threads = 2 * sysconf(_SC_NPROCESSORS_ONLN);
+	pthread_t thread[MAX_THREADS];
+	int started = 0;
+
+	if (threads < MIN_THREADS)
+		threads = MIN_THREADS;
+	if (threads > MAX_THREADS)
+		threads = MAX_THREADS;
+	while (started < threads &&
+	       pthread_create(&thread[started], NULL, serve, session) == 0)
+		started++;
+	if (started == 0) {
+		log_error("cannot start a thread: out of memory");
+		return 1;
+	}
+	for (int i = 0; i < started; i++)
+		pthread_join(thread[i], NULL);
+	return 0;
+}
+
+static int serve_front(struct front *front, int fuse_fd)
+{
+	char name[] = "canonfs";
+	char *argv[] = {name, NULL};
+	struct fuse_args arguments = FUSE_ARGS_INIT(1, argv);
+	struct fuse_session *session =
+		fuse_session_new(&arguments, &front_ops, sizeof(front_ops), front);
+	char fd_path[32];
+	int status = 1;
+
+	fuse_opt_free_args(&arguments);
+	if (!session) {
+		log_error("cannot make a FUSE session");
+		return 1;
+	}
+	snprintf(fd_path, sizeof(fd_path), "/dev/fd/%d", fuse_fd);
+	if (fuse_session_mount(session, fd_path) == 0)
+		status = serve_all(session);
+	fuse_session_destroy(session); /* closes fuse_fd */
+	return status;
+}
+
+int worker_run(const struct mount_options *options, const struct tree *tree,
+	       const char *point, int fuse_fd, bool background)
+{
+	struct front front;
+	int status;
+	int r;
+
+	prctl(PR_SET_NAME, "canonfs-worker");
+	leave_own_mount(point);
+	r = front_init(&front, options, tree);
+	if (r < 0) {
+		log_error("cannot serve %s: %s", quoted(point), strerror(-r));
+		return 1;
+	}
+	if (background)
+		log_to_syslog();
+	log_info("%s: the source is %s", quoted(point),
+		 front.immutable ? "immutable"
+				 : "mutable: names and attributes hold for 1 s");
+	status = serve_front(&front, fuse_fd);
+	front_fini(&front);
+	return status;
+}

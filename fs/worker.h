@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The process that answers the kernel's requests.
+ */
+#ifndef CANONFS_FS_WORKER_H
+#define CANONFS_FS_WORKER_H
+
+#include "cache/tree.h"
+#include "fs/options.h"
+
+/**
+ * worker_run() - serve a FUSE connection until it ends
+ * @tree:    the source, opened before the mount was made
+ * @point:   where it is mounted; absolute, without symlinks
+ * @fuse_fd: the open /dev/fuse; taken
+ * @background: let go of the standard streams once the first steps have succeeded
+ *
+ * To be called in a process of its own: it leaves the mount namespace.
+ * Return: an exit status: 0 when the mount ended, 1 on an error (logged).
+ */
+int worker_run(const struct mount_options *options, const struct tree *tree,
+	       const char *point, int fuse_fd, bool background);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Mount lists: the parser on lines as kernels write them (a memory file in the place of
+ * /proc/self/mountinfo), and, as root, real mounts in a namespace of this process's own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "fs/mountinfo.h"
+
+static struct mountinfo of_text(const char *text)
+{
+	FILE *file = tmpfile();
+
+	assert_non_null(file);
+	fputs(text, file);
+	rewind(file);
+	return (struct mountinfo){.file = file};
+}
+
+static void test_lines(void **state)
+{
+	struct mount_entry entry;
+	struct mountinfo list = of_text(
+		"22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw\n"
+		"23 22 0:21 / /sys rw - sysfs sysfs rw\n"
+		"90 22 0:45 /sub/dir /mnt ro,nosuid master:3 propagate_from:2 - fuse.canonfs "
+		"/usr ro,user_id=0\n");
+
+	(void)state;
+	assert_true(mountinfo_next(&list, &entry));
+	assert_int_equal(entry.device, makedev(8, 2));
+	assert_string_equal(entry.point, "/");
+	assert_string_equal(entry.type, "ext4");
+	assert_string_equal(entry.source, "/dev/sda2");
+	assert_true(mountinfo_next(&list, &entry));
+	assert_string_equal(entry.point, "/sys");
+	assert_true(mountinfo_next(&list, &entry));
+	assert_int_equal(entry.device, makedev(0, 45));
+	assert_string_equal(entry.point, "/mnt");
+	assert_string_equal(entry.type, MOUNT_TYPE);
+	assert_string_equal(entry.source, "/usr");
+	assert_false(mountinfo_next(&list, &entry));
+	mountinfo_close(&list);
+}
+
+/* fs/proc_namespace.c escapes space, tab, newline, backslash and, in sources, '#'. */
+static void test_escapes(void **state)
+{
+	struct mount_entry entry;
+	struct mountinfo list =
+		of_text("30 22 0:9 / /a\\040b\\011c\\012d\\134e rw - tmpfs so\\043urce\\040x rw\n"
+			"31 22 0:9 / /caf\xc3\xa9\\134 rw - tmpfs \\134 rw\n");
+
+	(void)state;
+	assert_true(mountinfo_next(&list, &entry));
+	assert_string_equal(entry.point, "/a b\tc\nd\\e");
+	assert_string_equal(entry.source, "so#urce x");
+	assert_true(mountinfo_next(&list, &entry));
+	assert_string_equal(entry.point, "/caf\xc3\xa9\\");
+	assert_string_equal(entry.source, "\\");
+	mountinfo_close(&list);
+}
+
+/* What is not a line of this kind is passed over, whatever it is. */
+static void test_odd_lines(void **state)
+{
+	struct mount_entry entry;
+	struct mountinfo list = of_text("\n"
+					" - \n"
+					"garbage\n"
+					"1 2 3 4 5 - 6\n"
+					"1 2 a:b / /x rw - tmpfs t rw\n"
+					"1 2 0:1\n"
+					"1 2 0:1 - \n"
+					"1 2 0:1 / - tmpfs x rw\n"
+					"40 22 0:9 / /good rw - tmpfs");
+
+	(void)state;
+	assert_true(mountinfo_next(&list, &entry));
+	assert_string_equal(entry.point, "/good");
+	assert_string_equal(entry.type, "tmpfs");
+	assert_string_equal(entry.source, "");
+	assert_false(mountinfo_next(&list, &entry));
+	mountinfo_close(&list);
+}
+
+static void test_long_line(void **state)
+{
+	size_t len = 100000;
+	char *text = malloc(len + 100);
+	struct mount_entry entry;
+	struct mountinfo list;
+	size_t start;
+
+	(void)state;
+	assert_non_null(text);
+	start = (size_t)sprintf(text, "40 22 0:9 / /");
+	memset(text + start, 'x', len);
+	strcpy(text + start + len, " rw - tmpfs t rw\n");
+	list = of_text(text);
+	assert_true(mountinfo_next(&list, &entry));
+	assert_int_equal(strlen(entry.point), len + 1);
+	mountinfo_close(&list);
+	free(text);
+}
+
+/* ---- real mounts ---- */
+
+static char base[] = "/tmp/canonfs-mountinfo-XXXXXX";
+static bool have_namespace;
+
+static int setup(void **state)
+{
+	(void)state;
+	if (!mkdtemp(base))
+		return -1;
+	have_namespace = unshare(CLONE_NEWNS) == 0 &&
+			 mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) == 0;
+	return 0;
+}
+
+static char *below(const char *name)
+{
+	char *path;
+
+	assert_true(asprintf(&path, "%s/%s", base, name) > 0);
+	return path;
+}
+
+static int teardown(void **state)
+{
+	static const char *const dirs[] = {"a/inner", "a", "ab", "sp ace\\\n"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		scope_free char *path = below(dirs[i]);
+
+		while (umount2(path, MNT_DETACH) == 0)
+			;
+		rmdir(path);
+	}
+	return rmdir(base);
+}
+
+static void mount_at(const char *name)
+{
+	scope_free char *path = below(name);
+
+	if (!have_namespace)
+		skip();
+	mkdir(path, 0755);
+	assert_int_equal(mount("canonfs-test", path, "tmpfs", 0, "size=64k"), 0);
+}
+
+static void test_root_is_mounted(void **state)
+{
+	uint64_t device;
+	bool ours;
+
+	(void)state;
+	assert_int_equal(mountinfo_top("/", &device, &ours), 1);
+	assert_false(ours);
+	assert_int_equal(mountinfo_top("/proc/no-such-mount", &device, &ours), 0);
+}
+
+static void test_top(void **state)
+{
+	scope_free char *a = below("a");
+	uint64_t first, second;
+	struct stat st;
+	bool ours = true;
+
+	(void)state;
+	mount_at("a");
+	assert_int_equal(stat(a, &st), 0);
+	assert_int_equal(mountinfo_top(a, &first, &ours), 1);
+	assert_int_equal(first, st.st_dev);
+	assert_false(ours);
+	mount_at("a");
+	assert_int_equal(stat(a, &st), 0);
+	assert_int_equal(mountinfo_top(a, &second, &ours), 1);
+	assert_int_equal(second, st.st_dev);
+	assert_int_not_equal(first, second);
+	assert_int_equal(umount(a), 0);
+	assert_int_equal(mountinfo_top(a, &second, &ours), 1);
+	assert_int_equal(first, second);
+	assert_int_equal(umount(a), 0);
+	assert_int_equal(mountinfo_top(a, &second, &ours), 0);
+}
+
+/* Below means a component more: neither the directory itself nor a longer name. */
+static void test_below(void **state)
+{
+	scope_free char *a = below("a");
+	scope_free char *ab = below("ab");
+	scope_free char *inner = below("a/inner");
+	scope_free char *odd = below("sp ace\\\n");
+	char *found = NULL;
+
+	(void)state;
+	mount_at("a");
+	mount_at("ab");
+	assert_int_equal(mountinfo_below(a, &found), 0);
+	assert_int_equal(mountinfo_below(ab, &found), 0);
+	mount_at("a/inner");
+	assert_int_equal(mountinfo_below(a, &found), 1);
+	assert_string_equal(found, inner);
+	free(found);
+	assert_int_equal(umount(inner), 0);
+	assert_int_equal(umount(ab), 0);
+	assert_int_equal(umount(a), 0);
+	assert_int_equal(mountinfo_below(base, &found), 0);
+	mount_at("sp ace\\\n");
+	assert_int_equal(mountinfo_below(base, &found), 1);
+	assert_string_equal(found, odd);
+	free(found);
+	assert_int_equal(mountinfo_below("/", &found), 1);
+	free(found);
+	assert_int_equal(umount(odd), 0);
+}
+
+/* A mount that another one hides is not "the mount that is visible at a path". */
+static void test_top_hidden(void **state)
+{
+	scope_free char *a = below("a");
+	scope_free char *inner = below("a/inner");
+	uint64_t device;
+	bool ours;
+
+	(void)state;
+	mount_at("a");
+	mount_at("a/inner");
+	mount_at("a");
+	assert_int_equal(mountinfo_top(inner, &device, &ours), 0);
+	assert_int_equal(umount(a), 0);
+	assert_int_equal(umount(inner), 0);
+	assert_int_equal(umount(a), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_escapes),
+		cmocka_unit_test(test_odd_lines),
+		cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_root_is_mounted),
+		cmocka_unit_test(test_top),
+		cmocka_unit_test(test_below),
+		cmocka_unit_test(test_top_hidden),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

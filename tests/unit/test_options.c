@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The -o parser: every documented word, what fstab adds on its own, and that a word which
+ * is not understood is refused with a sentence rather than guessed at.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "base/scope.h"
+#include "fs/options.h"
+
+static char error[512];
+
+static struct mount_options parsed(const char *list)
+{
+	struct mount_options options;
+
+	mount_options_init(&options);
+	error[0] = '\0';
+	assert_int_equal(mount_options_parse(&options, list, error, sizeof(error)), 0);
+	return options;
+}
+
+/* The message must name what was wrong. */
+static void assert_refused(const char *list, const char *in_message)
+{
+	struct mount_options options;
+
+	mount_options_init(&options);
+	error[0] = '\0';
+	assert_int_equal(mount_options_parse(&options, list, error, sizeof(error)), -EINVAL);
+	assert_non_null(strstr(error, in_message));
+	assert_null(strchr(error, '\n'));
+	mount_options_fini(&options);
+}
+
+static void test_defaults(void **state)
+{
+	struct mount_options options = parsed("");
+
+	(void)state;
+	assert_int_equal(options.policy.trust, PYC_TRUST_CANONICAL);
+	assert_int_equal(options.policy.view, PYC_VIEW_SOURCE);
+	assert_int_equal(options.policy.hash, PYC_HASH_KEEP);
+	assert_int_equal(options.policy.canonical_count, 0);
+	assert_int_equal(options.mutability, MUTABILITY_AUTO);
+	assert_false(options.xdev);
+	assert_false(options.allow_other);
+	assert_int_equal(options.set_flags, 0);
+	assert_int_equal(options.cleared_flags, 0);
+	assert_null(options.root);
+	assert_null(options.context);
+	mount_options_fini(&options);
+	mount_options_fini(&options); /* twice is harmless */
+}
+
+static void test_policy(void **state)
+{
+	(void)state;
+	assert_int_equal(parsed("trust=size").policy.trust, PYC_TRUST_SIZE);
+	assert_int_equal(parsed("trust=verified").policy.trust, PYC_TRUST_VERIFIED);
+	assert_int_equal(parsed("trust=size,trust=canonical").policy.trust,
+			 PYC_TRUST_CANONICAL);
+	assert_int_equal(parsed("mtime=embedded").policy.view, PYC_VIEW_EMBEDDED);
+	assert_int_equal(parsed("mtime=embedded,mtime=source").policy.view, PYC_VIEW_SOURCE);
+	assert_int_equal(parsed("hash=unchecked").policy.hash, PYC_HASH_UNCHECK);
+	assert_int_equal(parsed("hash=unchecked,hash=keep").policy.hash, PYC_HASH_KEEP);
+	assert_refused("trust", "trust=");
+	assert_refused("trust=", "trust=");
+	assert_refused("trust=Size", "'Size'");
+	assert_refused("hash=no", "'no'");
+	assert_refused("hash", "hash=");
+}
+
+static void test_epoch(void **state)
+{
+	struct mount_options options = parsed("mtime=315532800");
+
+	(void)state;
+	assert_int_equal(options.policy.view, PYC_VIEW_EPOCH);
+	assert_int_equal(options.policy.epoch, 315532800);
+	assert_int_equal(parsed("mtime=0").policy.view, PYC_VIEW_EPOCH);
+	assert_int_equal(parsed("mtime=2147483647").policy.epoch, INT32_MAX);
+	assert_refused("mtime=2147483648", "'2147483648'");
+	assert_refused("mtime=-1", "'-1'");
+	assert_refused("mtime=1x", "'1x'");
+	assert_refused("mtime=0x10", "'0x10'");
+	assert_refused("mtime=1.5", "'1.5'");
+	assert_refused("mtime=+1", "'+1'");
+	assert_refused("mtime= 1", "' 1'");
+	assert_refused("mtime=99999999999999999999", "99999999999999999999");
+	assert_refused("mtime=", "mtime=");
+	assert_refused("mtime", "mtime=");
+}
+
+/* "Decimal" means digits: strtoll() alone skips any white space. */
+static void test_epoch_white_space(void **state)
+{
+	(void)state;
+	assert_refused("mtime=\t1", "mtime=");
+	assert_refused("canonical=\n1", "canonical=");
+	assert_refused("mtime=\t+1", "mtime=");
+}
+
+static void test_canonical(void **state)
+{
+	struct mount_options options = parsed("canonical=5,canonical=-7");
+	char list[PYC_CANONICAL_MAX * 16] = "";
+
+	(void)state;
+	assert_int_equal(options.policy.canonical_count, 2);
+	assert_int_equal(options.policy.canonical[0], 5);
+	assert_true(options.policy.canonical[1] == -7);
+	/* Later -o arguments add up. */
+	assert_int_equal(mount_options_parse(&options, "canonical=9", error, sizeof(error)),
+			 0);
+	assert_int_equal(options.policy.canonical_count, 3);
+	for (int i = 0; i < PYC_CANONICAL_MAX - 1; i++)
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "canonical=%d,", i);
+	assert_int_equal(parsed(list).policy.canonical_count, PYC_CANONICAL_MAX - 1);
+	snprintf(list + strlen(list), sizeof(list) - strlen(list), "canonical=99");
+	assert_refused(list, "canonical=");
+	assert_refused("canonical", "canonical=");
+	assert_refused("canonical=", "canonical=");
+	assert_refused("canonical=now", "'now'");
+}
+
+static void test_switches(void **state)
+{
+	(void)state;
+	assert_int_equal(parsed("immutable").mutability, MUTABILITY_NEVER);
+	assert_int_equal(parsed("mutable").mutability, MUTABILITY_ALWAYS);
+	assert_int_equal(parsed("immutable,mutable").mutability, MUTABILITY_ALWAYS);
+	assert_true(parsed("xdev").xdev);
+	assert_false(parsed("xdev").allow_other);
+	assert_true(parsed("allow_other").allow_other);
+	assert_refused("immutable=1", "immutable");
+	assert_refused("xdev=", "xdev");
+}
+
+static void test_flags(void **state)
+{
+	struct mount_options options = parsed("nosuid,nodev,noexec");
+
+	(void)state;
+	assert_int_equal(options.set_flags, MS_NOSUID | MS_NODEV | MS_NOEXEC);
+	assert_int_equal(options.cleared_flags, 0);
+	options = parsed("suid,dev,exec");
+	assert_int_equal(options.set_flags, 0);
+	assert_int_equal(options.cleared_flags, MS_NOSUID | MS_NODEV | MS_NOEXEC);
+	options = parsed("nosuid,suid,dev,nodev");
+	assert_int_equal(options.set_flags, MS_NODEV);
+	assert_int_equal(options.cleared_flags, MS_NOSUID);
+	assert_refused("nosuid=1", "nosuid");
+}
+
+static void test_root(void **state)
+{
+	struct mount_options options = parsed("root=/a,root=/b\\,c");
+
+	(void)state;
+	assert_string_equal(options.root, "/b,c");
+	mount_options_fini(&options);
+	assert_null(options.root);
+	assert_refused("root", "root=");
+	assert_refused("root=", "root=");
+}
+
+static void test_context(void **state)
+{
+	struct mount_options options =
+		parsed("context=system_u:object_r:usr_t:s0:c1\\,c2,fscontext=f");
+
+	(void)state;
+	assert_string_equal(options.context,
+			    ",context=\"system_u:object_r:usr_t:s0:c1,c2\",fscontext=\"f\"");
+	mount_options_fini(&options);
+	assert_refused("rootcontext", "rootcontext=");
+}
+
+/* A quote would end the kernel's value early and let another option in. */
+static void test_context_quote(void **state)
+{
+	struct mount_options options;
+
+	(void)state;
+	mount_options_init(&options);
+	assert_int_equal(mount_options_parse(&options, "context=a\"\\,allow_other\\,x=\"b",
+					     error, sizeof(error)),
+			 -EINVAL);
+	mount_options_fini(&options);
+}
+
+static void test_words_of_fstab(void **state)
+{
+	static const char list[] =
+		"rw,ro,defaults,auto,noauto,user,nouser,users,owner,group,nofail,_netdev,"
+		"comment=anything,async,sync,atime,noatime,relatime,norelatime,strictatime,"
+		"nostrictatime,lazytime,nolazytime,diratime,nodiratime,iversion,noiversion,"
+		"silent,loud,mand,nomand,default_permissions,x-systemd.automount,"
+		"x-gvfs-show,X-mount.mkdir=0755";
+	struct mount_options options = parsed(list);
+	struct mount_options plain;
+
+	(void)state;
+	mount_options_init(&plain);
+	assert_memory_equal(&options.policy, &plain.policy, sizeof(plain.policy));
+	assert_int_equal(options.set_flags, 0);
+	assert_int_equal(options.mutability, MUTABILITY_AUTO);
+}
+
+static void test_list_syntax(void **state)
+{
+	(void)state;
+	assert_true(parsed(",,xdev,,").xdev);
+	assert_true(parsed("ro,xdev").xdev);
+	assert_refused("xdev\\,ro", "'xdev,ro'");
+	assert_refused("bogus", "'bogus'");
+	assert_refused("ro,bogus=1", "'bogus'");
+	assert_refused("XDEV", "'XDEV'");
+	assert_refused("=1", "unknown");
+	assert_refused("a\\", "'a\\\\'"); /* a backslash at the end stands for itself */
+	assert_refused("a\nb", "\\x0a");
+}
+
+/* A small buffer for the message cuts it, and nothing else. */
+static void test_small_error_buffer(void **state)
+{
+	struct mount_options options;
+	char small[8];
+
+	(void)state;
+	mount_options_init(&options);
+	memset(small, 'z', sizeof(small));
+	assert_int_equal(mount_options_parse(&options, "bogus", small, 4), -EINVAL);
+	assert_string_equal(small, "unk");
+	assert_int_equal(small[4], 'z');
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_policy),
+		cmocka_unit_test(test_epoch),
+		cmocka_unit_test(test_epoch_white_space),
+		cmocka_unit_test(test_canonical),
+		cmocka_unit_test(test_switches),
+		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_root),
+		cmocka_unit_test(test_context),
+		cmocka_unit_test(test_context_quote),
+		cmocka_unit_test(test_words_of_fstab),
+		cmocka_unit_test(test_list_syntax),
+		cmocka_unit_test(test_small_error_buffer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
