@@ -14,18 +14,22 @@
 #include "pyc/marshal.h"
 #include "pyc/siphash.h"
 
+static int identity_from(int fd, const struct statx *stx, uint64_t mount_id,
+			 struct identity *ret_identity)
+{
+	if (!S_ISREG(stx->stx_mode))
+		return -EINVAL;
+	*ret_identity = identity_of(stx, mount_id);
+	ret_identity->generation = identity_generation(fd);
+	return 0;
+}
+
 static int stat_identity(int fd, uint64_t mount_id, struct identity *ret_identity)
 {
 	struct statx stx;
 	int r = statx_at(fd, "", &stx);
 
-	if (r < 0)
-		return r;
-	if (!S_ISREG(stx.stx_mode))
-		return -EINVAL;
-	*ret_identity = identity_of(&stx, mount_id);
-	ret_identity->generation = identity_generation(fd);
-	return 0;
+	return r < 0 ? r : identity_from(fd, &stx, mount_id, ret_identity);
 }
 
 static bool is_settled(const struct identity *identity)
@@ -36,27 +40,31 @@ static bool is_settled(const struct identity *identity)
 	return identity_is_settled(identity, now);
 }
 
+/* Is the file still what it was when it was opened here? */
+static bool is_unchanged(const struct content_file *file)
+{
+	struct identity now;
+
+	return stat_identity(file->fd, file->mount_id, &now) == 0 &&
+	       identity_equal(&now, &file->identity);
+}
+
 /*
- * Remembers what was read, if the file is still what it was before the read and its ctime
- * is old enough to vouch for that; the same for a source that the content speaks of.
+ * Remembers what was read of a file that did not change meanwhile, if its ctime is old
+ * enough to vouch for that; the same for a source that the content speaks of.
  */
 static void remember(struct content_file *file, const struct identity *source)
 {
-	struct identity after;
-
-	if (!is_settled(&file->identity) || (source && !is_settled(source)) ||
-	    stat_identity(file->fd, file->mount_id, &after) < 0 ||
-	    !identity_equal(&after, &file->identity))
-		return;
-	table_put(file->table, &file->identity, &file->content);
+	if (is_settled(&file->identity) && (!source || is_settled(source)))
+		table_put(file->table, &file->identity, &file->content);
 }
 
-int content_open(struct content_file *file)
+int content_open(struct content_file *file, const struct statx *stx)
 {
 	uint8_t raw[PYC_HEADER_MAX];
 	bool current;
 	ssize_t n;
-	int r = stat_identity(file->fd, file->mount_id, &file->identity);
+	int r = identity_from(file->fd, stx, file->mount_id, &file->identity);
 
 	if (r < 0)
 		return r;
@@ -68,7 +76,7 @@ int content_open(struct content_file *file)
 		return (int)n;
 	file->content.header_status =
 		pyc_header_parse(raw, (size_t)n, &file->content.header);
-	remember(file, NULL);
+	/* Not remembered yet: that would push out an entry whose digest can vouch. */
 	return 0;
 }
 
@@ -110,15 +118,13 @@ void content_check_body(struct content_file *file)
 	size_t size = (size_t)file->identity.size;
 	const struct pyc_magic *magic = file->content.header.magic;
 	scope_free uint8_t *data = NULL;
-	struct identity after;
 	struct content known;
 	bool current;
 
-	if (file->content.body != PYC_CHECK_UNKNOWN)
+	if (file->content.body != PYC_CHECK_UNKNOWN || size < magic->header_size)
 		return;
 	data = read_whole(file->fd, file->identity.size);
-	if (!data || stat_identity(file->fd, file->mount_id, &after) < 0 ||
-	    !identity_equal(&after, &file->identity) ||
+	if (!data || !is_unchanged(file) ||
 	    memcmp(data, file->content.header.raw, magic->header_size) != 0)
 		return;
 	file->content.digest = digest_of(data, size);
@@ -156,5 +162,6 @@ void content_check_hash(struct content_file *file, int source_fd)
 	equal = memcmp(hash, content->header.hash, sizeof(hash)) == 0;
 	content->hash = equal ? PYC_CHECK_OK : PYC_CHECK_BAD;
 	content->hash_source = before;
-	remember(file, &before);
+	if (is_unchanged(file))
+		remember(file, &before);
 }

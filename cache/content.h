@@ -55,9 +55,10 @@ struct content_file {
 /**
  * content_open() - identity and header
  * @file: .table, .mount_id and .fd filled in
+ * @stx:  of .fd, just taken
  * Return: 0; -EINVAL where it is not a regular file; another -errno.
  */
-int content_open(struct content_file *file);
+int content_open(struct content_file *file, const struct statx *stx);
 
 /**
  * content_check_body() - does the body parse? Sets content.body

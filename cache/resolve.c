@@ -7,7 +7,6 @@
  */
 #include "cache/resolve.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -105,29 +104,35 @@ static enum pyc_placement parse_name(const char *path, struct pyc_name *ret_name
 	return pyc_name_parse(last_component(path), ends_in_cache_dir(path, dir), ret_name);
 }
 
-/* The path of the source that pairs with a pyc; NULL where none can. */
-static char *source_path(const char *path, const struct pyc_name *name)
+/*
+ * The path of the source that pairs with a pyc.
+ * Return: 0, -ENOENT where no source can pair with it, -ENOMEM.
+ */
+static int source_path(const char *path, const struct pyc_name *name, char **ret_path)
 {
 	size_t dir = dir_length(path, strlen(path));
 	char source[PYC_NAME_MAX + 1];
-	char *joined;
 
 	if (!pyc_name_source(name, source))
-		return NULL;
-	if (name->placement == PYC_PLACE_CACHE)
+		return -ENOENT;
+	if (name->placement != PYC_PLACE_LEGACY)
 		dir = dir_length(path, dir);
-	if (asprintf(&joined, "%.*s%s%s", (int)dir, path, dir ? "/" : "", source) < 0)
-		return NULL;
-	return joined;
+	return asprintf(ret_path, "%.*s%s%s", (int)dir, path, dir ? "/" : "", source) < 0
+		       ? -ENOMEM
+		       : 0;
 }
 
 static void find_source(struct work *work)
 {
-	scope_free char *path = source_path(work->path, &work->facts.name);
+	char *path;
+	int r = source_path(work->path, &work->facts.name, &path);
 
-	work->source = (struct source){.state = PYC_SOURCE_NONE};
-	if (path)
+	if (r == 0) {
 		source_find(work->resolver->tree, path, &work->source);
+		free(path);
+	} else {
+		work->source.state = r == -ENOENT ? PYC_SOURCE_NONE : PYC_SOURCE_UNKNOWN;
+	}
 	work->facts.source = work->source.state;
 	if (work->source.state != PYC_SOURCE_REGULAR)
 		return;
@@ -210,7 +215,8 @@ static void decide(struct work *work, enum pyc_mtime_view view, struct pyc_decis
 }
 
 /* Everything but the mtime that the view shows. work->source is the caller's to end. */
-static int gather(struct resolver *resolver, const char *path, int fd, struct work *work)
+static int gather(struct resolver *resolver, const char *path, int fd,
+		  const struct statx *stx, struct work *work)
 {
 	int r;
 
@@ -223,7 +229,7 @@ static int gather(struct resolver *resolver, const char *path, int fd, struct wo
 	};
 	if (parse_name(path, &work->facts.name) == PYC_PLACE_NONE)
 		return -EINVAL;
-	r = content_open(&work->file);
+	r = content_open(&work->file, stx);
 	if (r < 0)
 		return r;
 	work->facts.header_status = work->file.content.header_status;
@@ -257,12 +263,13 @@ static void ask_pyc(struct resolver *resolver, const char *path, struct ballot *
 {
 	struct pyc_decision decision;
 	scope_fd int fd = -1;
+	struct statx stx;
 	struct work work;
 
 	fd = tree_openat(resolver->tree, path, O_RDONLY | O_NONBLOCK);
-	if (fd < 0)
+	if (fd < 0 || statx_at(fd, "", &stx) < 0)
 		return;
-	if (gather(resolver, path, fd, &work) == 0) {
+	if (gather(resolver, path, fd, &stx, &work) == 0) {
 		decide(&work, PYC_VIEW_SOURCE, &decision);
 		if (decision.vouched && work.facts.header.kind == PYC_KIND_TIMESTAMP)
 			cast_vote(ballot, work.facts.header.mtime);
@@ -270,56 +277,83 @@ static void ask_pyc(struct resolver *resolver, const char *path, struct ballot *
 	source_fini(&work.source);
 }
 
-/* Asks the pycs in one directory, relative to the tree, whose source is @source. */
-static void ask_dir(struct resolver *resolver, const char *dir_path, const char *source,
-		    struct ballot *ballot)
+/* Levels of python -O, and none. */
+static const char *const opt_suffixes[] = {"", ".opt-1", ".opt-2"};
+
+/* Is this the first magic of its tag? The table is sorted, so equal tags are neighbours. */
+static bool begins_tag(size_t index)
 {
-	size_t stem = strlen(source) - strlen("py"); /* with its dot */
-	int fd = tree_openat(resolver->tree, dir_path, O_RDONLY | O_DIRECTORY);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
+	const struct pyc_magic *magic = &pyc_magic_table[index];
 
-	if (!dir) {
-		close_fd(&fd);
-		return;
-	}
-	while ((entry = readdir(dir))) {
-		scope_free char *path = NULL;
-		char paired[PYC_NAME_MAX + 1];
-		struct pyc_name name;
-
-		if (strncmp(entry->d_name, source, stem) != 0)
-			continue;
-		if (asprintf(&path, "%s/%s", dir_path, entry->d_name) < 0) {
-			path = NULL;
-			continue;
-		}
-		if (parse_name(path, &name) != PYC_PLACE_NONE &&
-		    pyc_name_source(&name, paired) && strcmp(paired, source) == 0)
-			ask_pyc(resolver, strncmp(path, "./", 2) ? path : path + 2, ballot);
-	}
-	closedir(dir);
+	return magic->tag[0] && !magic->tag_is_prefix &&
+	       (index == 0 || strcmp(magic[-1].tag, magic->tag) != 0);
 }
 
+/* Asks the pycs in @dir/__pycache__, by the names that they can have. */
+static void ask_cache_dir(struct resolver *resolver, const char *dir, const char *stem,
+			  struct ballot *ballot)
+{
+	for (size_t i = 0; i < pyc_magic_count; i++) {
+		for (size_t opt = 0; begins_tag(i) && opt < ARRAY_SIZE(opt_suffixes);
+		     opt++) {
+			scope_free char *path = NULL;
+
+			if (asprintf(&path, "%s" PYC_CACHE_DIR "/%s.%s%s.pyc", dir, stem,
+				     pyc_magic_table[i].tag, opt_suffixes[opt]) < 0)
+				path = NULL;
+			else
+				ask_pyc(resolver, path, ballot);
+		}
+	}
+}
+
+/* Asks Python 2's, beside the source. */
+static void ask_beside(struct resolver *resolver, const char *dir, const char *stem,
+		       struct ballot *ballot)
+{
+	static const char *const suffixes[] = {"pyc", "pyo"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		scope_free char *path = NULL;
+
+		if (asprintf(&path, "%s%s.%s", dir, stem, suffixes[i]) < 0)
+			path = NULL;
+		else
+			ask_pyc(resolver, path, ballot);
+	}
+}
+
+/* Does a directory exist? Most have no __pycache__, and then nothing in it is asked. */
+static bool has_cache_dir(struct resolver *resolver, const char *dir)
+{
+	scope_free char *path = NULL;
+	struct statx stx;
+
+	if (asprintf(&path, "%s" PYC_CACHE_DIR, dir) < 0) {
+		path = NULL;
+		return false;
+	}
+	return tree_stat(resolver->tree, path, &stx) == 0 && S_ISDIR(stx.stx_mode);
+}
+
+/*
+ * Names are tried rather than listed: one source's vote must not cost more the more
+ * modules lie beside it. Who has no vote so (odd optimisation levels, GraalPy) follows the
+ * others'.
+ */
 static struct timespec embedded_mtime(struct resolver *resolver, const char *path,
 				      struct timespec own)
 {
-	size_t dir = dir_length(path, strlen(path));
+	const char *name = last_component(path);
 	struct ballot ballot = {.count = 0};
-	scope_free char *beside = NULL;
-	scope_free char *cache = NULL;
+	scope_free char *stem = strndup(name, strlen(name) - strlen(".py"));
+	scope_free char *dir = strndup(path, (size_t)(name - path)); /* with its slash */
 
-	if (asprintf(&beside, "%.*s", dir ? (int)dir : 1, dir ? path : ".") < 0) {
-		beside = NULL;
+	if (!stem || !dir)
 		return own;
-	}
-	if (asprintf(&cache, "%s/" PYC_CACHE_DIR, beside) < 0) {
-		cache = NULL;
-		return own;
-	}
-	ask_dir(resolver, strncmp(cache, "./", 2) ? cache : cache + 2, last_component(path),
-		&ballot);
-	ask_dir(resolver, beside, last_component(path), &ballot);
+	if (has_cache_dir(resolver, dir))
+		ask_cache_dir(resolver, dir, stem, &ballot);
+	ask_beside(resolver, dir, stem, &ballot);
 	return pyc_view_mtime(&resolver->policy, own, ballot.votes, ballot.count);
 }
 
@@ -336,27 +370,16 @@ struct timespec resolve_mtime(struct resolver *resolver, const char *path,
 	return embedded_mtime(resolver, path, own);
 }
 
-/* What the mount shows as mtime of the source that was found, or of one it cannot see. */
-static struct timespec served_mtime(struct work *work)
-{
-	struct resolver *resolver = work->resolver;
-
-	if (work->source.path)
-		return resolve_mtime(resolver, work->source.path, &work->source.stx);
-	/* A source that could not be looked at may be in the tree all the same. */
-	if (work->source.state == PYC_SOURCE_UNKNOWN)
-		return pyc_view_mtime(&resolver->policy, work->facts.source_mtime, NULL, 0);
-	return work->facts.source_mtime;
-}
-
 int resolve_pyc(struct resolver *resolver, const char *path, int fd,
-		struct resolution *ret_resolution)
+		const struct statx *stx, struct resolution *ret_resolution)
 {
 	struct work work;
-	int r = gather(resolver, path, fd, &work);
+	int r = gather(resolver, path, fd, stx, &work);
 
 	if (r == 0) {
-		work.facts.served_mtime = served_mtime(&work);
+		if (work.source.path)
+			work.facts.served_mtime =
+				resolve_mtime(resolver, work.source.path, &work.source.stx);
 		decide(&work, resolver->policy.view, &ret_resolution->decision);
 		ret_resolution->facts = work.facts;
 		ret_resolution->pyc = work.file.identity;

@@ -48,12 +48,13 @@ struct resolution {
  * @path: relative to the tree
  * @fd:   the file, open for reading; borrowed, its offset is not moved. All bytes are
  *        read from it, so the answer is about the file that the caller will serve.
+ * @stx:  of @fd, just taken
  *
  * Return: 0; -EINVAL where @path is not named like a bytecode file or @fd is not a regular
  * file; another -errno where it cannot be read.
  */
 int resolve_pyc(struct resolver *resolver, const char *path, int fd,
-		struct resolution *ret_resolution);
+		const struct statx *stx, struct resolution *ret_resolution);
 
 /**
  * resolve_mtime() - the st_mtime that a view shows for a file

@@ -94,7 +94,8 @@ static int follow(struct walk *walk, int link)
 	if (++walk->links > MAX_LINKS)
 		return -ELOOP;
 	target[len] = '\0';
-	if (snprintf(joined, sizeof(joined), "%s/%s", target, walk->rest) >= PATH_MAX)
+	if (snprintf(joined, sizeof(joined), "%s%s%s", target, walk->rest[0] ? "/" : "",
+		     walk->rest) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	if (target[0] == '/')
 		walk->here[0] = '\0';
@@ -145,6 +146,10 @@ static int walk_links(struct walk *walk, const char *path, struct statx *ret_stx
 		r = step(walk, component, ret_stx);
 		if (r < 0)
 			return r;
+		/* Even a slash after a file is too much. */
+		if (walk->rest[0] && !S_ISDIR(ret_stx->stx_mode) &&
+		    !S_ISLNK(ret_stx->stx_mode))
+			return -ENOTDIR;
 	}
 	return r;
 }
@@ -209,10 +214,14 @@ void source_fini(struct source *source)
 	source->path = NULL;
 }
 
+/* As struct node_key: an inode number alone may be another file's by now. */
 static bool same_file(const struct statx *a, const struct statx *b)
 {
 	return a->stx_ino == b->stx_ino && a->stx_dev_major == b->stx_dev_major &&
-	       a->stx_dev_minor == b->stx_dev_minor;
+	       a->stx_dev_minor == b->stx_dev_minor &&
+	       (a->stx_mode & S_IFMT) == (b->stx_mode & S_IFMT) &&
+	       a->stx_btime.tv_sec == b->stx_btime.tv_sec &&
+	       a->stx_btime.tv_nsec == b->stx_btime.tv_nsec;
 }
 
 int source_open(const struct tree *tree, const char *path, const struct source *source)

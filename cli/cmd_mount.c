@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "fs/attach.h"
 #include "fs/options.h"
 #include "fs/server.h"
 
@@ -92,6 +93,8 @@ static int mount_operands(struct arguments *arguments, int argc, char **argv)
 	}
 	if (arguments->fake)
 		return 0;
+	if (arguments->options.remount)
+		return reattach(&arguments->options, argv[1]) < 0 ? EXIT_MOUNT_FAILURE : 0;
 	return server_run(&arguments->options, argv[0], argv[1], arguments->foreground);
 }
 

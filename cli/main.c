@@ -5,8 +5,10 @@
  */
 #include "config.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/scope.h"
 #include "cli/cmd.h"
@@ -15,6 +17,21 @@ static const struct command *const commands[] = {
 	&command_mount,
 	&command_umount,
 };
+
+/*
+ * Descriptors 0 to 2 exist, so that nothing that is opened later is taken for them; those
+ * above are the caller's (locks, pipes: runc leaks some) and would live as long as the
+ * mount.
+ */
+static void tidy_descriptors(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	close_range(STDERR_FILENO + 1, ~0U, 0);
+}
 
 static void print_help(void)
 {
@@ -42,6 +59,7 @@ int main(int argc, char **argv)
 	const char *slash = strrchr(argv[0] ? argv[0] : "", '/');
 	const char *program = slash ? slash + 1 : argv[0];
 
+	tidy_descriptors();
 	if (argc > 0 && strcmp(program, "mount.canonfs") == 0)
 		return cmd_mount_helper(argc, argv);
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {

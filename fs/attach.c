@@ -9,9 +9,12 @@
 #include <fcntl.h>
 #include <fuse.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -120,6 +123,54 @@ int attach(const struct mount_options *options, const char *source, const char *
 	return r;
 }
 
+/*
+ * By way of the mount, not the super block (MS_BIND): that one must stay read-only, or
+ * pages that nobody could write back could be changed in the page cache.
+ */
+int reattach(const struct mount_options *options, const char *point)
+{
+	scope_free char *path = realpath(point, NULL);
+	struct statvfs now;
+	unsigned long flags;
+	uint64_t device;
+	bool ours = false;
+	int r;
+
+	if (!path || mountinfo_top(path, &device, &ours) <= 0 || !ours) {
+		log_error("%s is not a canonfs mount", quoted(point));
+		return -EINVAL;
+	}
+	if (statvfs(path, &now) < 0) {
+		r = -errno;
+		log_error("cannot look at %s: %s", quoted(point), strerror(-r));
+		return r;
+	}
+	/* The ST_ flags that are kept have the values of their MS_ flags. */
+	flags = now.f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC);
+	flags = (flags | options->set_flags) & ~options->cleared_flags;
+	if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL) == 0)
+		return 0;
+	r = -errno;
+	log_error("cannot remount %s: %s", quoted(point), strerror(-r));
+	return r;
+}
+
+/* Whose mount is at @point? False where nobody can tell. */
+static bool is_own(const char *point)
+{
+	struct mount_entry entry;
+	struct mountinfo list;
+	bool own = false;
+
+	if (mountinfo_open(&list) < 0)
+		return false;
+	while (mountinfo_next(&list, &entry))
+		if (strcmp(entry.point, point) == 0)
+			own = entry.user_id == getuid();
+	mountinfo_close(&list);
+	return own;
+}
+
 static int detach_by_fusermount(const char *point, bool lazy)
 {
 	const char *argv[] = {"fusermount3",	   "-u",
@@ -142,5 +193,7 @@ int detach(const char *point, bool lazy)
 {
 	if (umount2(point, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)
 		return 0;
-	return errno == EPERM ? detach_by_fusermount(point, lazy) : -errno;
+	if (errno != EPERM)
+		return -errno;
+	return is_own(point) ? detach_by_fusermount(point, lazy) : -EPERM;
 }

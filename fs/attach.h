@@ -21,10 +21,18 @@ int attach(const struct mount_options *options, const char *source, const char *
 	   int *ret_fd);
 
 /**
+ * reattach() - change the flags of a mount (remount); it stays read-only
+ * @point: as the user gave it
+ * Return: 0, or -errno with a line logged.
+ */
+int reattach(const struct mount_options *options, const char *point);
+
+/**
  * detach() - unmount
  * @point: absolute, without symlinks
  * @lazy:  also if files are in use (umount2(2), MNT_DETACH)
- * Return: 0; -EBUSY; another -errno. Nothing is logged, but fusermount3 may speak.
+ * Return: 0; -EBUSY; -EPERM for somebody else's mount; another -errno. Nothing is logged,
+ * but fusermount3 may speak.
  */
 int detach(const char *point, bool lazy);
 

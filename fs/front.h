@@ -20,12 +20,16 @@
 /* Nodes at most; 110 bytes and a page of the kernel's own for each. */
 #define FRONT_MAX_NODES (UINT32_C(1) << 24)
 
+struct fuse_session;
+
 /**
  * struct front - one mounted tree
  * @tree, @resolver, @nodes: owned by the server
  * @immutable:   the source cannot change: the kernel may cache for ever
  * @timeout_s:   how long the kernel may believe names and attributes
+ * @session:     for notifications to the kernel; borrowed
  * @posix_acl:   the source's file system has POSIX ACLs, so the kernel must ask for them
+ * @many_devices: st_ino is made up for some files (node_ino())
  */
 struct front {
 	const struct tree *tree;
@@ -33,7 +37,9 @@ struct front {
 	struct node_table *nodes;
 	bool immutable;
 	double timeout_s;
+	struct fuse_session *session;
 	bool posix_acl;
+	bool many_devices;
 };
 
 /**

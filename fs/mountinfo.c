@@ -47,6 +47,8 @@ static bool parse(char *line, struct mount_entry *ret_entry)
 	char *point;
 	char *type;
 	char *source;
+	char *options;
+	char *user;
 
 	if (!rest || sscanf(line, "%u %u %u:%u", &id, &parent, &major, &minor) != 4)
 		return false;
@@ -57,6 +59,8 @@ static bool parse(char *line, struct mount_entry *ret_entry)
 	point = strtok_r(NULL, " ", &save);
 	type = strtok_r(rest + 3, " \n", &save);
 	source = strtok_r(NULL, " \n", &save);
+	options = strtok_r(NULL, " \n", &save);
+	user = options ? strstr(options, "user_id=") : NULL;
 	if (!point || !type)
 		return false;
 	unescape(point);
@@ -69,6 +73,8 @@ static bool parse(char *line, struct mount_entry *ret_entry)
 		.point = point,
 		.type = type,
 		.source = source ? source : "",
+		.user_id =
+			user ? (unsigned)strtoul(user + strlen("user_id="), NULL, 10) : 0,
 	};
 	return true;
 }

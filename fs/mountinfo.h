@@ -18,6 +18,7 @@
  * @point:  absolute path, without escapes
  * @type:   file system type with its subtype
  * @source: as it was given to mount(2)
+ * @user_id: of a FUSE mount: whose it is; else 0
  *
  * The strings live until the next mountinfo_next() on the same list.
  */
@@ -28,6 +29,7 @@ struct mount_entry {
 	const char *point;
 	const char *type;
 	const char *source;
+	unsigned user_id;
 };
 
 struct mountinfo {

@@ -42,8 +42,9 @@ struct node {
 	uint32_t name_hash;
 	uint32_t children;
 	uint32_t generation; /* survives the slot's reuse */
-	uint32_t type;	     /* S_IFMT bits; 0 for a free slot */
-	uint32_t linked;     /* whether its name still leads here */
+	uint16_t type;	     /* S_IFMT bits; 0 for a free slot */
+	uint16_t linked;     /* whether its name still leads here */
+	uint32_t stamp_s;    /* when stamp was set last; CLOCK_MONOTONIC */
 	uint64_t device;
 	uint64_t inode;
 	int64_t btime_ns;
@@ -140,7 +141,7 @@ static void set_key(struct node *node, const struct node_key *key)
 	node->device = key->device;
 	node->inode = key->inode;
 	node->btime_ns = key->btime_ns;
-	node->type = key->type;
+	node->type = (uint16_t)key->type;
 }
 
 struct node_table *node_table_new(const struct node_key *root, uint32_t max_nodes)
@@ -472,18 +473,21 @@ out:
 	return r;
 }
 
-bool node_stamp(struct node_table *table, uint64_t id, uint64_t stamp)
+bool node_stamp(struct node_table *table, uint64_t id, uint64_t stamp, uint32_t now_s)
 {
 	struct node *node;
-	bool same;
+	bool good = false;
 
 	pthread_mutex_lock(&table->lock);
 	node = live_locked(table, id);
-	same = node && node->stamp == stamp;
-	if (node)
+	if (node && node->stamp == stamp) {
+		good = now_s - node->stamp_s >= 2;
+	} else if (node) {
 		node->stamp = stamp;
+		node->stamp_s = now_s;
+	}
 	pthread_mutex_unlock(&table->lock);
-	return same;
+	return good;
 }
 
 /* ---- inode numbers ---- */

@@ -84,9 +84,14 @@ int node_path(struct node_table *table, uint64_t id, char **ret_path,
 /**
  * node_stamp() - compare and set what the kernel's cached pages of a node show
  * @stamp: a digest of everything that the content served now depends on
+ * @now_s: CLOCK_MONOTONIC, seconds
+ *
+ * A reply that drops the pages takes effect only when the kernel has read it. Until a
+ * second (or two) after a change, therefore, nobody else is told to keep them.
+ *
  * Return: whether the pages that were cached since the last call are still good.
  */
-bool node_stamp(struct node_table *table, uint64_t id, uint64_t stamp);
+bool node_stamp(struct node_table *table, uint64_t id, uint64_t stamp, uint32_t now_s);
 
 /**
  * node_ino() - a st_ino that is unique in the whole tree

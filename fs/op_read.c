@@ -57,7 +57,8 @@ static uint64_t page_stamp(struct front *front, const char *path, int fd,
 	struct page_basis basis = {.file = identity_of(stx, 0)};
 	struct resolution resolution;
 
-	if (!is_pyc_name(path) || resolve_pyc(front->resolver, path, fd, &resolution) < 0)
+	if (!is_pyc_name(path) ||
+	    resolve_pyc(front->resolver, path, fd, stx, &resolution) < 0)
 		return stamp_of(&basis, false);
 	basis.source = resolution.source;
 	memcpy(basis.header, resolution.decision.header.raw, sizeof(basis.header));
@@ -69,6 +70,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct front *front = front_of(req);
 	scope_free char *path = NULL;
 	scope_fd int fd = -1;
+	struct timespec now;
 	struct statx stx;
 	uint64_t stamp;
 
@@ -86,8 +88,13 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, -fd);
 		return;
 	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	stamp = page_stamp(front, path, fd, &stx);
-	fi->keep_cache = node_stamp(front->nodes, ino, stamp) && stamp != 0;
+	fi->keep_cache =
+		node_stamp(front->nodes, ino, stamp, (uint32_t)now.tv_sec) && stamp != 0;
+	/* The size may be another, too: a read must not end where the old file did. */
+	if (!fi->keep_cache)
+		fuse_lowlevel_notify_inval_inode(front->session, ino, -1, 0);
 	fuse_reply_open(req, fi);
 }
 
@@ -110,10 +117,12 @@ static void patch_header(const struct resolution *resolution, uint8_t *data, siz
 		memcpy(data, resolution->decision.header.raw + offset, len);
 }
 
-static void read_pyc(fuse_req_t req, const char *path, int fd, size_t size, off_t offset)
+static void read_pyc(fuse_req_t req, const char *path, int fd, const struct statx *stx,
+		     size_t size, off_t offset)
 {
 	struct resolution resolution;
-	bool resolved = resolve_pyc(front_of(req)->resolver, path, fd, &resolution) == 0;
+	bool resolved =
+		resolve_pyc(front_of(req)->resolver, path, fd, stx, &resolution) == 0;
 	scope_free uint8_t *data = malloc(size);
 	ssize_t n;
 
@@ -153,7 +162,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	if (fd < 0)
 		fuse_reply_err(req, -fd);
 	else if (offset < PYC_HEADER_MAX && is_pyc_name(path))
-		read_pyc(req, path, fd, size, offset);
+		read_pyc(req, path, fd, &stx, size, offset);
 	else
 		read_plain(req, fd, size, offset);
 }

@@ -24,6 +24,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	 */
 	if (front->posix_acl)
 		want |= FUSE_CAP_POSIX_ACL;
+	/* Without it every listing comes with attributes, so d_ino is st_ino. */
+	if (!front->many_devices)
+		want |= FUSE_CAP_READDIRPLUS_AUTO;
 	conn->want = conn->capable & want;
 }
 

@@ -135,6 +135,8 @@ static int take_switch(struct mount_options *options, const struct word *word,
 		options->mutability = MUTABILITY_ALWAYS;
 	else if (strcmp(word->name, "xdev") == 0)
 		options->xdev = true;
+	else if (strcmp(word->name, "remount") == 0)
+		options->remount = true;
 	else
 		options->allow_other = true;
 	return 0;
@@ -208,6 +210,7 @@ static const struct word words[] = {
 	{.name = "xdev", .take = take_switch},
 	{.name = "root", .take = take_root},
 	{.name = "allow_other", .take = take_switch},
+	{.name = "remount", .take = take_switch},
 	{.name = "suid", .take = take_flag, .flag = MS_NOSUID, .clears = true},
 	{.name = "nosuid", .take = take_flag, .flag = MS_NOSUID},
 	{.name = "dev", .take = take_flag, .flag = MS_NODEV, .clears = true},
@@ -221,6 +224,9 @@ static const struct word words[] = {
 	{.name = "ro", .take = take_nothing},
 	{.name = "rw", .take = take_nothing}, /* mount(8) adds it on its own */
 	{.name = "default_permissions", .take = take_nothing},
+	{.name = "user_id", .take = take_nothing}, /* mount(8) repeats them on a remount */
+	{.name = "group_id", .take = take_nothing},
+	{.name = "rootmode", .take = take_nothing},
 	{.name = "defaults", .take = take_nothing},
 	{.name = "auto", .take = take_nothing},
 	{.name = "noauto", .take = take_nothing},
@@ -279,14 +285,23 @@ static int take_word(struct mount_options *options, char *name, char *error, siz
 	return refuse(error, size, "unknown option %s; see canonfs --help", quoted(name));
 }
 
-/* Cuts the first word off *@list, in place, and resolves its backslashes. */
+/*
+ * Cuts the first word off *@list, in place, and resolves its backslashes and double quotes
+ * (libmount quotes SELinux contexts, which may have commas).
+ */
 static char *next_word(char **list)
 {
 	char *word = *list;
 	char *in = word;
 	char *out = word;
+	bool in_quotes = false;
 
-	while (*in && *in != ',') {
+	while (*in && (in_quotes || *in != ',')) {
+		if (*in == '"') {
+			in_quotes = !in_quotes;
+			in++;
+			continue;
+		}
 		if (in[0] == '\\' && in[1])
 			in++;
 		*out++ = *in++;

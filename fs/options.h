@@ -21,6 +21,7 @@ enum mutability {
  * struct mount_options - a mount
  * @policy:      which pycs are vouched for, and what both sides show
  * @mutability:  may the source change while it is mounted?
+ * @remount:     change the flags of a mount that is there
  * @xdev:        hide file systems that are mounted below the source
  * @allow_other: let other users in; for root always
  * @set_flags, @cleared_flags: MS_ flags that were asked for (nosuid) and asked against
@@ -32,6 +33,7 @@ enum mutability {
 struct mount_options {
 	struct pyc_policy policy;
 	enum mutability mutability;
+	bool remount;
 	bool xdev;
 	bool allow_other;
 	unsigned long set_flags;

@@ -10,6 +10,7 @@
 #include "fs/worker.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -17,12 +18,14 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "fs/mountinfo.h"
 #include "fs/ops.h"
 
 #define MIN_THREADS 4
@@ -32,19 +35,50 @@
 #define IMMUTABLE_TIMEOUT_S (365.0 * 86400)
 #define MUTABLE_TIMEOUT_S   1.0
 
-/*
- * Moves to a mount namespace in which our own mount does not exist. What the host mounts
- * and unmounts later still comes through (MS_SLAVE), so nothing is pinned here. Not
- * possible without CAP_SYS_ADMIN; cache/source.c stays out of the mount by itself.
- */
-static void leave_own_mount(const char *point)
+/* The last mount that is not one of those that the worker keeps; NULL for none. */
+static char *mount_to_leave(void)
 {
-	if (unshare(CLONE_NEWNS) < 0)
+	static const char *const kept[] = {"/", "/proc", "/dev", "/run"};
+	struct mount_entry entry;
+	struct mountinfo list;
+	char *last = NULL;
+
+	if (mountinfo_open(&list) < 0)
+		return NULL;
+	while (mountinfo_next(&list, &entry)) {
+		bool keep = false;
+
+		for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+			keep |= strcmp(entry.point, kept[i]) == 0;
+		if (keep)
+			continue;
+		free(last);
+		last = strdup(entry.point);
+	}
+	mountinfo_close(&list);
+	return last;
+}
+
+/*
+ * Moves to a mount namespace without our own mount, and without all others that it has no
+ * use for: a file system that the host unmounts later would live on here. The tree and the
+ * readers' root are open already. /proc is for extended attributes, /dev and /run for
+ * syslog.
+ *
+ * Not possible without CAP_SYS_ADMIN; cache/source.c stays out of the mount by itself.
+ */
+static void leave_mounts(void)
+{
+	char *point;
+
+	if (unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0)
 		return;
-	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0 ||
-	    umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-		log_warning("cannot leave the own mount %s: %s, ignoring", quoted(point),
-			    strerror(errno));
+	/* One that cannot be left (locked by a user namespace) ends the loop. */
+	while ((point = mount_to_leave()) &&
+	       umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		free(point);
+	free(point);
 }
 
 static bool is_immutable(const struct mount_options *options, const struct tree *tree)
@@ -54,6 +88,19 @@ static bool is_immutable(const struct mount_options *options, const struct tree 
 	if (options->mutability != MUTABILITY_AUTO)
 		return options->mutability == MUTABILITY_NEVER;
 	return fstatvfs(tree->root_fd, &statistics) == 0 && statistics.f_flag & ST_RDONLY;
+}
+
+/*
+ * Can inode numbers of the tree collide? Several devices in one mount: overlayfs layers,
+ * btrfs subvolumes.
+ */
+static bool has_many_devices(const struct tree *tree)
+{
+	struct statfs statistics;
+
+	return fstatfs(tree->root_fd, &statistics) < 0 ||
+	       statistics.f_type == OVERLAYFS_SUPER_MAGIC ||
+	       statistics.f_type == BTRFS_SUPER_MAGIC;
 }
 
 static bool has_posix_acl(const struct tree *tree)
@@ -79,6 +126,7 @@ static int front_init(struct front *front, const struct mount_options *options,
 		.tree = tree,
 		.immutable = is_immutable(options, tree),
 		.posix_acl = has_posix_acl(tree),
+		.many_devices = has_many_devices(tree),
 	};
 	front->timeout_s = front->immutable ? IMMUTABLE_TIMEOUT_S : MUTABLE_TIMEOUT_S;
 	front->nodes = node_table_new(&root, FRONT_MAX_NODES);
@@ -147,6 +195,7 @@ static int serve_front(struct front *front, int fuse_fd)
 		log_error("cannot make a FUSE session");
 		return 1;
 	}
+	front->session = session;
 	snprintf(fd_path, sizeof(fd_path), "/dev/fd/%d", fuse_fd);
 	if (fuse_session_mount(session, fd_path) == 0)
 		status = serve_all(session);
@@ -162,7 +211,7 @@ int worker_run(const struct mount_options *options, const struct tree *tree,
 	int r;
 
 	prctl(PR_SET_NAME, "canonfs-worker");
-	leave_own_mount(point);
+	leave_mounts();
 	r = front_init(&front, options, tree);
 	if (r < 0) {
 		log_error("cannot serve %s: %s", quoted(point), strerror(-r));

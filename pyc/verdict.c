@@ -258,19 +258,18 @@ static enum pyc_reason judge(const struct pyc_facts *facts, const struct pyc_pol
 	return judge_place(facts, policy);
 }
 
-/* Would Python accept the header as it is on disk, under the time that is shown? */
+/*
+ * Would Python accept the header as it is on disk, under the time that is shown? A source
+ * that could not be looked at is shown with its own time in the source view, where nothing
+ * differs from the bare source; in another view, nobody knows with which.
+ */
 static bool would_match(const struct pyc_facts *facts, const struct pyc_policy *policy)
 {
-	if (facts->header.kind != PYC_KIND_TIMESTAMP ||
-	    !time_agrees(facts, facts->served_mtime))
+	if (facts->header.kind != PYC_KIND_TIMESTAMP)
 		return false;
-	if (facts->source == PYC_SOURCE_REGULAR)
-		return size_agrees(facts);
-	/*
-	 * The source could not be looked at. If it is shown with its own time, nothing
-	 * differs from the bare source; a time of the view's making may match by accident.
-	 */
-	return policy->view != PYC_VIEW_SOURCE;
+	if (facts->source == PYC_SOURCE_UNKNOWN)
+		return policy->view != PYC_VIEW_SOURCE;
+	return time_agrees(facts, facts->served_mtime) && size_agrees(facts);
 }
 
 /*

@@ -144,7 +144,8 @@ static void test_openat2(void **state)
 	assert_true(fd >= 0);
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(openat2_fd(dir->fd, "none", O_RDONLY, 0), -ENOENT);
-	assert_int_equal(openat2_fd(dir->fd, "link", O_RDONLY, RESOLVE_NO_SYMLINKS), -ELOOP);
+	assert_int_equal(openat2_fd(dir->fd, "link", O_RDONLY, RESOLVE_NO_SYMLINKS),
+			 -ELOOP);
 	assert_int_equal(openat2_fd(dir->fd, "..", O_PATH, RESOLVE_BENEATH), -EXDEV);
 	assert_int_equal(openat2_fd(dir->fd, "/", O_PATH, RESOLVE_BENEATH), -EXDEV);
 	assert_int_equal(openat2_fd(-1, "file", O_RDONLY, 0), -EBADF);
@@ -214,7 +215,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_pread_full, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_pread_full_short_reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pread_full_short_reads, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_pread_full_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_openat2, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_statx, setup, teardown),

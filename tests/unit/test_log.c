@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -198,6 +199,25 @@ static void speak(void)
 	log_set_level(LOG_LEVEL_WARNING);
 }
 
+/* A message that cannot be written is lost, but errno is not. */
+static void test_errno_survives(void **state)
+{
+	int saved = dup(STDERR_FILENO);
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int after;
+
+	(void)state;
+	dup2(null, STDERR_FILENO);
+	errno = ENOTCONN;
+	log_error("lost");
+	after = errno;
+	dup2(saved, STDERR_FILENO);
+	clearerr(stderr);
+	close(saved);
+	close(null);
+	assert_int_equal(after, ENOTCONN);
+}
+
 static void speak_long(void)
 {
 	char text[5000];
@@ -237,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_ratelimit_once),
 		cmocka_unit_test(test_ratelimit_threads),
 		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_errno_survives),
 		cmocka_unit_test(test_long_line),
 	};
 

@@ -35,11 +35,12 @@ static struct mountinfo of_text(const char *text)
 static void test_lines(void **state)
 {
 	struct mount_entry entry;
-	struct mountinfo list = of_text(
-		"22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw\n"
-		"23 22 0:21 / /sys rw - sysfs sysfs rw\n"
-		"90 22 0:45 /sub/dir /mnt ro,nosuid master:3 propagate_from:2 - fuse.canonfs "
-		"/usr ro,user_id=0\n");
+	struct mountinfo list =
+		of_text("22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw\n"
+			"23 22 0:21 / /sys rw - sysfs sysfs rw\n"
+			"90 22 0:45 /sub/dir /mnt ro,nosuid master:3 propagate_from:2 - "
+			"fuse.canonfs "
+			"/usr ro,user_id=0\n");
 
 	(void)state;
 	assert_true(mountinfo_next(&list, &entry));
@@ -62,9 +63,9 @@ static void test_lines(void **state)
 static void test_escapes(void **state)
 {
 	struct mount_entry entry;
-	struct mountinfo list =
-		of_text("30 22 0:9 / /a\\040b\\011c\\012d\\134e rw - tmpfs so\\043urce\\040x rw\n"
-			"31 22 0:9 / /caf\xc3\xa9\\134 rw - tmpfs \\134 rw\n");
+	struct mountinfo list = of_text(
+		"30 22 0:9 / /a\\040b\\011c\\012d\\134e rw - tmpfs so\\043urce\\040x rw\n"
+		"31 22 0:9 / /caf\xc3\xa9\\134 rw - tmpfs \\134 rw\n");
 
 	(void)state;
 	assert_true(mountinfo_next(&list, &entry));
@@ -255,14 +256,10 @@ static void test_top_hidden(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_escapes),
-		cmocka_unit_test(test_odd_lines),
-		cmocka_unit_test(test_long_line),
-		cmocka_unit_test(test_root_is_mounted),
-		cmocka_unit_test(test_top),
-		cmocka_unit_test(test_below),
-		cmocka_unit_test(test_top_hidden),
+		cmocka_unit_test(test_lines),		cmocka_unit_test(test_escapes),
+		cmocka_unit_test(test_odd_lines),	cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_root_is_mounted), cmocka_unit_test(test_top),
+		cmocka_unit_test(test_below),		cmocka_unit_test(test_top_hidden),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -47,7 +47,8 @@ static void test_take_all(void **state)
 		assert_in_range(index, 1, CAPACITY - 1);
 		assert_false(seen[index]);
 		seen[index] = true;
-		assert_ptr_equal(pool_slot(&pool, base, index), base + OFFSET + index * SLOT);
+		assert_ptr_equal(pool_slot(&pool, base, index),
+				 base + OFFSET + index * SLOT);
 		memset(pool_slot(&pool, base, index), (int)index, SLOT);
 	}
 	assert_int_equal(pool.live, CAPACITY - 1);
@@ -134,10 +135,8 @@ static void test_slot_beyond_4_gib(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_take_all),
-		cmocka_unit_test(test_reuse),
-		cmocka_unit_test(test_full_then_free),
-		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_take_all),	  cmocka_unit_test(test_reuse),
+		cmocka_unit_test(test_full_then_free),	  cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_slot_beyond_4_gib),
 	};
 

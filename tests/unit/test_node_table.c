@@ -186,7 +186,7 @@ static void test_ids_that_are_not(void **state)
 	assert_int_equal(node_path(table, (UINT64_C(1) << 32) | 1, &path, NULL), -ESTALE);
 	assert_int_equal(node_lookup(table, 2, "a", &file, &id, &generation), -ESTALE);
 	assert_int_equal(node_lookup(table, 0, "a", &file, &id, &generation), -ESTALE);
-	assert_false(node_stamp(table, 2, 0));
+	assert_false(node_stamp(table, 2, 0, 100));
 	assert_int_equal(count(table), 1);
 	node_table_free(table);
 }
@@ -205,7 +205,7 @@ static void test_generation_tells_reuse(void **state)
 			assert_int_not_equal(now.generation, last.generation);
 		}
 		/* Nothing of the slot's earlier life is left. */
-		assert_false(node_stamp(table, now.id, 77));
+		assert_false(node_stamp(table, now.id, 77, 100));
 		last = now;
 		node_forget(table, now.id, 1);
 	}
@@ -260,13 +260,17 @@ static void test_changed_file_gets_new_node(void **state)
 		assert_int_equal(node_path(table, old.id, &path, &known), 0);
 		assert_true(node_key_equal(&known, &before));
 		assert_int_equal(look(table, NODE_ROOT, "a", changes[i]).id, new.id);
+		/* The name has left it for good, also when the file comes back. */
+		node_forget(table, new.id, 2);
+		assert_int_not_equal(look(table, NODE_ROOT, "a", before).id, old.id);
+		new = look(table, NODE_ROOT, "a", changes[i]);
 		node_forget(table, old.id, 1);
 		assert_false(is_live(table, old.id));
 		assert_path(table, new.id, "a");
 		/* Forgetting the old one did not take the name from the new one. */
 		assert_int_equal(look(table, NODE_ROOT, "a", changes[i]).id, new.id);
-		node_forget(table, new.id, 3);
-		assert_int_equal(count(table), 1);
+		node_forget(table, new.id, 2);
+		assert_false(is_live(table, new.id));
 		node_table_free(table);
 	}
 }
@@ -346,7 +350,8 @@ static void test_odd_names(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		assert_path(table, look(table, NODE_ROOT, names[i], key(i + 10)).id, names[i]);
+		assert_path(table, look(table, NODE_ROOT, names[i], key(i + 10)).id,
+			    names[i]);
 	node_table_free(table);
 }
 
@@ -415,14 +420,18 @@ static void test_stamp(void **state)
 	struct seen b = look(table, NODE_ROOT, "b", key(10));
 
 	(void)state;
-	assert_false(node_stamp(table, a.id, 5));
-	assert_true(node_stamp(table, a.id, 5));
-	assert_false(node_stamp(table, b.id, 5));
-	assert_false(node_stamp(table, a.id, 6));
-	assert_false(node_stamp(table, a.id, 5));
+	assert_false(node_stamp(table, a.id, 5, 100));
+	/* The reply that said so may still be on its way. */
+	assert_false(node_stamp(table, a.id, 5, 100));
+	assert_false(node_stamp(table, a.id, 5, 101));
+	assert_true(node_stamp(table, a.id, 5, 102));
+	assert_false(node_stamp(table, b.id, 5, 102));
+	assert_false(node_stamp(table, a.id, 6, 200));
+	assert_false(node_stamp(table, a.id, 5, 200));
+	assert_true(node_stamp(table, a.id, 5, 300));
 	/* A changed file does not inherit the pages of the old one. */
 	a = look(table, NODE_ROOT, "a", key(11));
-	assert_false(node_stamp(table, a.id, 5));
+	assert_false(node_stamp(table, a.id, 5, 400));
 	node_table_free(table);
 }
 
@@ -640,7 +649,7 @@ static void *hammer(void *argument)
 		} else {
 			crowd->wrong++;
 		}
-		node_stamp(crowd->table, file, random);
+		node_stamp(crowd->table, file, random, random);
 		crowd->wrong += node_ino(crowd->table, DEVICE + random % 32, 5) == 0;
 		if (i % 64 == 0)
 			crowd->wrong += node_table_stats(crowd->table).nodes == 0;
@@ -686,8 +695,9 @@ static void test_too_long_name(void **state)
 	name[NAME_MAX] = 'x';
 	for (size_t len = NAME_MAX + 1; len < sizeof(name); len += 50) {
 		name[len] = '\0';
-		assert_int_equal(node_lookup(table, NODE_ROOT, name, &file, &id, &generation),
-				 -ENAMETOOLONG);
+		assert_int_equal(
+			node_lookup(table, NODE_ROOT, name, &file, &id, &generation),
+			-ENAMETOOLONG);
 		name[len] = 'x';
 	}
 	assert_int_equal(count(table), 2);

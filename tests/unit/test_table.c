@@ -33,7 +33,8 @@ static struct identity file(uint64_t inode)
 
 static struct content marked(uint64_t mark)
 {
-	return (struct content){.body = PYC_CHECK_OK, .digest = {.low = mark, .high = ~mark}};
+	return (struct content){.body = PYC_CHECK_OK,
+				.digest = {.low = mark, .high = ~mark}};
 }
 
 static bool has(struct table *table, uint64_t inode, uint64_t mark)

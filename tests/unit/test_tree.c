@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The source tree and the search for source files: nothing leads out of the tree that
+ * should not, symlinks lead where they lead a reader (into the tree below view_path, else
+ * to the readers' root), and no path is too deep, too long or too twisted to be safe.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+#include "cache/tree.h"
+
+/*
+ * BASE/host is the readers' root. BASE/image is the tree; its readers see it at /view,
+ * where the host has a decoy: who looks there went through the mount.
+ */
+struct fixture {
+	char base[64];
+	int fd;
+	struct tree tree;
+	bool mounted;
+};
+
+static bool have_namespace;
+
+static int group_setup(void **state)
+{
+	(void)state;
+	have_namespace = unshare(CLONE_NEWNS) == 0 &&
+			 mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) == 0;
+	return 0;
+}
+
+/* By descriptors, since paths here may be longer than the kernel takes. */
+static void remove_all(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (stream && (entry = readdir(stream)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+		    unlinkat(fd, entry->d_name, 0) < 0)
+			remove_all(fd, entry->d_name);
+	if (stream)
+		closedir(stream);
+	unlinkat(dir, name, AT_REMOVEDIR);
+}
+
+static void make_dirs(struct fixture *fixture, const char *path)
+{
+	char part[PATH_MAX];
+
+	for (const char *slash = path; (slash = strchr(slash, '/')); slash++) {
+		memcpy(part, path, (size_t)(slash - path));
+		part[slash - path] = '\0';
+		mkdirat(fixture->fd, part, 0755);
+	}
+}
+
+static void put(struct fixture *fixture, const char *path, const char *text)
+{
+	scope_fd int fd = -1;
+
+	make_dirs(fixture, path);
+	fd = openat(fixture->fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static void link_to(struct fixture *fixture, const char *path, const char *target)
+{
+	make_dirs(fixture, path);
+	assert_int_equal(symlinkat(target, fixture->fd, path), 0);
+}
+
+static char *below(struct fixture *fixture, const char *path)
+{
+	char *joined;
+
+	assert_true(asprintf(&joined, "%s/%s", fixture->base, path) > 0);
+	return joined;
+}
+
+static int setup(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	*state = fixture;
+	snprintf(fixture->base, sizeof(fixture->base), "/tmp/canonfs-tree-XXXXXX");
+	if (!mkdtemp(fixture->base))
+		return -1;
+	fixture->fd = open(fixture->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	put(fixture, "image/lib/a.py", "inside");
+	put(fixture, "host/view/lib/a.py", "decoy!");
+	put(fixture, "host/etc/a.py", "host");
+
+	scope_free char *image = below(fixture, "image");
+	scope_free char *host = below(fixture, "host");
+
+	return tree_open(&fixture->tree, image, host, "/view");
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+	scope_free char *mounted = below(fixture, "image/lib/mnt");
+	scope_free char *file = below(fixture, "image/lib/mnt.py");
+
+	tree_close(&fixture->tree);
+	tree_close(&fixture->tree); /* twice is harmless */
+	if (fixture->mounted) {
+		umount2(mounted, MNT_DETACH);
+		umount2(file, MNT_DETACH);
+	}
+	close(fixture->fd);
+	remove_all(AT_FDCWD, fixture->base);
+	assert_int_equal(access(fixture->base, F_OK), -1);
+	free(fixture);
+	return 0;
+}
+
+/* What source_find() says, and that what it opens is the same. */
+static void assert_source(struct fixture *fixture, const char *path, const char *content,
+			  const char *tree_path)
+{
+	struct source source;
+	scope_fd int fd = -1;
+	char text[64] = "";
+
+	source_find(&fixture->tree, path, &source);
+	assert_int_equal(source.state, PYC_SOURCE_REGULAR);
+	assert_int_equal(source.stx.stx_size, strlen(content));
+	if (tree_path)
+		assert_string_equal(source.path, tree_path);
+	else
+		assert_null(source.path);
+	fd = source_open(&fixture->tree, path, &source);
+	assert_true(fd >= 0);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_true(pread_full(fd, text, sizeof(text) - 1, 0) >= 0);
+	assert_string_equal(text, content);
+	source_fini(&source);
+	source_fini(&source);
+}
+
+static void assert_state(struct fixture *fixture, const char *path,
+			 enum pyc_source_state expected)
+{
+	struct source source;
+
+	source_find(&fixture->tree, path, &source);
+	assert_int_equal(source.state, expected);
+	source_fini(&source);
+}
+
+/* ---- the tree ---- */
+
+static void test_open_errors(void **state)
+{
+	struct fixture *fixture = *state;
+	scope_free char *file = below(fixture, "host/etc/a.py");
+	scope_free char *none = below(fixture, "none");
+	struct tree tree;
+
+	assert_int_equal(tree_open(&tree, none, "/", "/"), -ENOENT);
+	assert_int_equal(tree_open(&tree, file, "/", "/"), -ENOTDIR);
+	assert_int_equal(tree_open(&tree, "/", none, "/"), -ENOENT);
+	assert_int_equal(tree_open(&tree, "/", file, "/"), -ENOTDIR);
+}
+
+static void test_openat(void **state)
+{
+	struct fixture *fixture = *state;
+	scope_fd int fd = tree_openat(&fixture->tree, "lib/a.py", O_RDONLY);
+	scope_fd int root = tree_openat(&fixture->tree, ".", O_RDONLY | O_DIRECTORY);
+	struct statx stx;
+
+	assert_true(fd >= 0);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_true(root >= 0);
+	assert_int_equal(tree_openat(&fixture->tree, "none", O_RDONLY), -ENOENT);
+	assert_int_equal(tree_openat(&fixture->tree, "lib/a.py/x", O_RDONLY), -ENOTDIR);
+	assert_int_equal(tree_openat(&fixture->tree, "lib/../..", O_PATH), -EXDEV);
+	assert_int_equal(tree_openat(&fixture->tree, "/etc", O_PATH), -EXDEV);
+	assert_int_equal(tree_stat(&fixture->tree, "lib", &stx), 0);
+	assert_true(S_ISDIR(stx.stx_mode));
+	assert_int_equal(tree_stat(&fixture->tree, "none", &stx), -ENOENT);
+}
+
+static void test_openat_never_follows(void **state)
+{
+	struct fixture *fixture = *state;
+	struct statx stx;
+	scope_fd int fd = -1;
+
+	link_to(fixture, "image/l", "lib/a.py");
+	link_to(fixture, "image/d", "lib");
+	link_to(fixture, "image/out", "/etc");
+	assert_int_equal(tree_openat(&fixture->tree, "l", O_RDONLY), -ELOOP);
+	assert_int_equal(tree_openat(&fixture->tree, "d/a.py", O_RDONLY), -ELOOP);
+	assert_int_equal(tree_openat(&fixture->tree, "out/passwd", O_RDONLY), -ELOOP);
+	fd = tree_openat(&fixture->tree, "l", O_PATH);
+	assert_true(fd >= 0);
+	assert_int_equal(tree_stat(&fixture->tree, "l", &stx), 0);
+	assert_true(S_ISLNK(stx.stx_mode));
+}
+
+/* Makes DEPTH directories of 200 bytes each; the last holds deep.py. */
+static char *make_deep(struct fixture *fixture, int depth)
+{
+	scope_fd int dir = openat(fixture->fd, "image", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	scope_fd int fd = -1;
+	char name[201];
+	char *path = calloc((size_t)depth + 1, sizeof(name));
+
+	assert_non_null(path);
+	memset(name, 'd', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	for (int i = 0; i < depth; i++) {
+		int next;
+
+		assert_int_equal(mkdirat(dir, name, 0755), 0);
+		next = openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		assert_true(next >= 0);
+		close_fd(&dir);
+		dir = next;
+		strcat(path, name);
+		strcat(path, "/");
+	}
+	strcat(path, "deep.py");
+	fd = openat(dir, "deep.py", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_int_equal(write(fd, "deep", 4), 4);
+	assert_int_equal(symlinkat("deep.py", dir, "link.py"), 0);
+	return path;
+}
+
+static void test_longer_than_path_max(void **state)
+{
+	struct fixture *fixture = *state;
+	scope_free char *path = make_deep(fixture, 65);
+	struct statx stx;
+
+	assert_true(strlen(path) > 3 * PATH_MAX);
+	assert_source(fixture, path, "deep", path);
+	strcpy(strrchr(path, '/') + 1, "none.py");
+	assert_int_equal(tree_stat(&fixture->tree, path, &stx), -ENOENT);
+	assert_state(fixture, path, PYC_SOURCE_NONE);
+	/* The walk through links is bounded: not known, never wrong. */
+	strcpy(strrchr(path, '/') + 1, "link.py");
+	assert_state(fixture, path, PYC_SOURCE_UNKNOWN);
+}
+
+/* Each length around the border, so that the cut falls on every place of a name. */
+static void test_around_path_max(void **state)
+{
+	struct fixture *fixture = *state;
+	scope_free char *path = make_deep(fixture, 20);
+	char *name = strrchr(path, '/') + 1;
+	scope_fd int parent = -1;
+
+	name[-1] = '\0';
+	parent = tree_openat(&fixture->tree, path, O_PATH | O_DIRECTORY);
+	name[-1] = '/';
+	assert_true(parent >= 0);
+	for (size_t total = PATH_MAX - 3; total <= PATH_MAX + 3; total++) {
+		size_t len = total - (size_t)(name - path);
+		struct statx stx;
+
+		memset(name, 'n', len);
+		name[len] = '\0';
+		assert_int_equal(renameat(parent, "deep.py", parent, name), 0);
+		assert_int_equal(tree_stat(&fixture->tree, path, &stx), 0);
+		assert_int_equal(stx.stx_size, 4);
+		assert_int_equal(renameat(parent, name, parent, "deep.py"), 0);
+	}
+}
+
+/* ---- the search ---- */
+
+static void test_plain(void **state)
+{
+	struct fixture *fixture = *state;
+
+	put(fixture, "image/top.py", "top");
+	assert_source(fixture, "lib/a.py", "inside", "lib/a.py");
+	assert_source(fixture, "top.py", "top", "top.py");
+	assert_state(fixture, "lib/none.py", PYC_SOURCE_NONE);
+	assert_state(fixture, "lib/a.py/x.py", PYC_SOURCE_NONE);
+	assert_state(fixture, "none/a.py", PYC_SOURCE_NONE);
+}
+
+static void test_not_regular(void **state)
+{
+	struct fixture *fixture = *state;
+
+	put(fixture, "image/dir.py/x", "");
+	assert_int_equal(mkfifoat(fixture->fd, "image/fifo.py", 0644), 0);
+	link_to(fixture, "image/tofifo.py", "fifo.py");
+	link_to(fixture, "image/todir.py", "dir.py");
+	link_to(fixture, "image/toroot.py", "/");
+	link_to(fixture, "image/toself.py", "/view");
+	assert_state(fixture, "dir.py", PYC_SOURCE_NONE);
+	assert_state(fixture, "fifo.py", PYC_SOURCE_NONE);
+	assert_state(fixture, "tofifo.py", PYC_SOURCE_NONE);
+	assert_state(fixture, "todir.py", PYC_SOURCE_NONE);
+	assert_state(fixture, "toroot.py", PYC_SOURCE_NONE);
+	assert_state(fixture, "toself.py", PYC_SOURCE_NONE);
+}
+
+static void test_links_inside(void **state)
+{
+	struct fixture *fixture = *state;
+
+	link_to(fixture, "image/lib/b.py", "a.py");
+	link_to(fixture, "image/lib/sub/c.py", "../a.py");
+	link_to(fixture, "image/d.py", "lib/sub/../b.py");
+	link_to(fixture, "image/lib64", "lib");
+	link_to(fixture, "image/e.py", "lib64/sub/./c.py");
+	link_to(fixture, "image/f.py", ".//lib///a.py");
+	assert_source(fixture, "lib/b.py", "inside", "lib/a.py");
+	assert_source(fixture, "lib/sub/c.py", "inside", "lib/a.py");
+	assert_source(fixture, "d.py", "inside", "lib/a.py");
+	assert_source(fixture, "e.py", "inside", "lib/a.py");
+	assert_source(fixture, "f.py", "inside", "lib/a.py");
+}
+
+/* ".." of a linked directory is the parent of where it leads, not of the link. */
+static void test_dotdot_after_link(void **state)
+{
+	struct fixture *fixture = *state;
+
+	put(fixture, "image/x/y/real/n", "");
+	put(fixture, "image/x/y/s.py", "right");
+	put(fixture, "image/s.py", "wrong");
+	link_to(fixture, "image/jump", "x/y/real");
+	link_to(fixture, "image/lib/g.py", "../jump/../s.py");
+	assert_source(fixture, "lib/g.py", "right", "x/y/s.py");
+}
+
+/* An absolute link below the view leads into the tree, not through the mount. */
+static void test_absolute_below_view(void **state)
+{
+	struct fixture *fixture = *state;
+
+	link_to(fixture, "image/b.py", "/view/lib/a.py");
+	link_to(fixture, "image/c.py", "/etc/../view/lib/../lib/a.py");
+	link_to(fixture, "host/etc/back", "/view");
+	link_to(fixture, "image/d.py", "/etc/back/lib/a.py");
+	link_to(fixture, "image/e.py", "/view/none.py");
+	assert_source(fixture, "b.py", "inside", "lib/a.py");
+	assert_source(fixture, "c.py", "inside", "lib/a.py");
+	assert_source(fixture, "d.py", "inside", "lib/a.py");
+	assert_state(fixture, "e.py", PYC_SOURCE_NONE);
+}
+
+/* "/viewer" is not below "/view". */
+static void test_view_is_a_component(void **state)
+{
+	struct fixture *fixture = *state;
+
+	put(fixture, "host/viewer/lib/a.py", "viewer");
+	link_to(fixture, "image/b.py", "/viewer/lib/a.py");
+	assert_source(fixture, "b.py", "viewer", NULL);
+}
+
+static void test_links_outside(void **state)
+{
+	struct fixture *fixture = *state;
+
+	link_to(fixture, "image/b.py", "/etc/a.py");
+	link_to(fixture, "image/lib/c.py", "../../etc/a.py");
+	link_to(fixture, "image/d.py", "../../../../../../etc/a.py"); /* above the root */
+	link_to(fixture, "host/etc/l.py", "a.py");
+	link_to(fixture, "image/e.py", "/etc/l.py");
+	link_to(fixture, "image/f.py", "/etc/none.py");
+	link_to(fixture, "image/g.py", "/../../../etc/a.py");
+	assert_source(fixture, "b.py", "host", NULL);
+	assert_source(fixture, "lib/c.py", "host", NULL);
+	assert_source(fixture, "d.py", "host", NULL);
+	assert_source(fixture, "e.py", "host", NULL);
+	assert_source(fixture, "g.py", "host", NULL);
+	assert_state(fixture, "f.py", PYC_SOURCE_NONE);
+}
+
+/* The whole root is shown: nothing is outside. */
+static void test_view_is_root(void **state)
+{
+	struct fixture *fixture = *state;
+	scope_free char *image = below(fixture, "image");
+
+	tree_close(&fixture->tree);
+	assert_int_equal(tree_open(&fixture->tree, image, image, "/"), 0);
+	put(fixture, "image/top.py", "top");
+	link_to(fixture, "image/lib/b.py", "/lib/a.py");
+	link_to(fixture, "image/c.py", "../../lib/a.py");
+	link_to(fixture, "image/lib/d.py", "../top.py");
+	link_to(fixture, "image/e.py", "/");
+	assert_source(fixture, "lib/b.py", "inside", "lib/a.py");
+	assert_source(fixture, "c.py", "inside", "lib/a.py");
+	assert_source(fixture, "lib/d.py", "top", "top.py");
+	assert_state(fixture, "e.py", PYC_SOURCE_NONE);
+}
+
+static void test_loops(void **state)
+{
+	struct fixture *fixture = *state;
+	char name[16], target[16];
+
+	link_to(fixture, "image/self.py", "self.py");
+	link_to(fixture, "image/ping.py", "/view/pong.py");
+	link_to(fixture, "image/pong.py", "ping.py");
+	link_to(fixture, "image/d", "d/d");
+	link_to(fixture, "image/e.py", "d/x.py");
+	assert_state(fixture, "self.py", PYC_SOURCE_UNKNOWN);
+	assert_state(fixture, "ping.py", PYC_SOURCE_UNKNOWN);
+	assert_state(fixture, "e.py", PYC_SOURCE_UNKNOWN);
+	/* As many links as the kernel follows, and one more. */
+	for (int i = 1; i <= 41; i++) {
+		scope_free char *path = NULL;
+
+		snprintf(name, sizeof(name), "c%d.py", i);
+		snprintf(target, sizeof(target), "c%d.py", i - 1);
+		assert_true(asprintf(&path, "image/%s", name) > 0);
+		link_to(fixture, path, i == 1 ? "lib/a.py" : target);
+	}
+	assert_source(fixture, "c40.py", "inside", "lib/a.py");
+	assert_state(fixture, "c41.py", PYC_SOURCE_UNKNOWN);
+}
+
+/* Targets that would not fit into any buffer. */
+static void test_long_targets(void **state)
+{
+	struct fixture *fixture = *state;
+	char target[PATH_MAX];
+
+	memset(target, '/', sizeof(target) - 1);
+	target[sizeof(target) - 1] = '\0';
+	memcpy(target + sizeof(target) - 1 - 8, "etc/a.py", 8);
+	link_to(fixture, "image/b.py", target);
+	assert_state(fixture, "b.py", PYC_SOURCE_REGULAR); /* as long as a target can be */
+	/* A component that no file can have. */
+	memset(target, 'n', 300);
+	strcpy(target + 300, "/a.py");
+	link_to(fixture, "image/c.py", target);
+	assert_state(fixture, "c.py", PYC_SOURCE_UNKNOWN);
+	/* Each fits, both together do not; the kernel would follow them. */
+	memset(target, '/', 3000);
+	strcpy(target + 3000, "view");
+	link_to(fixture, "image/d2", target);
+	memset(target, '/', 3000);
+	strcpy(target + 3000, "view/d2/lib/a.py");
+	link_to(fixture, "image/d.py", target);
+	assert_source(fixture, "d.py", "inside", "lib/a.py");
+	memcpy(target, "d2", 2);
+	strcpy(target + 3000, "lib/a.py");
+	link_to(fixture, "image/e.py", target);
+	assert_state(fixture, "e.py", PYC_SOURCE_UNKNOWN);
+}
+
+/*
+ * What the kernel refuses with ENOTDIR, Python does not find: a file is no directory, not
+ * even for "/", "/." and "/..".
+ */
+static void test_file_is_no_directory(void **state)
+{
+	struct fixture *fixture = *state;
+
+	link_to(fixture, "image/b.py", "lib/a.py/");
+	link_to(fixture, "image/c.py", "lib/a.py/.");
+	link_to(fixture, "image/d.py", "lib/a.py/../a.py");
+	assert_state(fixture, "d.py", PYC_SOURCE_NONE);
+	assert_state(fixture, "c.py", PYC_SOURCE_NONE);
+	assert_state(fixture, "b.py", PYC_SOURCE_NONE);
+}
+
+/* The file of the facts and the file that is read are the same, or nothing is read. */
+static void test_swapped_before_open(void **state)
+{
+	struct fixture *fixture = *state;
+	struct source plain, linked, outside;
+
+	link_to(fixture, "image/b.py", "lib/a.py");
+	link_to(fixture, "image/c.py", "/etc/a.py");
+	source_find(&fixture->tree, "lib/a.py", &plain);
+	source_find(&fixture->tree, "b.py", &linked);
+	source_find(&fixture->tree, "c.py", &outside);
+	put(fixture, "image/lib/new", "NEW");
+	put(fixture, "host/etc/new", "NEW");
+	assert_int_equal(
+		renameat(fixture->fd, "image/lib/new", fixture->fd, "image/lib/a.py"), 0);
+	assert_int_equal(
+		renameat(fixture->fd, "host/etc/new", fixture->fd, "host/etc/a.py"), 0);
+	assert_int_equal(source_open(&fixture->tree, "lib/a.py", &plain), -ESTALE);
+	assert_int_equal(source_open(&fixture->tree, "b.py", &linked), -ESTALE);
+	assert_int_equal(source_open(&fixture->tree, "c.py", &outside), -ESTALE);
+	assert_int_equal(unlinkat(fixture->fd, "image/lib/a.py", 0), 0);
+	assert_int_equal(source_open(&fixture->tree, "lib/a.py", &plain), -ENOENT);
+	source_fini(&plain);
+	source_fini(&linked);
+	source_fini(&outside);
+}
+
+/* ext4 gives a freed inode number to the next file, here a fifo; opening does not hang. */
+static void test_inode_reused(void **state)
+{
+	struct fixture *fixture = *state;
+	struct source source;
+
+	for (int i = 0; i < 16; i++) {
+		put(fixture, "image/lib/a.py", "inside");
+		source_find(&fixture->tree, "lib/a.py", &source);
+		assert_int_equal(unlinkat(fixture->fd, "image/lib/a.py", 0), 0);
+		assert_int_equal(mkfifoat(fixture->fd, "image/lib/a.py", 0644), 0);
+		assert_int_equal(source_open(&fixture->tree, "lib/a.py", &source), -ESTALE);
+		assert_int_equal(unlinkat(fixture->fd, "image/lib/a.py", 0), 0);
+		source_fini(&source);
+	}
+}
+
+/* ---- mounts below the source ---- */
+
+static void bind(struct fixture *fixture, const char *from, const char *to)
+{
+	scope_free char *source = below(fixture, from);
+	scope_free char *target = below(fixture, to);
+
+	if (!have_namespace)
+		skip();
+	assert_int_equal(mount(source, target, NULL, MS_BIND, NULL), 0);
+	fixture->mounted = true;
+}
+
+static void test_submount(void **state)
+{
+	struct fixture *fixture = *state;
+	scope_free char *image = below(fixture, "image");
+	struct statx stx;
+	struct tree bare = {
+		.root_fd = open(image, O_PATH | O_DIRECTORY | O_CLOEXEC),
+		.host_fd = fcntl(fixture->fd, F_DUPFD_CLOEXEC, 0),
+		.view_path = strdup("/view"),
+	};
+	scope_fd int dir = -1;
+
+	put(fixture, "image/lib/mnt/own.py", "own");
+	put(fixture, "image/lib/mnt.py", "own");
+	bind(fixture, "host/etc", "image/lib/mnt");
+	bind(fixture, "host/etc/a.py", "image/lib/mnt.py");
+	/* Without a copy of the mount: it cannot be entered, and says what it is. */
+	assert_int_equal(tree_openat(&bare, "lib/mnt", O_PATH), -EXDEV);
+	assert_int_equal(tree_openat(&bare, "lib/mnt/a.py", O_RDONLY), -EXDEV);
+	assert_int_equal(tree_openat(&bare, "lib/mnt.py", O_RDONLY), -EXDEV);
+	dir = tree_openat(&bare, "lib", O_PATH | O_DIRECTORY);
+	assert_int_equal(statx_at(dir, "mnt", &stx), 0);
+	assert_true(tree_is_submount(&stx));
+	assert_int_equal(statx_at(dir, "a.py", &stx), 0);
+	assert_false(tree_is_submount(&stx));
+	{
+		struct source source;
+
+		source_find(&bare, "lib/mnt.py", &source);
+		assert_int_equal(source.state, PYC_SOURCE_UNKNOWN);
+		source_fini(&source);
+	}
+	/* With one: what lies below the mount, as the source has it. */
+	if (fixture->tree.is_clone) {
+		assert_source(fixture, "lib/mnt.py", "own", "lib/mnt.py");
+		assert_source(fixture, "lib/mnt/own.py", "own", "lib/mnt/own.py");
+		assert_state(fixture, "lib/mnt/a.py", PYC_SOURCE_NONE);
+		assert_int_equal(tree_stat(&fixture->tree, "lib/mnt", &stx), 0);
+		assert_false(tree_is_submount(&stx));
+	}
+	tree_close(&bare);
+}
+
+/* Outside of the tree, mounts are as good as directories. */
+static void test_mount_outside(void **state)
+{
+	struct fixture *fixture = *state;
+
+	put(fixture, "host/mnt/x", "");
+	put(fixture, "image/lib/mnt/x", "");
+	link_to(fixture, "image/b.py", "/mnt/a.py");
+	bind(fixture, "host/etc", "host/mnt");
+
+	scope_free char *host = below(fixture, "host");
+	scope_free char *mounted = below(fixture, "host/mnt");
+	scope_fd int host_fd = open(host, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int saved = fixture->tree.host_fd;
+
+	fixture->tree.host_fd = host_fd;
+	assert_source(fixture, "b.py", "host", NULL);
+	fixture->tree.host_fd = saved;
+	umount2(mounted, MNT_DETACH);
+}
+
+#define PLAIN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PLAIN(test_open_errors),
+		PLAIN(test_openat),
+		PLAIN(test_openat_never_follows),
+		PLAIN(test_longer_than_path_max),
+		PLAIN(test_around_path_max),
+		PLAIN(test_plain),
+		PLAIN(test_not_regular),
+		PLAIN(test_links_inside),
+		PLAIN(test_dotdot_after_link),
+		PLAIN(test_absolute_below_view),
+		PLAIN(test_view_is_a_component),
+		PLAIN(test_links_outside),
+		PLAIN(test_view_is_root),
+		PLAIN(test_loops),
+		PLAIN(test_long_targets),
+		PLAIN(test_swapped_before_open),
+		PLAIN(test_submount),
+		PLAIN(test_mount_outside),
+		PLAIN(test_file_is_no_directory),
+		PLAIN(test_inode_reused),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, NULL);
+}
