@@ -17,7 +17,9 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
+#include "cache/alias.h"
 #include "cache/content.h"
+#include "cache/pairing.h"
 #include "cache/sample.h"
 #include "cache/table.h"
 
@@ -30,6 +32,7 @@
 struct resolver {
 	const struct tree *tree;
 	struct table *table;
+	struct alias_set *aliases;
 	uint64_t mount_id;
 	struct pyc_policy policy; /* complete once sampled is true */
 	pthread_mutex_t sample_lock;
@@ -47,7 +50,8 @@ struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *
 	resolver->mount_id = identity_mount_id(tree->root_fd);
 	pthread_mutex_init(&resolver->sample_lock, NULL);
 	resolver->table = table_new(TABLE_CAPACITY);
-	if (!resolver->table) {
+	resolver->aliases = alias_set_new();
+	if (!resolver->table || !resolver->aliases) {
 		resolver_free(resolver);
 		return NULL;
 	}
@@ -59,6 +63,7 @@ void resolver_free(struct resolver *resolver)
 	if (!resolver)
 		return;
 	table_free(resolver->table);
+	alias_set_free(resolver->aliases);
 	pthread_mutex_destroy(&resolver->sample_lock);
 	free(resolver);
 }
@@ -72,60 +77,10 @@ struct work {
 	struct pyc_facts facts;
 };
 
-/* ---- the name and the source ---- */
-
-/* Length of the directory part of @path without its slash, 0 for none. */
-static size_t dir_length(const char *path, size_t len)
-{
-	while (len > 0 && path[len - 1] != '/')
-		len--;
-	return len > 0 ? len - 1 : 0;
-}
-
-static bool ends_in_cache_dir(const char *path, size_t len)
-{
-	static const size_t cache_len = sizeof(PYC_CACHE_DIR) - 1;
-
-	return len >= cache_len && (len == cache_len || path[len - cache_len - 1] == '/') &&
-	       memcmp(path + len - cache_len, PYC_CACHE_DIR, cache_len) == 0;
-}
-
-static const char *last_component(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-static enum pyc_placement parse_name(const char *path, struct pyc_name *ret_name)
-{
-	size_t dir = dir_length(path, strlen(path));
-
-	return pyc_name_parse(last_component(path), ends_in_cache_dir(path, dir), ret_name);
-}
-
-/*
- * The path of the source that pairs with a pyc.
- * Return: 0, -ENOENT where no source can pair with it, -ENOMEM.
- */
-static int source_path(const char *path, const struct pyc_name *name, char **ret_path)
-{
-	size_t dir = dir_length(path, strlen(path));
-	char source[PYC_NAME_MAX + 1];
-
-	if (!pyc_name_source(name, source))
-		return -ENOENT;
-	if (name->placement != PYC_PLACE_LEGACY)
-		dir = dir_length(path, dir);
-	return asprintf(ret_path, "%.*s%s%s", (int)dir, path, dir ? "/" : "", source) < 0
-		       ? -ENOMEM
-		       : 0;
-}
-
 static void find_source(struct work *work)
 {
 	char *path;
-	int r = source_path(work->path, &work->facts.name, &path);
+	int r = pairing_source(work->path, &work->facts.name, &path);
 
 	if (r == 0) {
 		source_find(work->resolver->tree, path, &work->source);
@@ -227,13 +182,15 @@ static int gather(struct resolver *resolver, const char *path, int fd,
 			 .mount_id = resolver->mount_id,
 			 .fd = fd},
 	};
-	if (parse_name(path, &work->facts.name) == PYC_PLACE_NONE)
+	if (pairing_name(path, &work->facts.name) == PYC_PLACE_NONE)
 		return -EINVAL;
 	r = content_open(&work->file, stx);
 	if (r < 0)
 		return r;
 	work->facts.header_status = work->file.content.header_status;
 	work->facts.header = work->file.content.header;
+	work->facts.aliased = alias_set_has(resolver->aliases, work->file.identity.device,
+					    work->file.identity.inode);
 	find_source(work);
 	return 0;
 }
@@ -344,7 +301,7 @@ static bool has_cache_dir(struct resolver *resolver, const char *dir)
 static struct timespec embedded_mtime(struct resolver *resolver, const char *path,
 				      struct timespec own)
 {
-	const char *name = last_component(path);
+	const char *name = pairing_last(path);
 	struct ballot ballot = {.count = 0};
 	scope_free char *stem = strndup(name, strlen(name) - strlen(".py"));
 	scope_free char *dir = strndup(path, (size_t)(name - path)); /* with its slash */
@@ -363,7 +320,7 @@ struct timespec resolve_mtime(struct resolver *resolver, const char *path,
 	struct timespec own = statx_time(stx->stx_mtime);
 
 	if (resolver->policy.view == PYC_VIEW_SOURCE || !S_ISREG(stx->stx_mode) ||
-	    !pyc_name_is_source(last_component(path)))
+	    !pyc_name_is_source(pairing_last(path)))
 		return own;
 	if (resolver->policy.view == PYC_VIEW_EPOCH)
 		return pyc_view_mtime(&resolver->policy, own, NULL, 0);
@@ -387,4 +344,10 @@ int resolve_pyc(struct resolver *resolver, const char *path, int fd,
 	}
 	source_fini(&work.source);
 	return r;
+}
+
+int resolve_link(struct resolver *resolver, const char *path, alias_found_fn *found,
+		 void *context)
+{
+	return alias_check(resolver->aliases, resolver->tree, path, found, context);
 }

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "cache/alias.h"
 #include "cache/identity.h"
 #include "cache/tree.h"
 #include "pyc/verdict.h"
@@ -66,5 +67,15 @@ int resolve_pyc(struct resolver *resolver, const char *path, int fd,
  */
 struct timespec resolve_mtime(struct resolver *resolver, const char *path,
 			      const struct statx *stx);
+
+/**
+ * resolve_link() - to be called before a reader learns of a symbolic link to bytecode
+ * @path:  of the link, relative to the tree; alias_is_link_name() of its last component
+ * @found: called for each pyc that the link makes ambiguous: it is not vouched for from
+ *         then on, and what readers have of it must be forgotten
+ * Return: 0 or -errno; see alias_check().
+ */
+int resolve_link(struct resolver *resolver, const char *path, alias_found_fn *found,
+		 void *context);
 
 #endif

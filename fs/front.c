@@ -81,6 +81,7 @@ int front_lookup(struct front *front, uint64_t parent, int dir_fd, const char *d
 		 const char *name, struct front_entry *ret_entry)
 {
 	scope_free char *path = NULL;
+	struct front_entry entry;
 	struct node_key key;
 	struct statx stx;
 	int r = statx_at(dir_fd, name, &stx);
@@ -92,8 +93,12 @@ int front_lookup(struct front *front, uint64_t parent, int dir_fd, const char *d
 	path = join(dir_path, name);
 	if (!path)
 		return -ENOMEM;
-	front_attr(front, path, &stx, &ret_entry->st);
+	front_attr(front, path, &stx, &entry.st);
 	key = node_key_of(&stx);
-	return node_lookup(front->nodes, parent, name, &key, &ret_entry->id,
-			   &ret_entry->generation);
+	r = node_lookup(front->nodes, parent, name, &key, &entry.id, &entry.generation);
+	if (r < 0)
+		return r;
+	entry.path = take_ptr(path);
+	*ret_entry = entry;
+	return 0;
 }

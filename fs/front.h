@@ -61,18 +61,21 @@ void front_attr(struct front *front, const char *path, const struct statx *stx,
 /**
  * struct front_entry - the answer to a lookup
  * @id, @generation: of the node; one kernel reference was counted
+ * @path: relative to the tree; the caller's to free
  */
 struct front_entry {
 	uint64_t id;
 	uint64_t generation;
 	struct stat st;
+	char *path;
 };
 
 /**
  * front_lookup() - look a name up in an open directory
  * @parent: its node
  * @dir_fd: the directory; @dir_path: where it is
- * Return: 0 or -errno; -ENOENT also for what the mount hides (submounts).
+ * Return: 0 or -errno; -ENOENT also for what the mount hides (submounts). @ret_entry is
+ * written on success only.
  */
 int front_lookup(struct front *front, uint64_t parent, int dir_fd, const char *dir_path,
 		 const char *name, struct front_entry *ret_entry);

@@ -24,6 +24,9 @@
 /* Buckets at first; doubled whenever there are more nodes than buckets. */
 #define MIN_BUCKETS 1024
 
+/* Seconds after which a reply has surely been read; clock ticks included. */
+#define STAMP_SETTLE_S 2
+
 #define NAME_CLASSES 5
 #define MAX_DEVICES  1024
 
@@ -480,14 +483,32 @@ bool node_stamp(struct node_table *table, uint64_t id, uint64_t stamp, uint32_t 
 
 	pthread_mutex_lock(&table->lock);
 	node = live_locked(table, id);
-	if (node && node->stamp == stamp) {
-		good = now_s - node->stamp_s >= 2;
+	if (node && stamp != 0 && node->stamp == stamp) {
+		good = now_s - node->stamp_s >= STAMP_SETTLE_S;
 	} else if (node) {
+		bool first = node->stamp == 0 && node->stamp_s == 0;
+
+		/* Before the first open there are no pages that could be kept. */
+		node->stamp_s = first && stamp != 0 ? now_s - STAMP_SETTLE_S : now_s;
 		node->stamp = stamp;
-		node->stamp_s = now_s;
 	}
 	pthread_mutex_unlock(&table->lock);
 	return good;
+}
+
+uint64_t node_find(struct node_table *table, uint64_t device, uint64_t inode, uint64_t id)
+{
+	uint64_t found = 0;
+
+	pthread_mutex_lock(&table->lock);
+	for (; !found && id < table->shared->nodes.used; id++) {
+		struct node *node = live_locked(table, id);
+
+		if (node && node->inode == inode && node->device == device)
+			found = id;
+	}
+	pthread_mutex_unlock(&table->lock);
+	return found;
 }
 
 /* ---- inode numbers ---- */

@@ -83,7 +83,8 @@ int node_path(struct node_table *table, uint64_t id, char **ret_path,
 
 /**
  * node_stamp() - compare and set what the kernel's cached pages of a node show
- * @stamp: a digest of everything that the content served now depends on
+ * @stamp: a digest of everything that the content served now depends on; 0 where that is
+ *         not certain: nothing is kept then
  * @now_s: CLOCK_MONOTONIC, seconds
  *
  * A reply that drops the pages takes effect only when the kernel has read it. Until a
@@ -92,6 +93,13 @@ int node_path(struct node_table *table, uint64_t id, char **ret_path,
  * Return: whether the pages that were cached since the last call are still good.
  */
 bool node_stamp(struct node_table *table, uint64_t id, uint64_t stamp, uint32_t now_s);
+
+/**
+ * node_find() - the nodes of a file
+ * @id: where to go on; NODE_ROOT at first
+ * Return: the first live node from @id on whose file it is; 0 for none.
+ */
+uint64_t node_find(struct node_table *table, uint64_t device, uint64_t inode, uint64_t id);
 
 /**
  * node_ino() - a st_ino that is unique in the whole tree

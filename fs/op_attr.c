@@ -13,6 +13,7 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
+#include "fs/alias_reply.h"
 
 static int lookup(struct front *front, fuse_ino_t parent, const char *name,
 		  struct front_entry *ret_entry)
@@ -49,6 +50,12 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	param.ino = entry.id;
 	param.generation = entry.generation;
 	param.attr = entry.st;
+	if (S_ISLNK(entry.st.st_mode) && alias_is_link_name(name)) {
+		alias_reply_entry(req, front, entry.path, &param);
+		free(entry.path);
+		return;
+	}
+	free(entry.path);
 	/* An interrupted lookup never reached the kernel: it will not forget it either. */
 	if (fuse_reply_entry(req, &param) == -ENOENT)
 		node_forget(front->nodes, entry.id, 1);

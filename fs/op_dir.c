@@ -55,6 +55,12 @@ static bool is_dot(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
+static bool is_bytecode_link(const struct dirent64 *dirent)
+{
+	return (dirent->d_type == DT_LNK || dirent->d_type == DT_UNKNOWN) &&
+	       alias_is_link_name(dirent->d_name);
+}
+
 /* Adds a name with its attributes; false where it does not fit. */
 static bool add_plus(struct listing *listing, const struct dirent64 *dirent)
 {
@@ -69,14 +75,16 @@ static bool add_plus(struct listing *listing, const struct dirent64 *dirent)
 
 	/*
 	 * Where the lookup fails the name is listed all the same, with node id 0: the
-	 * kernel then asks when somebody needs it.
+	 * kernel then asks when somebody needs it. So it is with links to bytecode, which
+	 * only op_lookup may show.
 	 */
-	if (!is_dot(dirent->d_name) &&
+	if (!is_dot(dirent->d_name) && !is_bytecode_link(dirent) &&
 	    front_lookup(front, listing->id, listing->fd, listing->path, dirent->d_name,
 			 &entry) == 0) {
 		param.ino = entry.id;
 		param.generation = entry.generation;
 		param.attr = entry.st;
+		free(entry.path);
 	}
 	need = fuse_add_direntry_plus(listing->req, listing->buffer + listing->used,
 				      listing->size - listing->used, dirent->d_name, &param,

@@ -16,7 +16,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	unsigned want =
 		FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS |
 		FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_READDIRPLUS |
-		FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE;
+		FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE;
 
 	/*
 	 * Without it the kernel would grant what the mode's group bits say, which on a
@@ -24,7 +24,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	 */
 	if (front->posix_acl)
 		want |= FUSE_CAP_POSIX_ACL;
-	/* Without it every listing comes with attributes, so d_ino is st_ino. */
+	/* Without this one every listing comes with attributes, so d_ino is st_ino. */
 	if (!front->many_devices)
 		want |= FUSE_CAP_READDIRPLUS_AUTO;
 	conn->want = conn->capable & want;

@@ -67,6 +67,8 @@ static const struct reason_entry reasons[] = {
 		"its source file could not be looked at"},
 	[PYC_R_BODY_UNKNOWN] = {PYC_STALE, "body-unknown",
 		"its code could not be checked: unreadable, too large, or in an unknown format"},
+	[PYC_R_ALIASED] = {PYC_STALE, "aliased",
+		"a symbolic link leads to it from beside another source file as well"},
 	[PYC_R_HASH_KEPT] = {PYC_HASH_CHECKED, "hash-kept",
 		"Python compares its hash with the source file on every import"},
 	[PYC_R_HASH_UNVERIFIED] = {PYC_HASH_CHECKED, "hash-unverified",
@@ -197,7 +199,7 @@ static enum pyc_reason judge_timestamp(const struct pyc_facts *facts,
 static enum pyc_reason judge_checked_hash(const struct pyc_facts *facts,
 					  const struct pyc_policy *policy)
 {
-	if (policy->hash == PYC_HASH_KEEP)
+	if (policy->hash == PYC_HASH_KEEP || facts->aliased)
 		return PYC_R_HASH_KEPT;
 	if (facts->hash == PYC_CHECK_BAD)
 		return PYC_R_HASH_MISMATCH;
@@ -230,6 +232,9 @@ static enum pyc_reason judge_place(const struct pyc_facts *facts,
 {
 	if (!pyc_name_tag_agrees(&facts->name, facts->header.magic))
 		return PYC_R_TAG;
+	/* Whose time it should match depends on who reads it. */
+	if (facts->aliased && facts->header.kind == PYC_KIND_TIMESTAMP)
+		return PYC_R_ALIASED;
 	if (facts->name.placement == PYC_PLACE_LEGACY) {
 		if (facts->source == PYC_SOURCE_NONE)
 			return PYC_R_LEGACY;
@@ -260,14 +265,15 @@ static enum pyc_reason judge(const struct pyc_facts *facts, const struct pyc_pol
 
 /*
  * Would Python accept the header as it is on disk, under the time that is shown? A source
- * that could not be looked at is shown with its own time in the source view, where nothing
- * differs from the bare source; in another view, nobody knows with which.
+ * that could not be looked at, or a reader's other one, is shown with its own time in the
+ * source view, where nothing differs from the bare source; in another view, nobody knows
+ * with which.
  */
 static bool would_match(const struct pyc_facts *facts, const struct pyc_policy *policy)
 {
 	if (facts->header.kind != PYC_KIND_TIMESTAMP)
 		return false;
-	if (facts->source == PYC_SOURCE_UNKNOWN)
+	if (facts->source == PYC_SOURCE_UNKNOWN || facts->aliased)
 		return policy->view != PYC_VIEW_SOURCE;
 	return time_agrees(facts, facts->served_mtime) && size_agrees(facts);
 }

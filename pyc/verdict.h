@@ -53,6 +53,7 @@ enum pyc_reason {
 	PYC_R_HASH_MISMATCH, /* hash pyc of another source */
 	PYC_R_SOURCE_UNKNOWN, /* the source could not be looked at */
 	PYC_R_BODY_UNKNOWN,   /* the body could not be read or is too large to be walked */
+	PYC_R_ALIASED, /* reached through a link beside another source, too */
 	/* hash-checked */
 	PYC_R_HASH_KEPT,       /* served as it is */
 	PYC_R_HASH_UNVERIFIED, /* hash=unchecked, but the hash could not be computed */
@@ -118,6 +119,7 @@ enum pyc_check { PYC_CHECK_UNKNOWN, PYC_CHECK_OK, PYC_CHECK_BAD };
  * @source_mtime:  st_mtime as it is on disk; of a regular source
  * @served_mtime:  st_mtime as the mount shows it for that source: @source_mtime in the
  *                 source view; see pyc_view_mtime()
+ * @aliased:       a symbolic link leads a reader with another source to this pyc
  * @body:          does the body parse as one code object (pyc/marshal.h)?
  * @hash:          is the embedded hash the source's?
  * @proof:         OK: a recompile gave this body; BAD: it gave another
@@ -133,6 +135,7 @@ struct pyc_facts {
 	int64_t source_size;
 	struct timespec source_mtime;
 	struct timespec served_mtime;
+	bool aliased;
 	enum pyc_check body;
 	enum pyc_check hash;
 	enum pyc_check proof;

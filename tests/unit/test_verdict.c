@@ -140,7 +140,7 @@ static enum pyc_verdict verdict_of(enum pyc_reason reason)
 		return PYC_FRESH;
 	if (reason <= PYC_R_PROVED)
 		return PYC_RESTAMPED;
-	if (reason <= PYC_R_BODY_UNKNOWN)
+	if (reason <= PYC_R_ALIASED)
 		return PYC_STALE;
 	if (reason <= PYC_R_HASH_UNVERIFIED)
 		return PYC_HASH_CHECKED;
@@ -317,6 +317,28 @@ static void test_unknown_source_under_a_view(void **state)
 	expect_spoiled(&s, PYC_R_SOURCE_UNKNOWN);
 	s.policy.view = PYC_VIEW_SOURCE;
 	expect_as_on_disk(&s, PYC_R_SOURCE_UNKNOWN, false);
+}
+
+/* Reached beside another source as well: it must not be made to match this one's time. */
+static void test_aliased(void **state)
+{
+	struct setting s = usual();
+
+	(void)state;
+	s.facts.aliased = true;
+	expect_as_on_disk(&s, PYC_R_ALIASED, false);
+	assert_int_equal(pyc_verdict_needs(&s.facts, &s.policy), 0);
+	s.facts.source = PYC_SOURCE_NONE; /* where it lies; the other reader has one */
+	set_name(&s, "foo.cpython-311.pyc", false);
+	expect_as_on_disk(&s, PYC_R_ALIASED, false);
+	set_epoch(&s, COMPILED);
+	expect_spoiled(&s, PYC_R_ALIASED);
+	set_epoch(&s, COMPILED + 1);
+	expect_spoiled(&s, PYC_R_ALIASED);
+
+	s = usual_hash(PYC_HASH_UNCHECK);
+	s.facts.aliased = true;
+	expect_as_on_disk(&s, PYC_R_HASH_KEPT, false);
 }
 
 /* --- timestamp pycs --- */
@@ -709,6 +731,7 @@ static void test_names_for_output(void **state)
 		"hash-mismatch",
 		"source-unknown",
 		"body-unknown",
+		"aliased",
 		"hash-kept",
 		"hash-unverified",
 		"unchecked",
@@ -1120,6 +1143,7 @@ int main(void)
 		cmocka_unit_test(test_legacy_names),
 		cmocka_unit_test(test_cached_names),
 		cmocka_unit_test(test_unknown_source_under_a_view),
+		cmocka_unit_test(test_aliased),
 		cmocka_unit_test(test_fresh),
 		cmocka_unit_test(test_fresh_after_rounding),
 		cmocka_unit_test(test_fresh_under_a_view),

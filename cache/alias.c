@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Links to bytecode; see alias.h.
+ */
+#include "cache/alias.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+#include "cache/pairing.h"
+
+struct file {
+	uint64_t device;
+	uint64_t inode;
+};
+
+struct alias_set {
+	pthread_rwlock_t lock; /* guards the rest; no i/o under it */
+	struct file *file;     /* sorted */
+	size_t count;
+	size_t capacity;
+};
+
+/* ---- the set ---- */
+
+struct alias_set *alias_set_new(void)
+{
+	struct alias_set *set = calloc(1, sizeof(*set));
+
+	if (set)
+		pthread_rwlock_init(&set->lock, NULL);
+	return set;
+}
+
+void alias_set_free(struct alias_set *set)
+{
+	if (!set)
+		return;
+	pthread_rwlock_destroy(&set->lock);
+	free(set->file);
+	free(set);
+}
+
+static int compare(const struct file *a, const struct file *b)
+{
+	if (a->device != b->device)
+		return a->device < b->device ? -1 : 1;
+	return (a->inode > b->inode) - (a->inode < b->inode);
+}
+
+/* The place of the first file that is not before @file. */
+static size_t place_of_locked(const struct alias_set *set, const struct file *file)
+{
+	size_t low = 0;
+	size_t high = set->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare(&set->file[middle], file) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool has_locked(const struct alias_set *set, const struct file *file)
+{
+	size_t place = place_of_locked(set, file);
+
+	return place < set->count && compare(&set->file[place], file) == 0;
+}
+
+bool alias_set_has(struct alias_set *set, uint64_t device, uint64_t inode)
+{
+	struct file file = {.device = device, .inode = inode};
+	bool has;
+
+	pthread_rwlock_rdlock(&set->lock);
+	has = has_locked(set, &file);
+	pthread_rwlock_unlock(&set->lock);
+	return has;
+}
+
+static int insert_locked(struct alias_set *set, const struct file *file)
+{
+	size_t place = place_of_locked(set, file);
+
+	if (set->count == set->capacity) {
+		size_t capacity = set->capacity ? 2 * set->capacity : 64;
+		struct file *grown = reallocarray(set->file, capacity, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		set->file = grown;
+		set->capacity = capacity;
+	}
+	memmove(&set->file[place + 1], &set->file[place],
+		(set->count - place) * sizeof(set->file[0]));
+	set->file[place] = *file;
+	set->count++;
+	return 0;
+}
+
+static int alias_set_add(struct alias_set *set, const struct file *file)
+{
+	int r;
+
+	pthread_rwlock_wrlock(&set->lock);
+	r = has_locked(set, file) ? 0 : insert_locked(set, file);
+	pthread_rwlock_unlock(&set->lock);
+	return r;
+}
+
+/* ---- links ---- */
+
+/* What a check reports to. */
+struct report {
+	struct alias_set *set;
+	const struct tree *tree;
+	alias_found_fn *found;
+	void *context;
+};
+
+bool alias_is_link_name(const char *name)
+{
+	struct pyc_name parts;
+
+	return strcmp(name, PYC_CACHE_DIR) == 0 ||
+	       pyc_name_parse(name, true, &parts) != PYC_PLACE_NONE;
+}
+
+static struct file file_of(const struct statx *stx)
+{
+	return (struct file){
+		.device = makedev(stx->stx_dev_major, stx->stx_dev_minor),
+		.inode = stx->stx_ino,
+	};
+}
+
+static int add(const struct report *report, const struct statx *stx)
+{
+	struct file file = file_of(stx);
+	int r;
+
+	if (alias_set_has(report->set, file.device, file.inode))
+		return 0;
+	r = report->found(report->context, file.device, file.inode);
+	return r < 0 ? r : alias_set_add(report->set, &file);
+}
+
+/* Finds the source that pairs with the pyc at @path; a NULL path pairs with none. */
+static int find_pair(const struct tree *tree, const char *path, struct source *ret_source)
+{
+	struct pyc_name name;
+	char *source;
+	int r = -ENOENT;
+
+	*ret_source = (struct source){.state = PYC_SOURCE_NONE};
+	if (path && pairing_name(path, &name) != PYC_PLACE_NONE)
+		r = pairing_source(path, &name, &source);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	source_find(tree, source, ret_source);
+	free(source);
+	return 0;
+}
+
+static bool is_one_file(const struct source *a, const struct source *b)
+{
+	struct file file_a = file_of(&a->stx);
+	struct file file_b = file_of(&b->stx);
+
+	return a->state == PYC_SOURCE_REGULAR && b->state == PYC_SOURCE_REGULAR &&
+	       compare(&file_a, &file_b) == 0;
+}
+
+/*
+ * A reader looks for a pyc at @path and reaches the file @pyc, through links. Adds it if
+ * the reader's source is another than the file's own.
+ */
+static int check_pyc(const struct report *report, const char *path,
+		     const struct source *pyc)
+{
+	struct source readers, own;
+	int r = find_pair(report->tree, path, &readers);
+
+	/* Without a source beside it, Python compares nothing. */
+	if (r < 0 || readers.state == PYC_SOURCE_NONE) {
+		source_fini(&readers);
+		return r;
+	}
+	r = find_pair(report->tree, pyc->path, &own);
+	if (r == 0 && !is_one_file(&readers, &own))
+		r = add(report, &pyc->stx);
+	source_fini(&readers);
+	source_fini(&own);
+	return r;
+}
+
+/* One name in the directory that a __pycache__ leads to. */
+static int check_name(const struct report *report, const char *link, const char *dir,
+		      const char *name)
+{
+	scope_free char *as_seen = NULL;
+	scope_free char *target = NULL;
+	struct source pyc;
+	int r = 0;
+
+	if (asprintf(&as_seen, "%s/%s", link, name) < 0) {
+		as_seen = NULL;
+		return -ENOMEM;
+	}
+	if (asprintf(&target, "%s/%s", dir, name) < 0) {
+		target = NULL;
+		return -ENOMEM;
+	}
+	source_find(report->tree, target, &pyc);
+	if (pyc.state == PYC_SOURCE_REGULAR && pyc.path)
+		r = check_pyc(report, as_seen, &pyc);
+	source_fini(&pyc);
+	return r;
+}
+
+/* Every pyc in the directory @dir, to which the link @link leads. */
+static int check_dir(const struct report *report, const char *link, const char *dir)
+{
+	int fd = tree_openat(report->tree, dir, O_RDONLY | O_DIRECTORY);
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!stream) {
+		r = fd < 0 ? fd : -ENOMEM;
+		close_fd(&fd);
+		return r;
+	}
+	while (r == 0 && (entry = readdir(stream))) {
+		struct pyc_name name;
+
+		if (pyc_name_parse(entry->d_name, true, &name) != PYC_PLACE_NONE)
+			r = check_name(report, link, dir, entry->d_name);
+	}
+	closedir(stream);
+	return r;
+}
+
+int alias_check(struct alias_set *set, const struct tree *tree, const char *path,
+		alias_found_fn *found, void *context)
+{
+	struct report report = {
+		.set = set, .tree = tree, .found = found, .context = context};
+	struct source target;
+	int r = 0;
+
+	source_find(tree, path, &target);
+	if (target.path && target.state == PYC_SOURCE_REGULAR)
+		r = check_pyc(&report, path, &target);
+	else if (target.path && S_ISDIR(target.stx.stx_mode))
+		r = check_dir(&report, path, target.path);
+	source_fini(&target);
+	return r;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Answering the lookup of a symbolic link to bytecode (cache/alias.h).
+ */
+#ifndef CANONFS_FS_ALIAS_REPLY_H
+#define CANONFS_FS_ALIAS_REPLY_H
+
+#include "fs/ops.h"
+
+/**
+ * alias_reply_entry() - fuse_reply_entry() for such a link
+ * @path:  of the link
+ * @param: the entry; copied
+ *
+ * Before a reader can go through the link, the pycs that it makes ambiguous are marked,
+ * and the kernel has dropped the pages in which they were vouched for. That waits for
+ * reads in flight, so it happens in a thread of its own: a handler that waited would be
+ * one less to answer them.
+ */
+void alias_reply_entry(fuse_req_t req, struct front *front, const char *path,
+		       const struct fuse_entry_param *param);
+
+#endif

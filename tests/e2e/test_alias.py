@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Symbolic links to bytecode. A pyc is judged by the place where it lies; a reader who comes
+through a link pairs it with another source, and must not be given that source's time.
+"""
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import mounted
+
+VIEWS = ["mtime=source", "mtime=777", "mtime=embedded"]
+
+
+def module(folder, value, compiled=False):
+    """A package folder with a module m; its pyc, if any, embeds the time of its making."""
+    folder.mkdir(parents=True)
+    source = folder / "m.py"
+    source.write_text(f"x = {value}\n")
+    if compiled:
+        py_compile.compile(source, doraise=True)
+
+
+def link(path, target):
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(target)
+
+
+def canonicalise(tree):
+    """As ostree does; and old enough to be believed."""
+    for where, folders, files in os.walk(tree):
+        for name in files:
+            os.utime(os.path.join(where, name), (0, 0), follow_symlinks=False)
+    time.sleep(2.1)
+
+
+def imported(folder):
+    """(value of x, was the pyc used?)"""
+    result = subprocess.run([sys.executable, "-B", "-S", "-v", "-c", "import m; print(m.x)"],
+                            env={"PYTHONPATH": str(folder)}, text=True, capture_output=True,
+                            check=True)
+    return int(result.stdout), "code object from" in result.stderr and any(
+        line.startswith("# code object from") and "m." in line and ".pyc'" in line
+        for line in result.stderr.splitlines())
+
+
+TAG = sys.implementation.cache_tag
+
+
+@pytest.fixture
+def tree(folder):
+    tree = folder / "source"
+    module(tree / "a", 1, compiled=True)
+    # Another source of the same size, whose __pycache__ is a's.
+    module(tree / "b", 2)
+    link(tree / "b/__pycache__", "../a/__pycache__")
+    # The same with a link for the file alone.
+    module(tree / "c", 3)
+    (tree / "c/__pycache__").mkdir()
+    link(tree / f"c/__pycache__/m.{TAG}.pyc", f"../../a/__pycache__/m.{TAG}.pyc")
+    # Bytecode that lies elsewhere altogether.
+    module(tree / "d", 4)
+    shutil.copytree(tree / "a/__pycache__", tree / "elsewhere")
+    link(tree / "d/__pycache__", "../elsewhere")
+    # A link farm: source and bytecode lead to the same place.
+    module(tree / "store", 5, compiled=True)
+    (tree / "farm/__pycache__").mkdir(parents=True)
+    link(tree / "farm/m.py", "../store/m.py")
+    link(tree / f"farm/__pycache__/m.{TAG}.pyc", f"../../store/__pycache__/m.{TAG}.pyc")
+    canonicalise(tree)
+    return tree
+
+
+@pytest.mark.parametrize("mutability", ["immutable", "mutable"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_each_reader_gets_its_own_source(tree, folder, view, mutability):
+    point = folder / "point"
+    point.mkdir()
+    with mounted(tree, point, f"{view},{mutability}"):
+        assert imported(point / "a") == (1, True)
+        # The pages of a's pyc are in the kernel's cache now, with a header that matches.
+        assert imported(point / "b")[0] == 2
+        assert imported(point / "c")[0] == 3
+        assert imported(point / "d")[0] == 4
+        assert imported(point / "a")[0] == 1
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_listing_first(tree, folder, view):
+    """A listing with attributes must not show a link without the check."""
+    point = folder / "point"
+    point.mkdir()
+    with mounted(tree, point, f"{view},immutable"):
+        assert imported(point / "a") == (1, True)
+        for name in "abcd":
+            assert "m.py" in os.listdir(point / name)
+            list(os.scandir(point / name))
+        for name, value in [("b", 2), ("c", 3), ("d", 4), ("a", 1)]:
+            assert imported(point / name)[0] == value
+
+
+def test_link_farms_stay_vouched_for(tree, folder):
+    point = folder / "point"
+    point.mkdir()
+    with mounted(tree, point, "immutable"):
+        assert imported(point / "farm") == (5, True)
+        assert imported(point / "store") == (5, True)
+        assert imported(point / "farm") == (5, True)
+
+
+def test_sources_of_the_time_in_the_bytecode(tree, folder):
+    """The view's time is the one that the other's bytecode embeds."""
+    embedded = int.from_bytes(
+        (tree / f"a/__pycache__/m.{TAG}.pyc").read_bytes()[8:12], "little")
+    point = folder / "point"
+    point.mkdir()
+    with mounted(tree, point, f"mtime={embedded},immutable"):
+        assert imported(point / "a") == (1, True)
+        for name, value in [("b", 2), ("c", 3), ("d", 4), ("a", 1)]:
+            assert imported(point / name)[0] == value
