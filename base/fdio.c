@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -68,4 +69,12 @@ void statx_to_stat(const struct statx *stx, struct stat *ret_st)
 		.st_mtim = statx_time(stx->stx_mtime),
 		.st_ctim = statx_time(stx->stx_ctime),
 	};
+}
+
+struct proc_path proc_path(int fd)
+{
+	struct proc_path path;
+
+	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
+	return path;
 }

@@ -36,6 +36,19 @@ int statx_at(int dir, const char *name, struct statx *ret_stx);
 /* The same as a struct stat. */
 void statx_to_stat(const struct statx *stx, struct stat *ret_st);
 
+/**
+ * struct proc_path - the path of the magic link that leads to an open file
+ *
+ * For calls that take no O_PATH descriptor (getxattr): opening for reading needs rights
+ * that they do not, and fails for devices and symlinks. The link leads to the file itself,
+ * also where that is a symlink.
+ */
+struct proc_path {
+	char text[sizeof("/proc/self/fd/") + 12];
+};
+
+struct proc_path proc_path(int fd);
+
 static inline struct timespec statx_time(struct statx_timestamp stamp)
 {
 	return (struct timespec){.tv_sec = stamp.tv_sec, .tv_nsec = stamp.tv_nsec};

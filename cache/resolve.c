@@ -148,18 +148,16 @@ static void check_hash(struct work *work)
 }
 
 /* Decides with the expensive facts filled in as far as the verdict needs them. */
-static void decide(struct work *work, enum pyc_mtime_view view, struct pyc_decision *ret)
+static void decide(struct work *work, struct pyc_decision *ret)
 {
 	struct pyc_policy policy = current_policy(work->resolver);
 	unsigned needs;
 
-	policy.view = view;
 	pyc_decide(&work->facts, &policy, ret);
 	if (could_be_canonical(ret->reason) && !work->resolver->sampled) {
 		sample_once(work->resolver);
 		policy = current_policy(work->resolver);
-		policy.view = view;
-	}
+		}
 	needs = pyc_verdict_needs(&work->facts, &policy);
 	if (needs & PYC_NEEDS_BODY)
 		content_check_body(&work->file);
@@ -215,7 +213,7 @@ static void cast_vote(struct ballot *ballot, uint32_t mtime)
 	ballot->votes[i].count++;
 }
 
-/* One pyc votes if, on its own, it would be vouched for. */
+/* A pyc votes for the time that it embeds if it would be vouched for under that time. */
 static void ask_pyc(struct resolver *resolver, const char *path, struct ballot *ballot)
 {
 	struct pyc_decision decision;
@@ -227,7 +225,9 @@ static void ask_pyc(struct resolver *resolver, const char *path, struct ballot *
 	if (fd < 0 || statx_at(fd, "", &stx) < 0)
 		return;
 	if (gather(resolver, path, fd, &stx, &work) == 0) {
-		decide(&work, PYC_VIEW_SOURCE, &decision);
+		work.facts.served_mtime.tv_sec = (time_t)work.facts.header.mtime;
+		work.facts.served_mtime.tv_nsec = 0;
+		decide(&work, &decision);
 		if (decision.vouched && work.facts.header.kind == PYC_KIND_TIMESTAMP)
 			cast_vote(ballot, work.facts.header.mtime);
 	}
@@ -337,7 +337,7 @@ int resolve_pyc(struct resolver *resolver, const char *path, int fd,
 		if (work.source.path)
 			work.facts.served_mtime =
 				resolve_mtime(resolver, work.source.path, &work.source.stx);
-		decide(&work, resolver->policy.view, &ret_resolution->decision);
+		decide(&work, &ret_resolution->decision);
 		ret_resolution->facts = work.facts;
 		ret_resolution->pyc = work.file.identity;
 		ret_resolution->source = identity_of(&work.source.stx, resolver->mount_id);

@@ -9,28 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "base/fdio.h"
 #include "base/scope.h"
-
-/*
- * There is no getxattr() on an O_PATH descriptor, and opening for reading needs rights
- * that reading an attribute does not (and fails for devices and symlinks). The magic link
- * in /proc leads to the file itself, symlinks too.
- */
-struct proc_path {
-	char text[sizeof("/proc/self/fd/") + 12];
-};
-
-static struct proc_path proc_path(int fd)
-{
-	struct proc_path path;
-
-	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
-	return path;
-}
 
 /*
  * The kernel lists trusted.* to administrators only (fs/xattr.c, xattr_list_one()); here it

@@ -105,10 +105,9 @@ static bool has_many_devices(const struct tree *tree)
 
 static bool has_posix_acl(const struct tree *tree)
 {
-	char path[64];
+	struct proc_path path = proc_path(tree->root_fd);
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", tree->root_fd);
-	return getxattr(path, "system.posix_acl_access", NULL, 0) >= 0 ||
+	return getxattr(path.text, "system.posix_acl_access", NULL, 0) >= 0 ||
 	       errno != EOPNOTSUPP;
 }
 

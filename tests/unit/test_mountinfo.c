@@ -174,6 +174,8 @@ static void test_root_is_mounted(void **state)
 	bool ours;
 
 	(void)state;
+	if (mountinfo_top("/", &device, &ours) == 0)
+		skip(); /* chroot() to a plain directory */
 	assert_int_equal(mountinfo_top("/", &device, &ours), 1);
 	assert_false(ours);
 	assert_int_equal(mountinfo_top("/proc/no-such-mount", &device, &ours), 0);

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What every end-to-end test needs: a private mount namespace, the program, real images
+and interpreters, and a mount that is gone when the test is over.
+
+Nothing here touches the host's mounts: the whole test run moves to a mount namespace of
+its own first. Run with scripts/test-e2e, or plainly with pytest as root.
+"""
+import contextlib
+import ctypes
+import os
+import pathlib
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("CANONFS_BUILDDIR", TOP / "build")).resolve()
+CANONFS = BUILD / "canonfs"
+IN_CI = os.environ.get("CI") == "true"
+LONG = os.environ.get("CANONFS_LONG") == "1"
+
+CLONE_NEWNS = 0x00020000
+MS_REC_PRIVATE = 0x4000 | 0x40000
+
+
+def pytest_configure(config):
+    """Leave the host's mount namespace before anything is mounted."""
+    if os.geteuid() != 0:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC_PRIVATE, None):
+        pytest.exit(f"no private mount namespace: {os.strerror(ctypes.get_errno())}", 2)
+
+
+def missing(reason):
+    """Skip, with the reason; in CI, where everything can be provided, fail."""
+    if IN_CI:
+        pytest.fail(f"missing in CI: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prerequisites():
+    if not CANONFS.exists():
+        pytest.exit(f"{CANONFS} is not built; run make, or set CANONFS_BUILDDIR", 2)
+    if os.geteuid() != 0:
+        missing("these tests mount, which needs root")
+    if not os.path.exists("/dev/fuse"):
+        missing("/dev/fuse is not there")
+
+
+def run(*command, check=True, **options):
+    """A finished command, its output as text."""
+    result = subprocess.run([str(word) for word in command], text=True, errors="replace",
+                            capture_output=True, **options)
+    if check and result.returncode:
+        pytest.fail(f"{command} failed with {result.returncode}:\n{result.stdout}{result.stderr}")
+    return result
+
+
+# ---- mounts ----
+
+def mountinfo():
+    text = pathlib.Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    return text.splitlines()
+
+
+def mount_point(line):
+    """Of a line of mountinfo, without its escapes."""
+    where = line.split()[4].encode(errors="surrogateescape")
+    return os.fsdecode(where.decode("unicode_escape").encode("latin-1"))
+
+
+def mounts_at(point):
+    """The types of the mounts at a path, the top one last."""
+    types = []
+    for line in mountinfo():
+        left, right = line.split(" - ")
+        if mount_point(left) == str(point):
+            types.append(right.split()[0])
+    return types
+
+
+def servers():
+    """Pids of the canonfs processes in this mount namespace's process tree."""
+    found = set()
+    for proc in pathlib.Path("/proc").iterdir():
+        if proc.name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.readlink(proc / "exe") == str(CANONFS):
+                    found.add(int(proc.name))
+    return found
+
+
+def wait_until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@contextlib.contextmanager
+def mounted(source, point, options=""):
+    """A canonfs mount; on the way out it is unmounted and its server has ended."""
+    before = servers()
+    command = [CANONFS, source, point] + (["-o", options] if options else [])
+    run(*command)
+    started = servers() - before
+    try:
+        yield pathlib.Path(point)
+    finally:
+        run("umount", "-l", point)
+        gone = wait_until(lambda: not servers() & started)
+        for pid in servers() & started:
+            os.kill(pid, signal.SIGKILL)
+        assert gone, "the server did not end with its mount"
+
+
+@pytest.fixture
+def folder():
+    """A temporary folder outside of any mount of ours, removed afterwards."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="canonfs-test-"))
+    yield path
+    for line in reversed(mountinfo()):
+        where = mount_point(line)
+        if where.startswith(str(path)):
+            subprocess.run(["umount", "-l", where], check=False)
+    shutil.rmtree(path)
+
+
+# ---- images and interpreters ----
+
+def image(name):
+    """The folder of a stale image made from real packages (tests/images/make)."""
+    made = subprocess.run([TOP / "tests/images/make", name], text=True, capture_output=True)
+    if made.returncode == 77:
+        missing(f"image {name}: {made.stderr.strip()}")
+    if made.returncode:
+        pytest.fail(f"image {name}: {made.stderr}")
+    return pathlib.Path(made.stdout.strip())
+
+
+# ---- counting requests ----
+
+TRACEFS = pathlib.Path("/sys/kernel/tracing")
+
+
+@contextlib.contextmanager
+def requests_of(point):
+    """Counts the FUSE requests that the kernel sends for one mount, by opcode name."""
+    event = TRACEFS / "events/fuse/fuse_request_send"
+    if not TRACEFS.joinpath("trace").exists():
+        subprocess.run(["mount", "-t", "tracefs", "none", TRACEFS], capture_output=True)
+    if not event.exists():
+        missing("the tracepoint fuse:fuse_request_send is not there")
+    device = os.stat(point).st_dev
+    connection = os.major(device) << 20 | os.minor(device)
+    counts = {}
+    instance = TRACEFS / "instances" / f"canonfs-{os.getpid()}"
+    instance.mkdir()
+    try:
+        mine = instance / "events/fuse/fuse_request_send"
+        (mine / "filter").write_text(f"connection == {connection}")
+        (mine / "enable").write_text("1")
+        yield counts
+        (mine / "enable").write_text("0")
+        for opcode in re.findall(r"\(FUSE_(\w+)\)", (instance / "trace").read_text()):
+            counts[opcode] = counts.get(opcode, 0) + 1
+    finally:
+        instance.rmdir()
