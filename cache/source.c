@@ -228,7 +228,7 @@ int source_open(const struct tree *tree, const char *path, const struct source *
 {
 	struct walk walk = {.tree = tree};
 	scope_fd int fd = -1;
-	struct statx stx;
+	struct statx stx = {0};
 	int r;
 
 	if (source->path) {
