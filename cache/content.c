@@ -53,24 +53,28 @@ static bool is_unchanged(const struct content_file *file)
  * Remembers what was read of a file that did not change meanwhile, if its ctime is old
  * enough to vouch for that; the same for a source that the content speaks of.
  */
-static void remember(struct content_file *file, const struct identity *source)
+static bool remember(struct content_file *file, const struct identity *source)
 {
-	if (is_settled(&file->identity) && (!source || is_settled(source)))
-		table_put(file->table, &file->identity, &file->content);
+	if (!is_settled(&file->identity) || (source && !is_settled(source)))
+		return false;
+	table_put(file->table, &file->identity, &file->content);
+	return true;
 }
 
 int content_open(struct content_file *file, const struct statx *stx)
 {
 	uint8_t raw[PYC_HEADER_MAX];
-	bool current;
+	bool current = false;
 	ssize_t n;
 	int r = identity_from(file->fd, stx, file->mount_id, &file->identity);
 
 	if (r < 0)
 		return r;
-	if (table_get(file->table, &file->identity, &file->content, &current) && current)
+	file->content = file->earlier = (struct content){0};
+	if (table_get(file->table, &file->identity, &file->earlier, &current) && current) {
+		file->content = file->earlier;
 		return 0;
-	file->content = (struct content){0};
+	}
 	n = pread_full(file->fd, raw, sizeof(raw), 0);
 	if (n < 0)
 		return (int)n;
@@ -109,6 +113,12 @@ static enum pyc_check walk(const struct pyc_magic *magic, const uint8_t *body, s
 	}
 }
 
+/* The same body, read by the same interpreter? */
+static bool is_same_body(const struct content *a, const struct content *b)
+{
+	return a->header.magic == b->header.magic && digest_equal(a->digest, b->digest);
+}
+
 /*
  * Walks the body. What an earlier state of the inode is known for holds for this one if
  * the bytes are the same.
@@ -116,52 +126,63 @@ static enum pyc_check walk(const struct pyc_magic *magic, const uint8_t *body, s
 void content_check_body(struct content_file *file)
 {
 	size_t size = (size_t)file->identity.size;
-	const struct pyc_magic *magic = file->content.header.magic;
+	struct content *content = &file->content;
+	const struct pyc_magic *magic = content->header.magic;
 	scope_free uint8_t *data = NULL;
-	struct content known;
-	bool current;
 
-	if (file->content.body != PYC_CHECK_UNKNOWN || size < magic->header_size)
+	if (content->body != PYC_CHECK_UNKNOWN || size < magic->header_size)
 		return;
 	data = read_whole(file->fd, file->identity.size);
 	if (!data || !is_unchanged(file) ||
-	    memcmp(data, file->content.header.raw, magic->header_size) != 0)
+	    memcmp(data, content->header.raw, magic->header_size) != 0)
 		return;
-	file->content.digest = digest_of(data, size);
-	if (table_get(file->table, &file->identity, &known, &current) &&
-	    known.body != PYC_CHECK_UNKNOWN &&
-	    digest_equal(known.digest, file->content.digest))
-		file->content.body = known.body;
-	else
-		file->content.body =
-			walk(magic, data + magic->header_size, size - magic->header_size);
-	remember(file, NULL);
+	content->digest = digest_of(data + magic->header_size, size - magic->header_size);
+	file->confirmed = file->earlier.body != PYC_CHECK_UNKNOWN &&
+			  is_same_body(&file->earlier, content);
+	content->body = file->confirmed ? file->earlier.body
+					: walk(magic, data + magic->header_size,
+					       size - magic->header_size);
+	file->learned |= remember(file, NULL);
 }
 
-void content_check_hash(struct content_file *file, int source_fd)
+/* Is the embedded hash that of a source's bytes? */
+static enum pyc_check compare_hash(const struct pyc_header *header, const uint8_t *data,
+				   size_t len)
+{
+	uint8_t hash[PYC_HASH_SIZE];
+
+	if (!(header->flags & PYC_FLAG_HASH) ||
+	    !pyc_source_hash(header->magic, data, len, hash))
+		return PYC_CHECK_UNKNOWN;
+	return memcmp(hash, header->hash, sizeof(hash)) == 0 ? PYC_CHECK_OK : PYC_CHECK_BAD;
+}
+
+void content_check_source(struct content_file *file, int source_fd)
 {
 	struct content *content = &file->content;
 	scope_free uint8_t *data = NULL;
 	struct identity before, after;
-	uint8_t hash[PYC_HASH_SIZE];
-	bool equal;
+	bool known = content->has_source;
 
+	content->has_source = false;
 	if (stat_identity(source_fd, file->mount_id, &before) < 0) {
 		content->hash = PYC_CHECK_UNKNOWN;
 		return;
 	}
-	if (content->hash != PYC_CHECK_UNKNOWN &&
-	    identity_equal(&content->hash_source, &before))
+	if (known && identity_equal(&content->source, &before)) {
+		content->has_source = true;
 		return;
+	}
 	content->hash = PYC_CHECK_UNKNOWN;
 	data = read_whole(source_fd, before.size);
 	if (!data || stat_identity(source_fd, file->mount_id, &after) < 0 ||
-	    !identity_equal(&before, &after) ||
-	    !pyc_source_hash(content->header.magic, data, (size_t)before.size, hash))
+	    !identity_equal(&before, &after))
 		return;
-	equal = memcmp(hash, content->header.hash, sizeof(hash)) == 0;
-	content->hash = equal ? PYC_CHECK_OK : PYC_CHECK_BAD;
-	content->hash_source = before;
+	content->has_source = true;
+	content->source = before;
+	content->source_digest = digest_of(data, (size_t)before.size);
+	content->hash = compare_hash(&content->header, data, (size_t)before.size);
+	file->confirmed = false;
 	if (is_unchanged(file))
-		remember(file, &before);
+		file->learned |= remember(file, &before);
 }

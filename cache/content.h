@@ -7,6 +7,7 @@
 #ifndef CANONFS_CACHE_CONTENT_H
 #define CANONFS_CACHE_CONTENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cache/digest.h"
@@ -22,18 +23,23 @@ struct table;
 /**
  * struct content - what one file's bytes say
  * @header_status, @header: as in struct pyc_facts
- * @body:        PYC_CHECK_UNKNOWN: not walked yet
- * @digest:      of the whole file; meaningful unless @body is unknown
- * @hash:        is the embedded hash the one of @hash_source?
- * @hash_source: the source that @hash speaks of; meaningful unless @hash is unknown
+ * @body:          PYC_CHECK_UNKNOWN: not walked yet
+ * @digest:        of the body, all that follows the header; meaningful unless @body is
+ *                 unknown
+ * @has_source:    whether a source was read for this file
+ * @source:        that source; this and the next two are meaningful if @has_source
+ * @source_digest: of all of it
+ * @hash:          is the embedded hash the one of @source?
  */
 struct content {
 	enum pyc_header_status header_status;
 	struct pyc_header header;
 	enum pyc_check body;
 	struct digest digest;
+	bool has_source;
+	struct identity source;
+	struct digest source_digest;
 	enum pyc_check hash;
-	struct identity hash_source;
 };
 
 /**
@@ -43,6 +49,10 @@ struct content {
  * @fd:       open for reading; borrowed, its offset is not moved
  * @identity: when it was opened here
  * @content:  filled in by the functions below
+ * @earlier:  what was known of an earlier state of the inode; its body's digest can tell
+ *            that nothing changed. Its .body is unknown where there is nothing.
+ * @learned:  something expensive was read, and remembered
+ * @confirmed: what was read is what was known of an earlier state
  */
 struct content_file {
 	struct table *table;
@@ -50,6 +60,9 @@ struct content_file {
 	int fd;
 	struct identity identity;
 	struct content content;
+	struct content earlier;
+	bool learned;
+	bool confirmed;
 };
 
 /**
@@ -69,12 +82,14 @@ int content_open(struct content_file *file, const struct statx *stx);
 void content_check_body(struct content_file *file);
 
 /**
- * content_check_hash() - is the embedded hash the source's? Sets content.hash
+ * content_check_source() - read the source. Sets content.has_source, .source_digest and,
+ * for hash pycs, .hash
  * @source_fd: open for reading; borrowed
  *
- * It is PYC_CHECK_UNKNOWN where the source cannot be read, is too large, changes while it
- * is read, or is hashed in a way that is not known.
+ * content.has_source is false where the source cannot be read, is too large or changes
+ * while it is read; content.hash is unknown also where it is hashed in a way that is not
+ * known.
  */
-void content_check_hash(struct content_file *file, int source_fd);
+void content_check_source(struct content_file *file, int source_fd);
 
 #endif

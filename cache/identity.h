@@ -64,4 +64,7 @@ bool identity_is_settled(const struct identity *identity, struct timespec now);
 
 #define IDENTITY_SETTLE_S 2
 
+/* No file has this generation: an identity with it is that of an earlier state, always. */
+#define IDENTITY_NEVER_CURRENT UINT64_MAX
+
 #endif

@@ -21,6 +21,7 @@
 #include "cache/content.h"
 #include "cache/pairing.h"
 #include "cache/sample.h"
+#include "cache/store.h"
 #include "cache/table.h"
 
 /* Entries of the content table: 64 Ki, some 18 MiB when full. */
@@ -33,13 +34,15 @@ struct resolver {
 	const struct tree *tree;
 	struct table *table;
 	struct alias_set *aliases;
+	struct store *store; /* NULL: nothing outlives the mount */
 	uint64_t mount_id;
 	struct pyc_policy policy; /* complete once sampled is true */
 	pthread_mutex_t sample_lock;
 	_Atomic bool sampled; /* release: policy has the tree's own canonical time */
 };
 
-struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy)
+struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy,
+			      struct store *store)
 {
 	struct resolver *resolver = calloc(1, sizeof(*resolver));
 
@@ -55,6 +58,9 @@ struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *
 		resolver_free(resolver);
 		return NULL;
 	}
+	resolver->store = store;
+	if (store)
+		store_load(store, resolver->table);
 	return resolver;
 }
 
@@ -136,15 +142,59 @@ static bool could_be_canonical(enum pyc_reason reason)
 	return reason == PYC_R_NOT_CANONICAL || reason == PYC_R_NEWER;
 }
 
-/* The hash is worth what the source was when it was read just now. */
-static void check_hash(struct work *work)
+/* The hash and the digest are worth what the source was when it was read just now. */
+static void check_source(struct work *work)
 {
 	scope_fd int fd = source_open(work->resolver->tree, work->path, &work->source);
 
 	if (fd < 0)
 		return;
-	content_check_hash(&work->file, fd);
-	work->facts.hash = work->file.content.hash;
+	content_check_source(&work->file, fd);
+	if (work->file.content.has_source)
+		work->facts.hash = work->file.content.hash;
+}
+
+/* Would a proof of this kind, if there is one, change the verdict? */
+static bool proof_matters(const struct work *work, const struct pyc_policy *policy,
+			  const struct proof_set *proofs, enum pyc_check result)
+{
+	struct pyc_facts trial = work->facts;
+	struct pyc_decision without, with;
+
+	if (!proofs->has[result] || trial.header_status != PYC_HEADER_OK)
+		return false;
+	trial.body = PYC_CHECK_OK;
+	pyc_decide(&trial, policy, &without);
+	trial.proof = result;
+	pyc_decide(&trial, policy, &with);
+	return without.verdict != with.verdict;
+}
+
+/* Proofs go by content: both files are read, unless what was read is still known. */
+static void look_up_proof(struct work *work, const struct pyc_policy *policy)
+{
+	const struct content *content = &work->file.content;
+	const struct proof_set *proofs;
+
+	if (!work->resolver->store)
+		return;
+	proofs = store_proofs(work->resolver->store);
+	if (!proof_matters(work, policy, proofs, PYC_CHECK_BAD) &&
+	    !proof_matters(work, policy, proofs, PYC_CHECK_OK))
+		return;
+	content_check_body(&work->file);
+	check_source(work);
+	if (content->body != PYC_CHECK_UNKNOWN && content->has_source)
+		work->facts.proof = proof_set_find(proofs, content->source_digest,
+						   content->digest,
+						   content->header.magic->number);
+}
+
+/* What was expensive to learn outlives the mount. */
+static void keep_learned(struct work *work, const struct pyc_decision *decision)
+{
+	if (work->resolver->store && work->file.learned)
+		store_put(work->resolver->store, &work->file, decision);
 }
 
 /* Decides with the expensive facts filled in as far as the verdict needs them. */
@@ -157,14 +207,17 @@ static void decide(struct work *work, struct pyc_decision *ret)
 	if (could_be_canonical(ret->reason) && !work->resolver->sampled) {
 		sample_once(work->resolver);
 		policy = current_policy(work->resolver);
-		}
+	}
+	/* Under the complete policy: what is stale anyway asks for no disproof. */
+	look_up_proof(work, &policy);
 	needs = pyc_verdict_needs(&work->facts, &policy);
 	if (needs & PYC_NEEDS_BODY)
 		content_check_body(&work->file);
 	if (needs & PYC_NEEDS_HASH)
-		check_hash(work);
+		check_source(work);
 	work->facts.body = work->file.content.body;
 	pyc_decide(&work->facts, &policy, ret);
+	keep_learned(work, ret);
 }
 
 /* Everything but the mtime that the view shows. work->source is the caller's to end. */

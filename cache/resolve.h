@@ -19,14 +19,18 @@
 #include "pyc/verdict.h"
 
 struct resolver;
+struct store;
 
 /**
  * resolver_new() - a resolver for one tree
  * @tree:   borrowed; must outlive the resolver
  * @policy: copied
+ * @store:  what is known of the tree from earlier mounts, and remembers what is learned;
+ *          loaded here; borrowed, must outlive the resolver; NULL for none
  * Return: NULL when out of memory.
  */
-struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy);
+struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy,
+			      struct store *store);
 
 void resolver_free(struct resolver *resolver);
 

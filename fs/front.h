@@ -24,7 +24,7 @@ struct fuse_session;
 
 /**
  * struct front - one mounted tree
- * @tree, @resolver, @nodes: owned by the server
+ * @tree, @resolver, @store, @nodes: owned by the server; @store may be NULL
  * @immutable:   the source cannot change: the kernel may cache for ever
  * @timeout_s:   how long the kernel may believe names and attributes
  * @session:     for notifications to the kernel; borrowed
@@ -34,6 +34,7 @@ struct fuse_session;
 struct front {
 	const struct tree *tree;
 	struct resolver *resolver;
+	struct store *store;
 	struct node_table *nodes;
 	bool immutable;
 	double timeout_s;

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/scope.h"
+#include "cache/store_db.h"
 
 struct word {
 	const char *name;
@@ -48,6 +49,29 @@ static bool parse_seconds(const char *text, int64_t *ret_seconds)
 		return false;
 	*ret_seconds = value;
 	return true;
+}
+
+bool parse_size(const char *text, int64_t *ret_bytes)
+{
+	static const char units[] = "KMG";
+	long long value;
+	const char *unit;
+	char *end;
+	int shift = 0;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	value = strtoll(text, &end, 10);
+	unit = *end ? strchr(units, *end) : NULL;
+	if (unit) {
+		shift = 10 * (int)(unit - units + 1);
+		end++;
+	}
+	if (errno || *end || value > INT64_MAX >> shift)
+		return false;
+	*ret_bytes = (int64_t)value << shift;
+	return *ret_bytes >= CACHE_SIZE_MIN;
 }
 
 static int take_trust(struct mount_options *options, const struct word *word,
@@ -172,6 +196,34 @@ static int take_root(struct mount_options *options, const struct word *word,
 	return 0;
 }
 
+static int take_cache(struct mount_options *options, const struct word *word,
+		      const char *value, char *error, size_t size)
+{
+	char *path = NULL;
+
+	(void)word;
+	if (!value || !*value)
+		return refuse(error, size, "option cache= needs a file, or off");
+	options->no_cache = strcmp(value, "off") == 0;
+	if (!options->no_cache && !(path = strdup(value)))
+		return -ENOMEM;
+	free(options->cache);
+	options->cache = path;
+	return 0;
+}
+
+static int take_cache_size(struct mount_options *options, const struct word *word,
+			   const char *value, char *error, size_t size)
+{
+	(void)word;
+	if (!value || !parse_size(value, &options->cache_size))
+		return refuse(error, size,
+			      "option cache-size= must be a number of bytes, 256K or more, "
+			      "with K, M or G, not %s",
+			      quoted(value ? value : ""));
+	return 0;
+}
+
 /* Collected with a comma before each, ready to be put after other mount data. */
 static int take_context(struct mount_options *options, const struct word *word,
 			const char *value, char *error, size_t size)
@@ -209,6 +261,8 @@ static const struct word words[] = {
 	{.name = "mutable", .take = take_switch},
 	{.name = "xdev", .take = take_switch},
 	{.name = "root", .take = take_root},
+	{.name = "cache", .take = take_cache},
+	{.name = "cache-size", .take = take_cache_size},
 	{.name = "allow_other", .take = take_switch},
 	{.name = "remount", .take = take_switch},
 	{.name = "suid", .take = take_flag, .flag = MS_NOSUID, .clears = true},
@@ -260,14 +314,18 @@ static const struct word words[] = {
 
 void mount_options_init(struct mount_options *options)
 {
-	*options = (struct mount_options){.policy = {.trust = PYC_TRUST_CANONICAL}};
+	*options = (struct mount_options){
+		.policy = {.trust = PYC_TRUST_CANONICAL},
+		.cache_size = STORE_DEFAULT_SIZE,
+	};
 }
 
 void mount_options_fini(struct mount_options *options)
 {
 	free(options->context);
 	free(options->root);
-	options->context = options->root = NULL;
+	free(options->cache);
+	options->context = options->root = options->cache = NULL;
 }
 
 static int take_word(struct mount_options *options, char *name, char *error, size_t size)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "pyc/verdict.h"
 
@@ -28,6 +29,9 @@ enum mutability {
  *               (suid)
  * @root:        the readers' root directory, where symlinks that leave the source lead;
  *               owned, NULL for "/"
+ * @cache:       the database of what earlier mounts learned; owned, NULL for the default
+ * @no_cache:    do without
+ * @cache_size:  bytes that the database may use
  * @context:     SELinux mount options, handed to the kernel as they are; owned, may be NULL
  */
 struct mount_options {
@@ -39,8 +43,17 @@ struct mount_options {
 	unsigned long set_flags;
 	unsigned long cleared_flags;
 	char *root;
+	char *cache;
+	bool no_cache;
+	int64_t cache_size;
 	char *context;
 };
+
+/* The smallest cache-size= */
+#define CACHE_SIZE_MIN (INT64_C(256) << 10)
+
+/* A number of bytes with K, M or G after it, as in cache-size=; also for commands. */
+bool parse_size(const char *text, int64_t *ret_bytes);
 
 void mount_options_init(struct mount_options *options);
 

@@ -117,12 +117,29 @@ static int check_source(struct places *places, const char *source)
 	return r;
 }
 
+/* Before the mount: its path may lead through the mount point. */
+static void find_cache(struct places *places, const struct mount_options *options)
+{
+	char why[STORE_WHY_MAX];
+
+	if (options->no_cache ||
+	    store_place_open(&places->cache, options->cache, why) == 0)
+		return;
+	log_warning("cannot use the cache%s%s: %s; going on without",
+		    options->cache ? " " : "", options->cache ? quoted(options->cache) : "",
+		    why);
+	store_place_close(&places->cache);
+}
+
 int places_open(struct places *places, const struct mount_options *options,
 		const char *source, const char *point)
 {
 	int r;
 
-	*places = (struct places){.tree = {.root_fd = -1, .host_fd = -1}};
+	*places = (struct places){
+		.tree = {.root_fd = -1, .host_fd = -1},
+		.cache = {.dir_fd = -1},
+	};
 	r = check_source(places, source);
 	if (r == 0)
 		r = check_point(places, point);
@@ -130,10 +147,13 @@ int places_open(struct places *places, const struct mount_options *options,
 		r = refuse_submounts(places->source);
 	if (r == 0)
 		r = open_source(places, options->root ? options->root : "/");
+	if (r == 0)
+		find_cache(places, options);
 	return r;
 }
 
 void places_close(struct places *places)
 {
 	tree_close(&places->tree);
+	store_place_close(&places->cache);
 }

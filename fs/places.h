@@ -8,6 +8,7 @@
 
 #include <limits.h>
 
+#include "cache/store_place.h"
 #include "cache/tree.h"
 #include "fs/options.h"
 
@@ -15,11 +16,13 @@
  * struct places - the two ends of a mount
  * @source, @point: absolute, without symlinks
  * @tree:           the source, open: a mount over it does not hide it any more
+ * @cache:          where the cache lies; .path is NULL where there is none
  */
 struct places {
 	char source[PATH_MAX];
 	char point[PATH_MAX];
 	struct tree tree;
+	struct store_place cache;
 };
 
 /**

@@ -141,8 +141,7 @@ static int start_worker(struct server *server, int fuse_fd)
 
 		if (background)
 			close(server->ready_fd);
-		_exit(worker_run(server->options, &server->places.tree,
-				 server->places.point, fuse_fd, background));
+		_exit(worker_run(server->options, &server->places, fuse_fd, background));
 	}
 	return 0;
 }

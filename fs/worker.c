@@ -25,6 +25,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "cache/store.h"
 #include "fs/mountinfo.h"
 #include "fs/ops.h"
 
@@ -35,8 +36,26 @@
 #define IMMUTABLE_TIMEOUT_S (365.0 * 86400)
 #define MUTABLE_TIMEOUT_S   1.0
 
-/* The last mount that is not one of those that the worker keeps; NULL for none. */
-static char *mount_to_leave(void)
+/* Does a path lie at or below a directory? Both absolute, without symlinks. */
+static bool is_below(const char *path, const char *dir)
+{
+	size_t len = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
+
+	return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* The mounts on the way to the cache, but not through one of our kind. */
+static bool leads_to(const struct mount_entry *entry, const char *path)
+{
+	return path && is_below(path, entry->point) &&
+	       strcmp(entry->type, MOUNT_TYPE) != 0;
+}
+
+/*
+ * The last mount that is not one of those that the worker keeps; NULL for none.
+ * @cache: path of the cache, may be NULL
+ */
+static char *mount_to_leave(const char *cache)
 {
 	static const char *const kept[] = {"/", "/proc", "/dev", "/run"};
 	struct mount_entry entry;
@@ -46,7 +65,7 @@ static char *mount_to_leave(void)
 	if (mountinfo_open(&list) < 0)
 		return NULL;
 	while (mountinfo_next(&list, &entry)) {
-		bool keep = false;
+		bool keep = leads_to(&entry, cache);
 
 		for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
 			keep |= strcmp(entry.point, kept[i]) == 0;
@@ -62,12 +81,12 @@ static char *mount_to_leave(void)
 /*
  * Moves to a mount namespace without our own mount, and without all others that it has no
  * use for: a file system that the host unmounts later would live on here. The tree and the
- * readers' root are open already. /proc is for extended attributes, /dev and /run for
+ * readers' root are open already. The cache is reached by its path. /proc is for extended attributes, /dev and /run for
  * syslog.
  *
  * Not possible without CAP_SYS_ADMIN; cache/source.c stays out of the mount by itself.
  */
-static void leave_mounts(void)
+static void leave_mounts(const char *cache)
 {
 	char *point;
 
@@ -75,10 +94,44 @@ static void leave_mounts(void)
 	    mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0)
 		return;
 	/* One that cannot be left (locked by a user namespace) ends the loop. */
-	while ((point = mount_to_leave()) &&
+	while ((point = mount_to_leave(cache)) &&
 	       umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 		free(point);
 	free(point);
+}
+
+/* Does a path lead through a canonfs mount? Where it cannot be told, it may. */
+static bool is_covered(const char *path)
+{
+	struct mount_entry entry;
+	struct mountinfo list;
+	bool covered = false;
+
+	if (mountinfo_open(&list) < 0)
+		return true;
+	while (mountinfo_next(&list, &entry))
+		covered |= is_below(path, entry.point) &&
+			   strcmp(entry.type, MOUNT_TYPE) == 0;
+	mountinfo_close(&list);
+	return covered;
+}
+
+/* The store of what earlier mounts learned; NULL for none. */
+static struct store *open_store(const struct mount_options *options,
+				const struct places *places)
+{
+	const struct store_place *cache = &places->cache;
+
+	if (!cache->path)
+		return NULL;
+	if (is_covered(cache->path)) {
+		/* Opening it could wait for us to answer. */
+		log_warning("cannot use the cache %s: it lies under a canonfs mount; going on "
+			    "without",
+			    quoted(cache->path));
+		return NULL;
+	}
+	return store_open(cache, places->tree.root_fd, options->cache_size);
 }
 
 static bool is_immutable(const struct mount_options *options, const struct tree *tree)
@@ -112,8 +165,9 @@ static bool has_posix_acl(const struct tree *tree)
 }
 
 static int front_init(struct front *front, const struct mount_options *options,
-		      const struct tree *tree)
+		      const struct places *places)
 {
+	const struct tree *tree = &places->tree;
 	struct node_key root;
 	struct statx stx;
 	int r = statx_at(tree->root_fd, "", &stx);
@@ -129,7 +183,8 @@ static int front_init(struct front *front, const struct mount_options *options,
 	};
 	front->timeout_s = front->immutable ? IMMUTABLE_TIMEOUT_S : MUTABLE_TIMEOUT_S;
 	front->nodes = node_table_new(&root, FRONT_MAX_NODES);
-	front->resolver = resolver_new(tree, &options->policy);
+	front->store = open_store(options, places);
+	front->resolver = resolver_new(tree, &options->policy, front->store);
 	return front->nodes && front->resolver ? 0 : -ENOMEM;
 }
 
@@ -137,6 +192,7 @@ static void front_fini(struct front *front)
 {
 	node_table_free(front->nodes);
 	resolver_free(front->resolver);
+	store_close(front->store);
 }
 
 static void *serve(void *session)
@@ -202,16 +258,17 @@ static int serve_front(struct front *front, int fuse_fd)
 	return status;
 }
 
-int worker_run(const struct mount_options *options, const struct tree *tree,
-	       const char *point, int fuse_fd, bool background)
+int worker_run(const struct mount_options *options, const struct places *places,
+	       int fuse_fd, bool background)
 {
+	const char *point = places->point;
 	struct front front;
 	int status;
 	int r;
 
 	prctl(PR_SET_NAME, "canonfs-worker");
-	leave_mounts();
-	r = front_init(&front, options, tree);
+	leave_mounts(places->cache.path);
+	r = front_init(&front, options, places);
 	if (r < 0) {
 		log_error("cannot serve %s: %s", quoted(point), strerror(-r));
 		return 1;

@@ -5,20 +5,19 @@
 #ifndef CANONFS_FS_WORKER_H
 #define CANONFS_FS_WORKER_H
 
-#include "cache/tree.h"
 #include "fs/options.h"
+#include "fs/places.h"
 
 /**
  * worker_run() - serve a FUSE connection until it ends
- * @tree:    the source, opened before the mount was made
- * @point:   where it is mounted; absolute, without symlinks
+ * @places:  opened before the mount was made
  * @fuse_fd: the open /dev/fuse; taken
  * @background: let go of the standard streams once the first steps have succeeded
  *
  * To be called in a process of its own: it leaves the mount namespace.
  * Return: an exit status: 0 when the mount ended, 1 on an error (logged).
  */
-int worker_run(const struct mount_options *options, const struct tree *tree,
-	       const char *point, int fuse_fd, bool background);
+int worker_run(const struct mount_options *options, const struct places *places,
+	       int fuse_fd, bool background);
 
 #endif

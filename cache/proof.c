@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Proofs in memory and in files; see proof.h.
+ */
+#include "cache/proof.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/scope.h"
+
+static const char first_line[] = "canonfs-proofs 1";
+
+/* Longer than any good line. */
+#define LINE_MAX_BYTES 256
+
+/* Printable ASCII: it goes to terminals as it is. */
+static bool is_printable(const char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			return false;
+	return true;
+}
+
+bool proof_is_valid(const struct proof *proof)
+{
+	return (proof->result == PYC_CHECK_OK || proof->result == PYC_CHECK_BAD) &&
+	       proof->when_s >= 0 && pyc_magic_lookup(proof->magic) &&
+	       memchr(proof->interpreter, '\0', sizeof(proof->interpreter)) &&
+	       is_printable(proof->interpreter);
+}
+
+/* ---- the set ---- */
+
+int proof_set_add(struct proof_set *set, const struct proof *proof)
+{
+	if (set->count == PROOF_MAX)
+		return -E2BIG;
+	if (set->count == set->room) {
+		size_t room = set->room ? 2 * set->room : 64;
+		struct proof *proofs = realloc(set->proofs, room * sizeof(*proofs));
+
+		if (!proofs)
+			return -ENOMEM;
+		set->proofs = proofs;
+		set->room = room;
+	}
+	set->proofs[set->count++] = *proof;
+	set->has[proof->result] = true;
+	return 0;
+}
+
+static int compare_words(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int compare_keys(const struct proof *a, const struct proof *b)
+{
+	int order = compare_words(a->body.low, b->body.low);
+
+	if (order == 0)
+		order = compare_words(a->body.high, b->body.high);
+	if (order == 0)
+		order = compare_words(a->source.low, b->source.low);
+	if (order == 0)
+		order = compare_words(a->source.high, b->source.high);
+	if (order == 0)
+		order = compare_words(a->magic, b->magic);
+	return order;
+}
+
+/* By key; the disproof before the proof. */
+static int compare_proofs(const void *a, const void *b)
+{
+	const struct proof *first = a;
+	const struct proof *second = b;
+	int order = compare_keys(first, second);
+
+	return order ? order : compare_words(second->result, first->result);
+}
+
+void proof_set_seal(struct proof_set *set)
+{
+	size_t kept = 0;
+
+	if (set->count == 0)
+		return;
+	qsort(set->proofs, set->count, sizeof(*set->proofs), compare_proofs);
+	for (size_t i = 1; i < set->count; i++)
+		if (compare_keys(&set->proofs[kept], &set->proofs[i]) != 0)
+			set->proofs[++kept] = set->proofs[i];
+	set->count = kept + 1;
+}
+
+static int compare_with_key(const void *key, const void *element)
+{
+	return compare_keys(key, element);
+}
+
+enum pyc_check proof_set_find(const struct proof_set *set, struct digest source,
+			      struct digest body, uint16_t magic)
+{
+	const struct proof key = {.source = source, .body = body, .magic = magic};
+	const struct proof *found;
+
+	if (set->count == 0)
+		return PYC_CHECK_UNKNOWN;
+	found = bsearch(&key, set->proofs, set->count, sizeof(*set->proofs),
+			compare_with_key);
+	return found ? found->result : PYC_CHECK_UNKNOWN;
+}
+
+void proof_set_fini(struct proof_set *set)
+{
+	free(set->proofs);
+	*set = (struct proof_set){.count = 0};
+}
+
+/* ---- the file ---- */
+
+int proof_set_write(const struct proof_set *set, FILE *file)
+{
+	fprintf(file, "%s\n", first_line);
+	for (size_t i = 0; i < set->count; i++) {
+		const struct proof *proof = &set->proofs[i];
+
+		fprintf(file, "%016" PRIx64 "%016" PRIx64 " %016" PRIx64 "%016" PRIx64
+			      " %u %s %" PRId64 " %s\n",
+			proof->source.high, proof->source.low, proof->body.high,
+			proof->body.low, proof->magic,
+			proof->result == PYC_CHECK_OK ? "same" : "differs", proof->when_s,
+			proof->interpreter);
+	}
+	fprintf(file, "end %zu\n", set->count);
+	if (fflush(file) != 0 || ferror(file))
+		return errno ? -errno : -EIO;
+	return 0;
+}
+
+/* Takes one word off *@rest, which ends at the next space; NULL at the end. */
+static char *next_word(char **rest)
+{
+	char *word = *rest;
+	char *space = word ? strchr(word, ' ') : NULL;
+
+	*rest = space ? space + 1 : NULL;
+	if (space)
+		*space = '\0';
+	return word;
+}
+
+/* 16 lower-case digits. */
+static bool parse_hex(const char *text, uint64_t *ret_word)
+{
+	uint64_t word = 0;
+
+	for (int i = 0; i < 16; i++) {
+		const char *digits = "0123456789abcdef";
+		const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
+
+		if (!digit)
+			return false;
+		word = word << 4 | (uint64_t)(digit - digits);
+	}
+	*ret_word = word;
+	return true;
+}
+
+static bool parse_digest(const char *text, struct digest *ret_digest)
+{
+	return text && strlen(text) == 32 && parse_hex(text, &ret_digest->high) &&
+	       parse_hex(text + 16, &ret_digest->low);
+}
+
+/* Decimal digits only, without a sign; as we write it. */
+static bool parse_number(const char *text, int64_t max, int64_t *ret_number)
+{
+	char *end;
+
+	if (!text || *text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*ret_number = strtoll(text, &end, 10);
+	return errno == 0 && *end == '\0' && *ret_number <= max;
+}
+
+static bool parse_result(const char *text, enum pyc_check *ret_result)
+{
+	if (!text)
+		return false;
+	*ret_result = strcmp(text, "same") == 0 ? PYC_CHECK_OK : PYC_CHECK_BAD;
+	return *ret_result == PYC_CHECK_OK || strcmp(text, "differs") == 0;
+}
+
+/* One line without its newline; taken apart in place. */
+static bool parse_line(char *line, struct proof *ret_proof)
+{
+	struct proof proof = {.result = PYC_CHECK_UNKNOWN};
+	int64_t magic;
+	char *rest = line;
+
+	if (!parse_digest(next_word(&rest), &proof.source) ||
+	    !parse_digest(next_word(&rest), &proof.body) ||
+	    !parse_number(next_word(&rest), UINT16_MAX, &magic) ||
+	    !parse_result(next_word(&rest), &proof.result) ||
+	    !parse_number(next_word(&rest), INT64_MAX, &proof.when_s) || !rest ||
+	    strlen(rest) >= sizeof(proof.interpreter))
+		return false;
+	proof.magic = (uint16_t)magic;
+	memcpy(proof.interpreter, rest, strlen(rest));
+	if (!proof_is_valid(&proof))
+		return false;
+	*ret_proof = proof;
+	return true;
+}
+
+/* A line with its newline taken off; false where it has none, or is longer than any. */
+static bool read_line(FILE *file, char line[LINE_MAX_BYTES])
+{
+	size_t len = 0;
+	int c;
+
+	/* Not fgets(): it does not tell a zero byte from the end of the text. */
+	while ((c = getc(file)) != EOF && c != '\n' && c != '\0' && len < LINE_MAX_BYTES - 1)
+		line[len++] = (char)c;
+	line[len] = '\0';
+	return c == '\n';
+}
+
+/* The last line, and nothing after it. */
+static bool is_end(FILE *file, const char *line, size_t count)
+{
+	char expected[32];
+
+	snprintf(expected, sizeof(expected), "end %zu", count);
+	return strcmp(line, expected) == 0 && getc(file) == EOF;
+}
+
+static int read_all(struct proof_set *set, FILE *file, size_t *line_number)
+{
+	char line[LINE_MAX_BYTES];
+	struct proof proof;
+
+	*line_number = 1;
+	if (!read_line(file, line) || strcmp(line, first_line) != 0)
+		return -EBADMSG;
+	for (;;) {
+		int r;
+
+		++*line_number;
+		if (!read_line(file, line))
+			return ferror(file) ? -EIO : -EBADMSG;
+		if (strncmp(line, "end ", 4) == 0)
+			return is_end(file, line, set->count) ? 0 : -EBADMSG;
+		if (!parse_line(line, &proof))
+			return -EBADMSG;
+		r = proof_set_add(set, &proof);
+		if (r < 0)
+			return r;
+	}
+}
+
+int proof_set_read(struct proof_set *set, FILE *file, size_t *ret_line)
+{
+	int r = read_all(set, file, ret_line);
+
+	if (r < 0)
+		proof_set_fini(set);
+	else
+		proof_set_seal(set);
+	return r;
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The store of a mount: loading, the queue, the writer thread; see store.h.
+ */
+#include "cache/store.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "cache/store_db.h"
+#include "cache/store_row.h"
+#include "cache/table.h"
+
+/* Rows in one transaction, and how long the first of them may wait for others. */
+#define BATCH_ROWS    256
+#define BATCH_WAIT_MS 300
+
+/*
+ * The database belongs to the thread that opened the store until store_load() starts the
+ * writer, and to the writer from then on: there is no lock around it.
+ */
+struct store {
+	const struct store_place *place;
+	struct store_db *db;
+	struct image image;
+	int64_t limit;
+	struct proof_set proofs; /* constant after store_load() */
+
+	pthread_t writer;
+	bool has_writer;
+	pthread_mutex_t lock; /* of the five below */
+	pthread_cond_t wake;  /* CLOCK_MONOTONIC */
+	struct store_row *queue;
+	size_t first;
+	size_t count;
+	bool stop;
+	/* Counters and a switch; nothing else is read because of them: relaxed. */
+	_Atomic bool broken;
+	_Atomic uint64_t loaded, bad, written, dropped;
+};
+
+/* ---- errors ---- */
+
+/* One line, and nothing more is written in the life of this store. */
+static void give_up(struct store *store, const char *what, int error)
+{
+	if (atomic_exchange(&store->broken, true))
+		return;
+	log_warning("%s the cache %s: %s; going on without", what,
+		    quoted(store->place->path),
+		    error == -EBADMSG ? "it is damaged" : strerror(-error));
+	/* Its place is free at the next mount; the open files live on until the end. */
+	if (error == -EBADMSG)
+		store_place_set_aside(store->place);
+}
+
+/* ---- open ---- */
+
+static struct store *make_store(const struct store_place *place, int64_t limit)
+{
+	struct store *store = calloc(1, sizeof(*store));
+	pthread_condattr_t attributes;
+
+	if (!store)
+		return NULL;
+	store->place = place;
+	store->limit = limit;
+	pthread_mutex_init(&store->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&store->wake, &attributes);
+	pthread_condattr_destroy(&attributes);
+	store->queue = calloc(STORE_QUEUE_ROWS, sizeof(*store->queue));
+	return store;
+}
+
+static void free_store(struct store *store)
+{
+	store_db_close(store->db);
+	proof_set_fini(&store->proofs);
+	pthread_cond_destroy(&store->wake);
+	pthread_mutex_destroy(&store->lock);
+	free(store->queue);
+	free(store);
+}
+
+static int open_db(struct store *store, int root_fd)
+{
+	char why[STORE_WHY_MAX];
+	int r = store_db_open(store->place, STORE_DB_MAKE, &store->db, why);
+
+	if (r < 0) {
+		log_warning("cannot use the cache %s: %s; going on without",
+			    quoted(store->place->path), why);
+		return r;
+	}
+	if (why[0])
+		log_warning("set the cache %s aside: %s; starting an empty one",
+			    quoted(store->place->path), why);
+	return image_of(root_fd, &store->image);
+}
+
+struct store *store_open(const struct store_place *place, int root_fd, int64_t limit)
+{
+	struct store *store = make_store(place, limit);
+
+	if (!store)
+		return NULL;
+	if (!store->queue || open_db(store, root_fd) < 0) {
+		free_store(store);
+		return NULL;
+	}
+	return store;
+}
+
+/* ---- load ---- */
+
+struct loading {
+	struct store *store;
+	struct table *table;
+};
+
+/* A row's identity on this mount; of an earlier state unless the file system vouches. */
+static struct identity revive(const struct store *store, const struct identity *stored)
+{
+	struct identity identity = *stored;
+
+	identity.mount_id = store->image.mount_id;
+	identity.device = store->image.device;
+	if (!image_vouches(&store->image, stored))
+		identity.generation = IDENTITY_NEVER_CURRENT;
+	return identity;
+}
+
+static bool load_row(const struct store_row *row, void *closure)
+{
+	const struct loading *loading = closure;
+	struct store *store = loading->store;
+	struct identity identity;
+	struct content content;
+
+	if (!row) {
+		store->bad++;
+		return store->bad < STORE_LOAD_ROWS;
+	}
+	identity = revive(store, &row->pyc);
+	content = row->content;
+	content.source = revive(store, &row->content.source);
+	if (content.source.generation == IDENTITY_NEVER_CURRENT) {
+		content.has_source = false;
+		content.hash = PYC_CHECK_UNKNOWN;
+	}
+	table_put(loading->table, &identity, &content);
+	return ++store->loaded < STORE_LOAD_ROWS;
+}
+
+static int load_proofs(struct store *store)
+{
+	size_t bad = 0;
+	/* Disproofs first: they must not be those for which there is no room. */
+	int r = store_db_proofs(store->db, PYC_CHECK_BAD, &store->proofs, &bad);
+
+	if (r == 0)
+		r = store_db_proofs(store->db, PYC_CHECK_OK, &store->proofs, &bad);
+	proof_set_seal(&store->proofs);
+	store->bad += bad;
+	return r;
+}
+
+static void *write_rows(void *closure);
+
+/* Signals are the supervisor's, and whoever calls us has blocked what has to be blocked. */
+static void start_writer(struct store *store)
+{
+	int r = pthread_create(&store->writer, NULL, write_rows, store);
+
+	store->has_writer = r == 0;
+	if (r)
+		give_up(store, "cannot write", -r);
+}
+
+void store_load(struct store *store, struct table *table)
+{
+	struct loading loading = {.store = store, .table = table};
+	int r = store_db_rows(store->db, store->image.id, load_row, &loading);
+
+	if (r == 0)
+		r = load_proofs(store);
+	if (r < 0) {
+		give_up(store, "cannot read", r);
+		return;
+	}
+	if (store->bad > 0)
+		log_warning("the cache %s has %llu damaged rows, ignoring them",
+			    quoted(store->place->path),
+			    (unsigned long long)store->bad);
+	r = store_db_use_image(store->db, &store->image);
+	if (r == 0)
+		r = store_db_shrink(store->db, store->limit);
+	if (r < 0)
+		give_up(store, "cannot write", r);
+	else
+		start_writer(store);
+}
+
+const struct proof_set *store_proofs(const struct store *store)
+{
+	return &store->proofs;
+}
+
+struct store_counts store_counts(struct store *store)
+{
+	return (struct store_counts){
+		.loaded = store->loaded,
+		.bad = store->bad,
+		.written = store->written,
+		.dropped = store->dropped,
+	};
+}
+
+/* ---- the queue ---- */
+
+static bool fill_row(const struct store *store, const struct content_file *file,
+		     const struct pyc_decision *decision, struct store_row *ret_row)
+{
+	/* Another file system in the tree (a btrfs subvolume) counts inodes of its own. */
+	if (file->identity.device != store->image.device ||
+	    file->content.header_status != PYC_HEADER_OK)
+		return false;
+	/* What digests confirmed is in the store; writing it anew gives nothing. */
+	if (file->confirmed && !image_vouches(&store->image, &file->identity))
+		return false;
+	*ret_row = (struct store_row){
+		.image = store->image.id,
+		.pyc = file->identity,
+		.content = file->content,
+		.verdict = decision->verdict,
+		.reason = decision->reason,
+		.stored_s = time(NULL),
+	};
+	memcpy(ret_row->served, decision->header.raw, sizeof(ret_row->served));
+	if (ret_row->content.has_source &&
+	    ret_row->content.source.device != store->image.device) {
+		ret_row->content.has_source = false;
+		ret_row->content.hash = PYC_CHECK_UNKNOWN;
+	}
+	return true;
+}
+
+void store_put(struct store *store, const struct content_file *file,
+	       const struct pyc_decision *decision)
+{
+	struct store_row row;
+	bool queued = false;
+
+	if (!fill_row(store, file, decision, &row))
+		return;
+	pthread_mutex_lock(&store->lock);
+	if (!store->broken && store->has_writer && store->count < STORE_QUEUE_ROWS) {
+		store->queue[(store->first + store->count) % STORE_QUEUE_ROWS] = row;
+		store->count++;
+		queued = true;
+		pthread_cond_signal(&store->wake);
+	}
+	pthread_mutex_unlock(&store->lock);
+	if (!queued)
+		store->dropped++;
+}
+
+static struct timespec deadline(clockid_t clock, int64_t ms)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	time.tv_nsec += ms % 1000 * 1000000;
+	time.tv_sec += ms / 1000 + time.tv_nsec / 1000000000;
+	time.tv_nsec %= 1000000000;
+	return time;
+}
+
+/* Waits for rows, and a little for more; takes up to a batch. 0: the end. */
+static size_t take_batch(struct store *store, struct store_row *ret_rows)
+{
+	struct timespec until;
+	size_t taken = 0;
+
+	pthread_mutex_lock(&store->lock);
+	while (store->count == 0 && !store->stop)
+		pthread_cond_wait(&store->wake, &store->lock);
+	until = deadline(CLOCK_MONOTONIC, BATCH_WAIT_MS);
+	while (store->count < BATCH_ROWS && !store->stop &&
+	       pthread_cond_timedwait(&store->wake, &store->lock, &until) == 0)
+		;
+	while (taken < BATCH_ROWS && store->count > 0) {
+		ret_rows[taken++] = store->queue[store->first];
+		store->first = (store->first + 1) % STORE_QUEUE_ROWS;
+		store->count--;
+	}
+	pthread_mutex_unlock(&store->lock);
+	return taken;
+}
+
+/* ---- the writer ---- */
+
+static int write_batch(struct store *store, const struct store_row *rows, size_t count)
+{
+	int r = store_db_begin(store->db);
+
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = store_db_put(store->db, &rows[i]);
+	if (r == 0)
+		r = store_db_commit(store->db);
+	if (r == 0)
+		r = store_db_shrink(store->db, store->limit);
+	else
+		store_db_rollback(store->db);
+	return r;
+}
+
+static void *write_rows(void *closure)
+{
+	struct store *store = closure;
+	scope_free struct store_row *rows = calloc(BATCH_ROWS, sizeof(*rows));
+	size_t count;
+
+	if (!rows) {
+		give_up(store, "cannot write", -ENOMEM);
+		return NULL;
+	}
+	while ((count = take_batch(store, rows)) > 0) {
+		int r = store->broken ? -ECANCELED : write_batch(store, rows, count);
+
+		if (r == 0) {
+			store->written += count;
+			continue;
+		}
+		store->dropped += count;
+		give_up(store, "cannot write", r);
+	}
+	return NULL;
+}
+
+void store_close(struct store *store)
+{
+	struct timespec until = deadline(CLOCK_REALTIME, STORE_CLOSE_S * 1000);
+
+	if (!store)
+		return;
+	pthread_mutex_lock(&store->lock);
+	store->stop = true;
+	pthread_cond_signal(&store->wake);
+	pthread_mutex_unlock(&store->lock);
+	if (store->has_writer && pthread_timedjoin_np(store->writer, NULL, &until) != 0)
+		return;
+	free_store(store);
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The database's beginning and end, and its rows; see store_db.h.
+ */
+#include "cache/store_db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+#include "cache/store_private.h"
+#include "cache/store_schema.h"
+
+/* ---- open, close ---- */
+
+static int explain(int error, char *why)
+{
+	const char *text = error == -EBUSY     ? "a running mount or another command uses it"
+			   : error == -EBADMSG ? "it is damaged, or of another version"
+					       : strerror(-error);
+
+	snprintf(why, STORE_WHY_MAX, "%s", text);
+	return error;
+}
+
+/*
+ * Does the file say that canonfs made it (application_id, at offset 68 of a database)? A
+ * database that somebody named by mistake must not be moved away.
+ */
+static bool is_ours(const struct store_place *place)
+{
+	scope_fd int fd = open(place->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	uint8_t id[4];
+
+	if (fd < 0 || pread_full(fd, id, sizeof(id), 68) != sizeof(id))
+		return false;
+	return ((uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 |
+		id[3]) == STORE_APPLICATION_ID;
+}
+
+static int attach_sql(const struct store_place *place, struct store_db *db)
+{
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX |
+		    SQLITE_OPEN_EXRESCODE;
+	int r = store_error(sqlite3_open_v2(place->path, &db->sql, flags, NULL));
+
+	/* Without leave to write, SQLite opens it for reading. */
+	if (r == 0 && sqlite3_db_readonly(db->sql, "main"))
+		r = -EROFS;
+	return r < 0 ? r : store_schema_open(db->sql);
+}
+
+/*
+ * -EAGAIN: a bad one was set aside, *@why says why. That is done while it is still locked,
+ * so that nobody's new one is hit; SQLite leaves what is at the path alone when it closes
+ * a database that was moved.
+ */
+static int open_once(const struct store_place *place, bool make, struct store_db *db,
+		     char *why)
+{
+	int r = store_place_check(place, make, why);
+	bool ours;
+
+	if (r < 0)
+		return r;
+	ours = is_ours(place); /* before SQLite opens it: our closing drops its locks */
+	r = attach_sql(place, db);
+	if (r == 0)
+		return 0;
+	explain(r, why);
+	if (r == -EBADMSG && !ours) {
+		snprintf(why, STORE_WHY_MAX, "it is not a cache of canonfs");
+		r = -EPERM;
+	} else if (r == -EBADMSG && make && store_place_set_aside(place) == 0) {
+		r = -EAGAIN;
+	}
+	sqlite3_close(db->sql);
+	db->sql = NULL;
+	return r;
+}
+
+int store_db_open(const struct store_place *place, enum store_db_mode mode,
+		  struct store_db **ret_db, char *ret_why)
+{
+	scope_free struct store_db *db = calloc(1, sizeof(*db));
+	bool make = mode == STORE_DB_MAKE;
+	char why[STORE_WHY_MAX];
+	int r;
+
+	if (!db)
+		return explain(-ENOMEM, ret_why);
+	ret_why[0] = '\0';
+	r = open_once(place, make, db, ret_why);
+	if (r == -EAGAIN) {
+		r = open_once(place, make, db, why);
+		if (r < 0)
+			memcpy(ret_why, why, sizeof(why));
+	}
+	if (r == 0)
+		*ret_db = take_ptr(db);
+	return r;
+}
+
+void store_db_close(struct store_db *db)
+{
+	if (!db)
+		return;
+	sqlite3_finalize(db->put_row);
+	sqlite3_close(db->sql);
+	free(db);
+}
+
+/* ---- statements ---- */
+
+int store_sql_run(struct store_db *db, const char *text)
+{
+	return store_error(sqlite3_exec(db->sql, text, NULL, NULL, NULL));
+}
+
+int store_sql_prepare(struct store_db *db, const char *text, sqlite3_stmt **ret_statement)
+{
+	return store_error(sqlite3_prepare_v2(db->sql, text, -1, ret_statement, NULL));
+}
+
+void store_sql_finalize_(sqlite3_stmt **statement)
+{
+	sqlite3_finalize(*statement);
+}
+
+bool store_sql_number(sqlite3_stmt *statement, int column, int64_t *ret_number)
+{
+	if (sqlite3_column_type(statement, column) != SQLITE_INTEGER)
+		return false;
+	*ret_number = sqlite3_column_int64(statement, column);
+	return true;
+}
+
+bool store_sql_blob(sqlite3_stmt *statement, int column, uint8_t blob[WIRE_BLOB_SIZE])
+{
+	if (sqlite3_column_type(statement, column) != SQLITE_BLOB ||
+	    sqlite3_column_bytes(statement, column) != WIRE_BLOB_SIZE)
+		return false;
+	memcpy(blob, sqlite3_column_blob(statement, column), WIRE_BLOB_SIZE);
+	return true;
+}
+
+int store_db_begin(struct store_db *db)
+{
+	return store_sql_run(db, "BEGIN IMMEDIATE");
+}
+
+int store_db_commit(struct store_db *db)
+{
+	return store_sql_run(db, "COMMIT");
+}
+
+void store_db_rollback(struct store_db *db)
+{
+	if (!sqlite3_get_autocommit(db->sql))
+		store_sql_run(db, "ROLLBACK");
+}
+
+/* ---- rows ---- */
+
+#define ROW_COLUMNS (WIRE_NUMBERS + WIRE_BLOBS + 1)
+
+static int prepare_put(struct store_db *db)
+{
+	char text[64 + 2 * ROW_COLUMNS] = "INSERT OR REPLACE INTO header VALUES(?";
+
+	for (int i = 1; i < ROW_COLUMNS; i++)
+		strcat(text, ",?");
+	return store_sql_prepare(db, strcat(text, ")"), &db->put_row);
+}
+
+int store_db_put(struct store_db *db, const struct store_row *row)
+{
+	int r = db->put_row ? 0 : prepare_put(db);
+	struct store_wire wire;
+	int place = 1;
+
+	if (r < 0)
+		return r;
+	store_row_encode(row, &wire);
+	for (int i = 0; i < WIRE_NUMBERS; i++)
+		sqlite3_bind_int64(db->put_row, place++, wire.number[i]);
+	for (int i = 0; i < WIRE_BLOBS; i++)
+		sqlite3_bind_blob(db->put_row, place++, wire.blob[i], WIRE_BLOB_SIZE,
+				  SQLITE_STATIC);
+	sqlite3_bind_int64(db->put_row, place, wire.checksum);
+	sqlite3_step(db->put_row);
+	r = store_error(sqlite3_reset(db->put_row));
+	sqlite3_clear_bindings(db->put_row);
+	return r;
+}
+
+static bool read_row(sqlite3_stmt *statement, struct store_row *ret_row)
+{
+	struct store_wire wire;
+	int column = 0;
+
+	for (int i = 0; i < WIRE_NUMBERS; i++)
+		if (!store_sql_number(statement, column++, &wire.number[i]))
+			return false;
+	for (int i = 0; i < WIRE_BLOBS; i++)
+		if (!store_sql_blob(statement, column++, wire.blob[i]))
+			return false;
+	return store_sql_number(statement, column, &wire.checksum) &&
+	       store_row_decode(&wire, ret_row);
+}
+
+int store_db_rows(struct store_db *db, int64_t image, store_row_fn *take, void *closure)
+{
+	scope_statement sqlite3_stmt *statement = NULL;
+	struct store_row row;
+	bool go_on = true;
+	int code = SQLITE_ROW;
+	int r = store_sql_prepare(db,
+				  image < 0 ? "SELECT * FROM header"
+					    : "SELECT * FROM header WHERE image = ?",
+				  &statement);
+
+	if (r < 0)
+		return r;
+	if (image >= 0)
+		sqlite3_bind_int64(statement, 1, image);
+	while (go_on && (code = sqlite3_step(statement)) == SQLITE_ROW)
+		go_on = take(read_row(statement, &row) ? &row : NULL, closure);
+	return store_error(code);
+}
+
+/* ---- images ---- */
+
+static bool read_image(sqlite3_stmt *statement, struct store_image *ret_image)
+{
+	int64_t number[7];
+
+	for (int i = 0; i < 7; i++)
+		if (!store_sql_number(statement, i, &number[i]))
+			return false;
+	*ret_image = (struct store_image){
+		.image = {.id = number[0],
+			  .fs_type = (uint64_t)number[1],
+			  .fsid = (uint64_t)number[2],
+			  .root_inode = (uint64_t)number[3],
+			  .root_btime_ns = number[4]},
+		.last_used_s = number[5],
+		.rows = number[6],
+	};
+	return true;
+}
+
+int store_db_images(struct store_db *db, store_image_fn *take, void *closure)
+{
+	scope_statement sqlite3_stmt *statement = NULL;
+	struct store_image image;
+	bool go_on = true;
+	int code = SQLITE_ROW;
+	int r = store_sql_prepare(
+		db,
+		"SELECT id, fs_type, fsid, root_inode, root_btime, last_used, "
+		"(SELECT count(*) FROM header WHERE image = id) FROM image "
+		"ORDER BY last_used DESC, id",
+		&statement);
+
+	if (r < 0)
+		return r;
+	while (go_on && (code = sqlite3_step(statement)) == SQLITE_ROW)
+		if (read_image(statement, &image))
+			go_on = take(&image, closure);
+	return store_error(code);
+}
+
+int store_db_use_image(struct store_db *db, const struct image *image)
+{
+	scope_statement sqlite3_stmt *statement = NULL;
+	int r = store_sql_prepare(db, "INSERT OR REPLACE INTO image VALUES(?,?,?,?,?,?)",
+				  &statement);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(statement, 1, image->id);
+	sqlite3_bind_int64(statement, 2, (int64_t)image->fs_type);
+	sqlite3_bind_int64(statement, 3, (int64_t)image->fsid);
+	sqlite3_bind_int64(statement, 4, (int64_t)image->root_inode);
+	sqlite3_bind_int64(statement, 5, image->root_btime_ns);
+	sqlite3_bind_int64(statement, 6, time(NULL));
+	return store_error(sqlite3_step(statement));
+}
+
+/* ---- size ---- */
+
+static int ask_pragma(struct store_db *db, const char *text, int64_t *ret_number)
+{
+	scope_statement sqlite3_stmt *statement = NULL;
+	int r = store_sql_prepare(db, text, &statement);
+
+	if (r < 0)
+		return r;
+	r = store_error(sqlite3_step(statement));
+	*ret_number = sqlite3_column_int64(statement, 0);
+	return r;
+}
+
+int store_db_size(struct store_db *db, int64_t *ret_bytes)
+{
+	int64_t pages = 0, unused = 0, page_size = 0;
+	int r = ask_pragma(db, "PRAGMA page_count", &pages);
+
+	if (r == 0)
+		r = ask_pragma(db, "PRAGMA freelist_count", &unused);
+	if (r == 0)
+		r = ask_pragma(db, "PRAGMA page_size", &page_size);
+	if (r == 0)
+		*ret_bytes = (pages - unused) * page_size;
+	return r;
+}
+
+/* One image, or of the last one a quarter of its rows. Return: rows deleted, or -errno. */
+static int delete_oldest(struct store_db *db)
+{
+	int64_t images = 0;
+	int before = sqlite3_total_changes(db->sql);
+	int r = ask_pragma(db, "SELECT count(*) FROM image", &images);
+
+	if (r == 0 && images > 1)
+		r = store_sql_run(
+			db, "DELETE FROM image WHERE id = (SELECT id FROM image "
+			    "ORDER BY last_used, id LIMIT 1);"
+			    "DELETE FROM header WHERE image NOT IN (SELECT id FROM image)");
+	else if (r == 0)
+		r = store_sql_run(
+			db, "DELETE FROM header WHERE (image, inode) IN "
+			    "(SELECT image, inode FROM header ORDER BY stored "
+			    "LIMIT max(1, (SELECT count(*) FROM header) / 4))");
+	return r < 0 ? r : sqlite3_total_changes(db->sql) - before;
+}
+
+int store_db_shrink(struct store_db *db, int64_t limit)
+{
+	int64_t bytes = 0;
+	int r = store_db_size(db, &bytes);
+
+	if (r < 0 || bytes <= limit)
+		return r;
+	/* Each round deletes something, or is the last. */
+	while (r >= 0 && bytes > limit) {
+		r = delete_oldest(db);
+		if (r <= 0)
+			break;
+		r = store_db_size(db, &bytes);
+	}
+	return r < 0 ? r : store_sql_run(db, "PRAGMA incremental_vacuum");
+}
+
+int store_db_clear(struct store_db *db)
+{
+	return store_sql_run(db, "DELETE FROM header; DELETE FROM image; DELETE FROM proof;"
+				 "PRAGMA incremental_vacuum");
+}
+
+int store_db_check(struct store_db *db)
+{
+	scope_statement sqlite3_stmt *statement = NULL;
+	const unsigned char *text;
+	int r = store_sql_prepare(db, "PRAGMA quick_check(1)", &statement);
+
+	if (r < 0)
+		return r;
+	r = store_error(sqlite3_step(statement));
+	if (r < 0)
+		return r;
+	text = sqlite3_column_text(statement, 0);
+	return text && strcmp((const char *)text, "ok") == 0 ? 0 : -EBADMSG;
+}

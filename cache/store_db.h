@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The database: rows in and out. For one thread at a time; the mount uses it through
+ * store.h, which gives it a thread of its own, the commands directly.
+ */
+#ifndef CANONFS_CACHE_STORE_DB_H
+#define CANONFS_CACHE_STORE_DB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/image.h"
+#include "cache/proof.h"
+#include "cache/store_place.h"
+#include "cache/store_row.h"
+
+struct store_db;
+
+/* The size of the database unless one says otherwise, in bytes. */
+#define STORE_DEFAULT_SIZE (INT64_C(64) << 20)
+
+enum store_db_mode {
+	STORE_DB_EXISTING, /* fails where there is none, or a bad one */
+	STORE_DB_MAKE,	   /* makes one; sets a bad one aside first */
+};
+
+/**
+ * store_db_open() - open a database, for this process alone
+ * @place:   borrowed; must outlive the database
+ * @ret_why: on failure the reason; on success "" or what had to be set aside;
+ *           STORE_WHY_MAX bytes
+ *
+ * Return: 0; -EBUSY where another process has it; -EPERM where others could have written
+ * it; -EBADMSG where it is damaged or not ours; -ENOENT; -EROFS; -ENOSPC; another -errno.
+ */
+int store_db_open(const struct store_place *place, enum store_db_mode mode,
+		  struct store_db **ret_db, char *ret_why);
+
+void store_db_close(struct store_db *db);
+
+/* The functions below return 0 or -errno as above. */
+
+int store_db_begin(struct store_db *db);
+int store_db_commit(struct store_db *db);
+void store_db_rollback(struct store_db *db);
+
+/* ---- rows ---- */
+
+int store_db_put(struct store_db *db, const struct store_row *row);
+
+/* Takes one row; NULL stands for one that is damaged. Return: whether to go on. */
+typedef bool store_row_fn(const struct store_row *row, void *closure);
+
+/* Goes through the rows of an image; of all images where @image is negative. */
+int store_db_rows(struct store_db *db, int64_t image, store_row_fn *take, void *closure);
+
+/* ---- images ---- */
+
+/**
+ * struct store_image - an image, for listings
+ * @rows: how many, damaged ones too
+ */
+struct store_image {
+	struct image image;
+	int64_t last_used_s;
+	int64_t rows;
+};
+
+typedef bool store_image_fn(const struct store_image *image, void *closure);
+
+/* The most recently used first. */
+int store_db_images(struct store_db *db, store_image_fn *take, void *closure);
+
+/* Notes that an image is used now. */
+int store_db_use_image(struct store_db *db, const struct image *image);
+
+/* ---- proofs ---- */
+
+/* A disproof that is there stays. */
+int store_db_put_proof(struct store_db *db, const struct proof *proof);
+
+/* Adds those with one result to @set, as far as it has room; damaged ones are counted. */
+int store_db_proofs(struct store_db *db, enum pyc_check result, struct proof_set *set,
+		    size_t *ret_bad);
+
+/* ---- size ---- */
+
+/* Bytes in use. */
+int store_db_size(struct store_db *db, int64_t *ret_bytes);
+
+/**
+ * store_db_shrink() - delete until at most @limit bytes are in use
+ *
+ * The least recently used images go first, whole; then, of the last one, what was stored
+ * first. Proofs stay.
+ */
+int store_db_shrink(struct store_db *db, int64_t limit);
+
+/* Deletes everything. */
+int store_db_clear(struct store_db *db);
+
+/* Does SQLite itself find the database sound? -EBADMSG if not. */
+int store_db_check(struct store_db *db);
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The place of the database; see store_place.h.
+ */
+#include "cache/store_place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+
+/* Directories deeper than this are nobody's. */
+#define MAX_DEPTH 128
+
+/* What SQLite makes beside a database. */
+static const char *const companions[] = {"-wal", "-journal", "-shm"};
+
+static int refuse(char *why, int error, const char *what)
+{
+	snprintf(why, STORE_WHY_MAX, "%s", what);
+	return error;
+}
+
+static int refuse_errno(char *why, const char *what)
+{
+	int error = errno;
+
+	snprintf(why, STORE_WHY_MAX, "%s: %s", what, strerror(error));
+	return -error;
+}
+
+/* ---- the directory ---- */
+
+static const char *environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && value[0] == '/' ? value : NULL;
+}
+
+char *store_place_default(void)
+{
+	const char *state = environment("STATE_DIRECTORY");
+	const char *cache = environment("XDG_CACHE_HOME");
+	const char *home = environment("HOME");
+	char *path = NULL;
+	int n = -1;
+
+	if (state) /* systemd.exec(5): several are separated by colons */
+		n = asprintf(&path, "%.*s/cache.db", (int)strcspn(state, ":"), state);
+	else if (geteuid() == 0)
+		return strdup("/var/lib/canonfs/cache.db");
+	else if (cache)
+		n = asprintf(&path, "%s/canonfs/cache.db", cache);
+	else if (home)
+		n = asprintf(&path, "%s/.cache/canonfs/cache.db", home);
+	return n < 0 ? NULL : path;
+}
+
+/* Makes the last two directories of a default path if they are missing. */
+static void make_default_dir(const char *path)
+{
+	scope_free char *copy = strdup(path);
+	char *slash = copy ? strrchr(copy, '/') : NULL;
+	char *parent;
+
+	if (!slash)
+		return;
+	*slash = '\0';
+	if (mkdir(copy, 0700) == 0 || errno != ENOENT)
+		return;
+	parent = strrchr(copy, '/');
+	*parent = '\0';
+	mkdir(copy, 0700);
+	*parent = '/';
+	mkdir(copy, 0700);
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Could somebody else put another file at a name in this directory? */
+static bool is_ours_alone(const struct stat *st, bool sticky_will_do)
+{
+	bool writable = (st->st_mode & (S_IWGRP | S_IWOTH)) != 0;
+
+	if (st->st_uid != geteuid() && st->st_uid != 0)
+		return false;
+	return !writable || (sticky_will_do && st->st_mode & S_ISVTX);
+}
+
+/*
+ * The directory itself, then all above it: in a directory with the sticky bit others
+ * cannot move what is ours.
+ */
+static int check_ancestors(int dir_fd, char *why)
+{
+	scope_fd int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
+	struct stat st, above;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return refuse_errno(why, "its directory cannot be looked at");
+	if (!is_ours_alone(&st, false))
+		return refuse(why, -EPERM, "others can write its directory");
+	for (int depth = 0; depth < MAX_DEPTH; depth++) {
+		int next = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		if (next < 0 || fstat(next, &above) < 0) {
+			close_fd(&next);
+			return refuse_errno(why, "a directory above it cannot be looked at");
+		}
+		close_fd(&fd);
+		fd = next;
+		if (same_file(&above, &st))
+			return 0;
+		if (!is_ours_alone(&above, true))
+			return refuse(why, -EPERM, "others can write a directory above it");
+		st = above;
+	}
+	return refuse(why, -ELOOP, "it lies too deep");
+}
+
+/* Opens the directory of @path; where it really is, is where SQLite will look. */
+static int open_dir(struct store_place *place, const char *path, char *why)
+{
+	const char *slash = strrchr(path, '/');
+	scope_free char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	scope_free char *real = dir ? realpath(dir, NULL) : NULL;
+	const char *name = slash ? slash + 1 : path;
+	struct stat st;
+
+	if (!real)
+		return refuse_errno(why, "its directory cannot be used");
+	place->dir_fd = open(real, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (place->dir_fd < 0)
+		return refuse_errno(why, "its directory cannot be used");
+	if (fstatat(place->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    !S_ISREG(st.st_mode))
+		return refuse(why, -EPERM, "it is not a regular file");
+	if (asprintf(&place->path, "%s/%s", strcmp(real, "/") ? real : "", name) < 0) {
+		place->path = NULL;
+		return refuse(why, -ENOMEM, strerror(ENOMEM));
+	}
+	return 0;
+}
+
+int store_place_open(struct store_place *place, const char *path, char *ret_why)
+{
+	scope_free char *standard = path ? NULL : store_place_default();
+	int r;
+
+	*place = (struct store_place){.dir_fd = -1};
+	if (!path && !standard)
+		return refuse(ret_why, -ENOENT, "there is no place for it: HOME is not set");
+	if (!path)
+		make_default_dir(standard);
+	r = open_dir(place, path ? path : standard, ret_why);
+	return r < 0 ? r : check_ancestors(place->dir_fd, ret_why);
+}
+
+void store_place_close(struct store_place *place)
+{
+	free(place->path);
+	place->path = NULL;
+	close_fd(&place->dir_fd);
+}
+
+/* ---- the files ---- */
+
+static const char *file_name(const struct store_place *place)
+{
+	return strrchr(place->path, '/') + 1;
+}
+
+static int check_file(const struct store_place *place, const char *name, char *why)
+{
+	struct stat st;
+
+	if (fstatat(place->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return refuse_errno(why, "it cannot be looked at");
+	if (!S_ISREG(st.st_mode))
+		return refuse(why, -EPERM, "it is not a regular file");
+	if (st.st_uid != geteuid())
+		return refuse(why, -EPERM, "it belongs to somebody else");
+	if ((st.st_mode & 07777) != 0600)
+		return refuse(why, -EPERM, "its mode is not 0600");
+	if (st.st_nlink != 1)
+		return refuse(why, -EPERM, "it has more than one name");
+	return 0;
+}
+
+static int check_companions(const struct store_place *place, char *why)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(companions); i++) {
+		scope_free char *name = NULL;
+		int r;
+
+		if (asprintf(&name, "%s%s", file_name(place), companions[i]) < 0) {
+			name = NULL;
+			return refuse(why, -ENOMEM, strerror(ENOMEM));
+		}
+		r = check_file(place, name, why);
+		if (r == -ENOENT)
+			continue;
+		if (r < 0) {
+			snprintf(why, STORE_WHY_MAX, "the %s file beside it is not ours alone",
+				 companions[i]);
+			return r;
+		}
+	}
+	return 0;
+}
+
+int store_place_check(const struct store_place *place, bool create, char *ret_why)
+{
+	int r;
+
+	if (create) {
+		/* Before SQLite has the file open: closing ours would drop its locks. */
+		int fd = openat(place->dir_fd, file_name(place),
+				O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+		if (fd >= 0)
+			fchmod(fd, 0600); /* whatever the umask is */
+		else if (errno != EEXIST)
+			return refuse_errno(ret_why, "it cannot be made");
+		close_fd(&fd);
+	}
+	r = check_file(place, file_name(place), ret_why);
+	if (r == 0)
+		r = check_companions(place, ret_why);
+	if (r == 0)
+		ret_why[0] = '\0';
+	return r;
+}
+
+int store_place_set_aside(const struct store_place *place)
+{
+	scope_free char *bad = NULL;
+	int r = 0;
+
+	if (asprintf(&bad, "%s.bad", file_name(place)) < 0) {
+		bad = NULL;
+		return -ENOMEM;
+	}
+	if (renameat(place->dir_fd, file_name(place), place->dir_fd, bad) < 0)
+		r = -errno;
+	for (size_t i = 0; i < ARRAY_SIZE(companions); i++) {
+		scope_free char *name = NULL;
+
+		if (asprintf(&name, "%s%s", file_name(place), companions[i]) < 0)
+			name = NULL;
+		else
+			unlinkat(place->dir_fd, name, 0);
+	}
+	return r;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where the database lies, and whether others could have written it.
+ *
+ * Whoever can write the database can have bytecode vouched for. So it has to belong to
+ * us alone: a regular file with one link and mode 0600, in a directory that nobody else
+ * can write or swap for another. With that, no check can be raced by anybody else.
+ */
+#ifndef CANONFS_CACHE_STORE_PLACE_H
+#define CANONFS_CACHE_STORE_PLACE_H
+
+#include <stdbool.h>
+
+/* Room for the reasons that the store's functions give: one line, without a newline. */
+#define STORE_WHY_MAX 256
+
+/**
+ * struct store_place - the place of a database
+ * @path:   absolute, of the file; its directory has no symlinks in it; owned
+ * @dir_fd: O_PATH descriptor of the directory; owned
+ */
+struct store_place {
+	char *path;
+	int dir_fd;
+};
+
+/**
+ * store_place_default() - where the cache lies unless one says otherwise
+ *
+ * $STATE_DIRECTORY/cache.db, /var/lib/canonfs/cache.db for root,
+ * ${XDG_CACHE_HOME:-$HOME/.cache}/canonfs/cache.db for others.
+ * Return: a path, the caller's; NULL where there is none.
+ */
+char *store_place_default(void);
+
+/**
+ * store_place_open() - find and check the directory
+ * @path:    NULL for the default place, the directory of which is made (0700)
+ * @ret_why: on failure, the reason; STORE_WHY_MAX bytes
+ * Return: 0 or -errno; store_place_close() either way.
+ */
+int store_place_open(struct store_place *place, const char *path, char *ret_why);
+
+void store_place_close(struct store_place *place);
+
+/**
+ * store_place_check() - may the file, and what SQLite puts beside it, be used?
+ * @create: make an empty file (0600) if there is none
+ * Return: 0; -EPERM where others could have written it; another -errno (-ENOENT: there
+ * is none; -EROFS...); *@ret_why says it.
+ */
+int store_place_check(const struct store_place *place, bool create, char *ret_why);
+
+/* Moves the database aside to PATH.bad; what is beside it goes. Return: 0 or -errno. */
+int store_place_set_aside(const struct store_place *place);
+
+#endif

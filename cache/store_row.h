@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the store keeps of one bytecode file, and how a stored row is checked.
+ *
+ * In the database a row is numbers, blobs of 16 bytes and a checksum over all of them, the
+ * key included: a bit that flips on disk makes a row that nobody believes.
+ */
+#ifndef CANONFS_CACHE_STORE_ROW_H
+#define CANONFS_CACHE_STORE_ROW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/content.h"
+#include "cache/identity.h"
+#include "pyc/verdict.h"
+
+/**
+ * struct store_row - what was learned of one file
+ * @image:    id of its image; with pyc.inode the key
+ * @pyc:      the file when it was read; mount_id and device are not stored (0)
+ * @content:  what its bytes say; of a good header, and with a walked body or a source
+ * @served:   the header that went with the verdict then
+ * @verdict, @reason: the verdict then; shown to people, never believed
+ * @stored_s: when, seconds since 1970
+ */
+struct store_row {
+	int64_t image;
+	struct identity pyc;
+	struct content content;
+	uint8_t served[PYC_HEADER_MAX];
+	enum pyc_verdict verdict;
+	enum pyc_reason reason;
+	int64_t stored_s;
+};
+
+/* The columns, in the order of the table: numbers, then blobs, then the checksum. */
+enum wire_number {
+	WIRE_IMAGE,
+	WIRE_INODE,
+	WIRE_GENERATION,
+	WIRE_BTIME,
+	WIRE_SIZE,
+	WIRE_MTIME,
+	WIRE_CTIME,
+	WIRE_VERDICT,
+	WIRE_REASON,
+	WIRE_BODY,
+	WIRE_HASH,
+	WIRE_HAS_SOURCE,
+	WIRE_SOURCE_INODE,
+	WIRE_SOURCE_GENERATION,
+	WIRE_SOURCE_BTIME,
+	WIRE_SOURCE_SIZE,
+	WIRE_SOURCE_MTIME,
+	WIRE_SOURCE_CTIME,
+	WIRE_STORED,
+	WIRE_NUMBERS
+};
+
+enum wire_blob { WIRE_DISK, WIRE_SERVED, WIRE_DIGEST, WIRE_SOURCE_DIGEST, WIRE_BLOBS };
+
+#define WIRE_BLOB_SIZE 16
+
+struct store_wire {
+	int64_t number[WIRE_NUMBERS];
+	uint8_t blob[WIRE_BLOBS][WIRE_BLOB_SIZE];
+	int64_t checksum;
+};
+
+/* The database's form of a row. */
+void store_row_encode(const struct store_row *row, struct store_wire *ret_wire);
+
+/**
+ * store_row_decode() - check a row from the database
+ *
+ * The checksum has to be right, every field in its range, and the header has to parse.
+ * Return: whether it is good; *@ret_row is written only then.
+ */
+bool store_row_decode(const struct store_wire *wire, struct store_row *ret_row);
+
+/* What the checksum of a row has to be. */
+int64_t store_wire_checksum(const struct store_wire *wire);
+
+/* Digests as blobs, little-endian. */
+void digest_save(struct digest digest, uint8_t blob[WIRE_BLOB_SIZE]);
+struct digest digest_load(const uint8_t blob[WIRE_BLOB_SIZE]);
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Settings and schema of the database; see store_schema.h.
+ *
+ * A schema is code: triggers, views, generated columns and indices on expressions run when
+ * a table is used. So a database is only used if its sqlite_schema has our statements and
+ * nothing else, and until then nothing but sqlite_schema is read.
+ */
+#include "cache/store_schema.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/scope.h"
+
+/* Strings and blobs are a few bytes each; a longer one is not ours. */
+#define MAX_LENGTH 65536
+
+static const char *const tables[] = {
+	"CREATE TABLE image(id INTEGER PRIMARY KEY, fs_type INTEGER, fsid INTEGER, "
+	"root_inode INTEGER, root_btime INTEGER, last_used INTEGER)",
+
+	/* The columns are those of store_row.h, in that order. */
+	"CREATE TABLE header(image INTEGER, inode INTEGER, generation INTEGER, "
+	"btime INTEGER, size INTEGER, mtime INTEGER, ctime INTEGER, verdict INTEGER, "
+	"reason INTEGER, body INTEGER, hash INTEGER, has_source INTEGER, "
+	"source_inode INTEGER, source_generation INTEGER, source_btime INTEGER, "
+	"source_size INTEGER, source_mtime INTEGER, source_ctime INTEGER, "
+	"stored INTEGER, disk BLOB, served BLOB, digest BLOB, source_digest BLOB, "
+	"checksum INTEGER, PRIMARY KEY(image, inode)) WITHOUT ROWID",
+
+	"CREATE TABLE proof(source BLOB, body BLOB, magic INTEGER, result INTEGER, "
+	"stored INTEGER, interpreter TEXT, checksum INTEGER, "
+	"PRIMARY KEY(source, body, magic)) WITHOUT ROWID",
+};
+
+int store_error(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL:
+		return -EBUSY;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_READONLY:
+		return -EROFS;
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return -EACCES;
+	case SQLITE_IOERR:
+		return -EIO;
+	default: /* CORRUPT, NOTADB, TOOBIG, ERROR for a file format of the future... */
+		return -EBADMSG;
+	}
+}
+
+static int run(sqlite3 *sql, const char *text)
+{
+	return store_error(sqlite3_exec(sql, text, NULL, NULL, NULL));
+}
+
+/* The first column of the first row. */
+static int ask_number(sqlite3 *sql, const char *text, int64_t *ret_number)
+{
+	sqlite3_stmt *statement;
+	int code = sqlite3_prepare_v2(sql, text, -1, &statement, NULL);
+
+	if (code == SQLITE_OK) {
+		code = sqlite3_step(statement);
+		if (code == SQLITE_ROW)
+			*ret_number = sqlite3_column_int64(statement, 0);
+		else if (code == SQLITE_DONE)
+			code = SQLITE_CORRUPT;
+	}
+	sqlite3_finalize(statement);
+	return store_error(code);
+}
+
+static int configure(sqlite3 *sql)
+{
+	sqlite3_busy_timeout(sql, 0);
+	sqlite3_limit(sql, SQLITE_LIMIT_LENGTH, MAX_LENGTH);
+	sqlite3_limit(sql, SQLITE_LIMIT_ATTACHED, 0);
+	sqlite3_db_config(sql, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(sql, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_db_config(sql, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	sqlite3_db_config(sql, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+	/*
+	 * EXCLUSIVE comes before the first access: then there is no -shm file, which is
+	 * mapped, and whose truncation would kill us with SIGBUS.
+	 */
+	return run(sql, "PRAGMA locking_mode=EXCLUSIVE;"
+			"PRAGMA mmap_size=0;"
+			"PRAGMA cell_size_check=ON;"
+			"PRAGMA trusted_schema=OFF;"
+			"PRAGMA temp_store=MEMORY;"
+			"PRAGMA synchronous=NORMAL;"
+			"PRAGMA journal_size_limit=4194304;"
+			"PRAGMA auto_vacuum=INCREMENTAL;" /* works on an empty file only */
+			"PRAGMA journal_mode=WAL");
+}
+
+/* In one transaction: a crash leaves all of it, or a database without tables. */
+static int make_schema(sqlite3 *sql)
+{
+	char version[128];
+	int r = run(sql, "BEGIN IMMEDIATE");
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(tables); i++)
+		r = run(sql, tables[i]);
+	snprintf(version, sizeof(version),
+		 "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+		 STORE_APPLICATION_ID, STORE_VERSION);
+	if (r == 0)
+		r = run(sql, version);
+	/* The file itself says from now on that it is ours. */
+	return r < 0 ? r : run(sql, "PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+static bool is_text(sqlite3_stmt *statement, int column, const char *text)
+{
+	const unsigned char *found = sqlite3_column_text(statement, column);
+
+	return found && strcmp((const char *)found, text) == 0;
+}
+
+static int compare_schema(sqlite3_stmt *statement)
+{
+	int code;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		code = sqlite3_step(statement);
+		if (code != SQLITE_ROW)
+			return code == SQLITE_DONE ? -EBADMSG : store_error(code);
+		if (!is_text(statement, 0, "table") || !is_text(statement, 1, tables[i]))
+			return -EBADMSG;
+	}
+	code = sqlite3_step(statement);
+	return code == SQLITE_ROW ? -EBADMSG : store_error(code);
+}
+
+static int check_schema(sqlite3 *sql)
+{
+	sqlite3_stmt *statement;
+	int code = sqlite3_prepare_v2(
+		sql, "SELECT type, sql FROM sqlite_schema ORDER BY rowid", -1, &statement,
+		NULL);
+	int r = code == SQLITE_OK ? compare_schema(statement) : store_error(code);
+
+	sqlite3_finalize(statement);
+	return r;
+}
+
+int store_schema_open(sqlite3 *sql)
+{
+	int64_t application = 0, version = 0, objects = 0;
+	int r = configure(sql);
+
+	if (r == 0)
+		r = ask_number(sql, "PRAGMA application_id", &application);
+	if (r == 0)
+		r = ask_number(sql, "PRAGMA user_version", &version);
+	if (r == 0)
+		r = ask_number(sql, "SELECT count(*) FROM sqlite_schema", &objects);
+	if (r < 0)
+		return r;
+	if (application == 0 && version == 0 && objects == 0)
+		return make_schema(sql);
+	if (application != STORE_APPLICATION_ID || version != STORE_VERSION)
+		return -EBADMSG;
+	return check_schema(sql);
+}
