@@ -321,6 +321,9 @@ int store_db_size(struct store_db *db, int64_t *ret_bytes)
 	return r;
 }
 
+/* Rows of no image: of deleted ones, and where the key is damaged. */
+#define DELETE_ORPHANS "DELETE FROM header WHERE image NOT IN (SELECT id FROM image)"
+
 /* One image, or of the last one a quarter of its rows. Return: rows deleted, or -errno. */
 static int delete_oldest(struct store_db *db)
 {
@@ -331,8 +334,7 @@ static int delete_oldest(struct store_db *db)
 	if (r == 0 && images > 1)
 		r = store_sql_run(
 			db, "DELETE FROM image WHERE id = (SELECT id FROM image "
-			    "ORDER BY last_used, id LIMIT 1);"
-			    "DELETE FROM header WHERE image NOT IN (SELECT id FROM image)");
+			    "ORDER BY last_used, id LIMIT 1);" DELETE_ORPHANS);
 	else if (r == 0)
 		r = store_sql_run(
 			db, "DELETE FROM header WHERE (image, inode) IN "
@@ -356,6 +358,18 @@ int store_db_shrink(struct store_db *db, int64_t limit)
 		r = store_db_size(db, &bytes);
 	}
 	return r < 0 ? r : store_sql_run(db, "PRAGMA incremental_vacuum");
+}
+
+int store_db_forget(struct store_db *db, int64_t before_s)
+{
+	scope_statement sqlite3_stmt *statement = NULL;
+	int r = store_sql_prepare(db, "DELETE FROM image WHERE last_used < ?", &statement);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(statement, 1, before_s);
+	r = store_error(sqlite3_step(statement));
+	return r < 0 ? r : store_sql_run(db, DELETE_ORPHANS "; PRAGMA incremental_vacuum");
 }
 
 int store_db_clear(struct store_db *db)

@@ -96,6 +96,9 @@ int store_db_size(struct store_db *db, int64_t *ret_bytes);
  */
 int store_db_shrink(struct store_db *db, int64_t limit);
 
+/* Deletes the images that were last used before a time, seconds since 1970. */
+int store_db_forget(struct store_db *db, int64_t before_s);
+
 /* Deletes everything. */
 int store_db_clear(struct store_db *db);
 

@@ -19,6 +19,7 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+extern const struct command command_cache;
 extern const struct command command_mount;
 extern const struct command command_umount;
 

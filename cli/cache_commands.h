@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What canonfs cache does, a function for each word after it; cmd_cache.c has the table.
+ */
+#ifndef CANONFS_CLI_CACHE_COMMANDS_H
+#define CANONFS_CLI_CACHE_COMMANDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/store_db.h"
+
+/**
+ * struct cache_request - a command line
+ * @operand: PATH or FILE; NULL where the word takes none
+ * @json:    print JSON
+ * @size:    prune: bytes to keep at most
+ * @days:    prune: images that were not used for so long go; negative: none
+ * @path:    of the database, for messages
+ */
+struct cache_request {
+	const char *operand;
+	bool json;
+	int64_t size;
+	int64_t days;
+	const char *path;
+};
+
+/* Each returns an exit status, and has said what is wrong. */
+int cache_list(struct store_db *db, const struct cache_request *request);
+int cache_show(struct store_db *db, const struct cache_request *request);
+int cache_verify(struct store_db *db, const struct cache_request *request);
+int cache_prune(struct store_db *db, const struct cache_request *request);
+int cache_clear(struct store_db *db, const struct cache_request *request);
+int cache_export(struct store_db *db, const struct cache_request *request);
+int cache_import(struct store_db *db, const struct cache_request *request);
+
+#define EXIT_CACHE_USAGE   1
+#define EXIT_CACHE_FAILURE 2
+
+/* Says that an operation on the database failed. Return: EXIT_CACHE_FAILURE. */
+int cache_fail(const struct cache_request *request, const char *what, int error);
+
+#endif
