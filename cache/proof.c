@@ -128,8 +128,9 @@ int proof_set_write(const struct proof_set *set, FILE *file)
 	for (size_t i = 0; i < set->count; i++) {
 		const struct proof *proof = &set->proofs[i];
 
-		fprintf(file, "%016" PRIx64 "%016" PRIx64 " %016" PRIx64 "%016" PRIx64
-			      " %u %s %" PRId64 " %s\n",
+		fprintf(file,
+			"%016" PRIx64 "%016" PRIx64 " %016" PRIx64 "%016" PRIx64
+			" %u %s %" PRId64 " %s\n",
 			proof->source.high, proof->source.low, proof->body.high,
 			proof->body.low, proof->magic,
 			proof->result == PYC_CHECK_OK ? "same" : "differs", proof->when_s,
@@ -225,7 +226,8 @@ static bool read_line(FILE *file, char line[LINE_MAX_BYTES])
 	int c;
 
 	/* Not fgets(): it does not tell a zero byte from the end of the text. */
-	while ((c = getc(file)) != EOF && c != '\n' && c != '\0' && len < LINE_MAX_BYTES - 1)
+	while ((c = getc(file)) != EOF && c != '\n' && c != '\0' &&
+	       len < LINE_MAX_BYTES - 1)
 		line[len++] = (char)c;
 	line[len] = '\0';
 	return c == '\n';

@@ -35,12 +35,14 @@ struct store {
 
 	pthread_t writer;
 	bool has_writer;
-	pthread_mutex_t lock; /* of the five below */
-	pthread_cond_t wake;  /* CLOCK_MONOTONIC */
+	pthread_mutex_t lock; /* of the five fields below */
+	pthread_cond_t wake;  /* for the writer; both clocks are CLOCK_MONOTONIC */
+	pthread_cond_t ended; /* for store_close() */
 	struct store_row *queue;
 	size_t first;
 	size_t count;
 	bool stop;
+	bool has_ended;
 	/* Counters and a switch; nothing else is read because of them: relaxed. */
 	_Atomic bool broken;
 	_Atomic uint64_t loaded, bad, written, dropped;
@@ -76,6 +78,7 @@ static struct store *make_store(const struct store_place *place, int64_t limit)
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&store->wake, &attributes);
+	pthread_cond_init(&store->ended, &attributes);
 	pthread_condattr_destroy(&attributes);
 	store->queue = calloc(STORE_QUEUE_ROWS, sizeof(*store->queue));
 	return store;
@@ -86,6 +89,7 @@ static void free_store(struct store *store)
 	store_db_close(store->db);
 	proof_set_fini(&store->proofs);
 	pthread_cond_destroy(&store->wake);
+	pthread_cond_destroy(&store->ended);
 	pthread_mutex_destroy(&store->lock);
 	free(store->queue);
 	free(store);
@@ -199,8 +203,7 @@ void store_load(struct store *store, struct table *table)
 	}
 	if (store->bad > 0)
 		log_warning("the cache %s has %llu damaged rows, ignoring them",
-			    quoted(store->place->path),
-			    (unsigned long long)store->bad);
+			    quoted(store->place->path), (unsigned long long)store->bad);
 	r = store_db_use_image(store->db, &store->image);
 	if (r == 0)
 		r = store_db_shrink(store->db, store->limit);
@@ -274,11 +277,11 @@ void store_put(struct store *store, const struct content_file *file,
 		store->dropped++;
 }
 
-static struct timespec deadline(clockid_t clock, int64_t ms)
+static struct timespec deadline(int64_t ms)
 {
 	struct timespec time;
 
-	clock_gettime(clock, &time);
+	clock_gettime(CLOCK_MONOTONIC, &time);
 	time.tv_nsec += ms % 1000 * 1000000;
 	time.tv_sec += ms / 1000 + time.tv_nsec / 1000000000;
 	time.tv_nsec %= 1000000000;
@@ -294,7 +297,7 @@ static size_t take_batch(struct store *store, struct store_row *ret_rows)
 	pthread_mutex_lock(&store->lock);
 	while (store->count == 0 && !store->stop)
 		pthread_cond_wait(&store->wake, &store->lock);
-	until = deadline(CLOCK_MONOTONIC, BATCH_WAIT_MS);
+	until = deadline(BATCH_WAIT_MS);
 	while (store->count < BATCH_ROWS && !store->stop &&
 	       pthread_cond_timedwait(&store->wake, &store->lock, &until) == 0)
 		;
@@ -324,15 +327,14 @@ static int write_batch(struct store *store, const struct store_row *rows, size_t
 	return r;
 }
 
-static void *write_rows(void *closure)
+static void write_batches(struct store *store)
 {
-	struct store *store = closure;
 	scope_free struct store_row *rows = calloc(BATCH_ROWS, sizeof(*rows));
 	size_t count;
 
 	if (!rows) {
 		give_up(store, "cannot write", -ENOMEM);
-		return NULL;
+		return;
 	}
 	while ((count = take_batch(store, rows)) > 0) {
 		int r = store->broken ? -ECANCELED : write_batch(store, rows, count);
@@ -344,20 +346,46 @@ static void *write_rows(void *closure)
 		store->dropped += count;
 		give_up(store, "cannot write", r);
 	}
+}
+
+static void *write_rows(void *closure)
+{
+	struct store *store = closure;
+
+	write_batches(store);
+	pthread_mutex_lock(&store->lock);
+	store->has_ended = true;
+	pthread_cond_signal(&store->ended);
+	pthread_mutex_unlock(&store->lock);
 	return NULL;
+}
+
+/* Tells the writer to end. Return: whether it did, in time. */
+static bool end_writer(struct store *store)
+{
+	struct timespec until = deadline(STORE_CLOSE_S * 1000);
+	bool ended;
+
+	pthread_mutex_lock(&store->lock);
+	store->stop = true;
+	pthread_cond_signal(&store->wake);
+	while (!store->has_ended &&
+	       pthread_cond_timedwait(&store->ended, &store->lock, &until) == 0)
+		;
+	ended = store->has_ended;
+	pthread_mutex_unlock(&store->lock);
+	return ended;
 }
 
 void store_close(struct store *store)
 {
-	struct timespec until = deadline(CLOCK_REALTIME, STORE_CLOSE_S * 1000);
-
 	if (!store)
 		return;
-	pthread_mutex_lock(&store->lock);
-	store->stop = true;
-	pthread_cond_signal(&store->wake);
-	pthread_mutex_unlock(&store->lock);
-	if (store->has_writer && pthread_timedjoin_np(store->writer, NULL, &until) != 0)
+	if (store->has_writer && !end_writer(store)) {
+		pthread_detach(store->writer);
 		return;
+	}
+	if (store->has_writer)
+		pthread_join(store->writer, NULL);
 	free_store(store);
 }

@@ -20,7 +20,7 @@
 
 static int explain(int error, char *why)
 {
-	const char *text = error == -EBUSY     ? "a running mount or another command uses it"
+	const char *text = error == -EBUSY ? "a running mount or another command uses it"
 			   : error == -EBADMSG ? "it is damaged, or of another version"
 					       : strerror(-error);
 
@@ -332,14 +332,12 @@ static int delete_oldest(struct store_db *db)
 	int r = ask_pragma(db, "SELECT count(*) FROM image", &images);
 
 	if (r == 0 && images > 1)
-		r = store_sql_run(
-			db, "DELETE FROM image WHERE id = (SELECT id FROM image "
-			    "ORDER BY last_used, id LIMIT 1);" DELETE_ORPHANS);
+		r = store_sql_run(db, "DELETE FROM image WHERE id = (SELECT id FROM image "
+				      "ORDER BY last_used, id LIMIT 1);" DELETE_ORPHANS);
 	else if (r == 0)
-		r = store_sql_run(
-			db, "DELETE FROM header WHERE (image, inode) IN "
-			    "(SELECT image, inode FROM header ORDER BY stored "
-			    "LIMIT max(1, (SELECT count(*) FROM header) / 4))");
+		r = store_sql_run(db, "DELETE FROM header WHERE (image, inode) IN "
+				      "(SELECT image, inode FROM header ORDER BY stored "
+				      "LIMIT max(1, (SELECT count(*) FROM header) / 4))");
 	return r < 0 ? r : sqlite3_total_changes(db->sql) - before;
 }
 

@@ -116,7 +116,8 @@ static int check_ancestors(int dir_fd, char *why)
 
 		if (next < 0 || fstat(next, &above) < 0) {
 			close_fd(&next);
-			return refuse_errno(why, "a directory above it cannot be looked at");
+			return refuse_errno(why,
+					    "a directory above it cannot be looked at");
 		}
 		close_fd(&fd);
 		fd = next;
@@ -133,7 +134,8 @@ static int check_ancestors(int dir_fd, char *why)
 static int open_dir(struct store_place *place, const char *path, char *why)
 {
 	const char *slash = strrchr(path, '/');
-	scope_free char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	scope_free char *dir =
+		slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 	scope_free char *real = dir ? realpath(dir, NULL) : NULL;
 	const char *name = slash ? slash + 1 : path;
 	struct stat st;
@@ -160,7 +162,8 @@ int store_place_open(struct store_place *place, const char *path, char *ret_why)
 
 	*place = (struct store_place){.dir_fd = -1};
 	if (!path && !standard)
-		return refuse(ret_why, -ENOENT, "there is no place for it: HOME is not set");
+		return refuse(ret_why, -ENOENT,
+			      "there is no place for it: HOME is not set");
 	if (!path)
 		make_default_dir(standard);
 	r = open_dir(place, path ? path : standard, ret_why);
@@ -186,7 +189,8 @@ static int check_file(const struct store_place *place, const char *name, char *w
 	struct stat st;
 
 	if (fstatat(place->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return refuse_errno(why, "it cannot be looked at");
+		return errno == ENOENT ? refuse(why, -ENOENT, "there is none yet")
+				       : refuse_errno(why, "it cannot be looked at");
 	if (!S_ISREG(st.st_mode))
 		return refuse(why, -EPERM, "it is not a regular file");
 	if (st.st_uid != geteuid())
@@ -212,8 +216,8 @@ static int check_companions(const struct store_place *place, char *why)
 		if (r == -ENOENT)
 			continue;
 		if (r < 0) {
-			snprintf(why, STORE_WHY_MAX, "the %s file beside it is not ours alone",
-				 companions[i]);
+			snprintf(why, STORE_WHY_MAX,
+				 "the %s file beside it is not ours alone", companions[i]);
 			return r;
 		}
 	}

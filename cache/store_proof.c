@@ -13,7 +13,8 @@
 /* Over all columns, as for rows. */
 static int64_t checksum_of(const struct proof *proof)
 {
-	uint8_t bytes[2 * WIRE_BLOB_SIZE + 3 * sizeof(uint64_t) + PROOF_INTERPRETER_MAX] = {0};
+	uint8_t bytes[2 * WIRE_BLOB_SIZE + 3 * sizeof(uint64_t) + PROOF_INTERPRETER_MAX] = {
+		0};
 	const uint64_t words[] = {htole64(proof->magic), htole64((uint64_t)proof->result),
 				  htole64((uint64_t)proof->when_s)};
 
@@ -65,8 +66,8 @@ static bool read_proof(sqlite3_stmt *statement, struct proof *ret_proof)
 	    !store_sql_number(statement, 3, &result) ||
 	    !store_sql_number(statement, 4, &when_s) ||
 	    sqlite3_column_type(statement, 5) != SQLITE_TEXT ||
-	    !store_sql_number(statement, 6, &checksum) || magic < 0 ||
-	    magic > UINT16_MAX || (result != PYC_CHECK_OK && result != PYC_CHECK_BAD))
+	    !store_sql_number(statement, 6, &checksum) || magic < 0 || magic > UINT16_MAX ||
+	    (result != PYC_CHECK_OK && result != PYC_CHECK_BAD))
 		return false;
 	text = sqlite3_column_text(statement, 5);
 	if (!text || strlen((const char *)text) >= sizeof(proof.interpreter))

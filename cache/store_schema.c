@@ -152,9 +152,9 @@ static int compare_schema(sqlite3_stmt *statement)
 static int check_schema(sqlite3 *sql)
 {
 	sqlite3_stmt *statement;
-	int code = sqlite3_prepare_v2(
-		sql, "SELECT type, sql FROM sqlite_schema ORDER BY rowid", -1, &statement,
-		NULL);
+	int code = sqlite3_prepare_v2(sql,
+				      "SELECT type, sql FROM sqlite_schema ORDER BY rowid",
+				      -1, &statement, NULL);
 	int r = code == SQLITE_OK ? compare_schema(statement) : store_error(code);
 
 	sqlite3_finalize(statement);

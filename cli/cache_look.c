@@ -31,8 +31,8 @@ static const char *file_system(uint64_t type, char buffer[32])
 		uint64_t type;
 		const char *name;
 	} names[] = {
-		{0xef53, "ext"},	   {0x58465342, "xfs"},	     {0x9123683e, "btrfs"},
-		{0xf2f52010, "f2fs"},	   {0xe0f5e1e2, "erofs"},    {0x73717368, "squashfs"},
+		{0xef53, "ext"},	   {0x58465342, "xfs"},	  {0x9123683e, "btrfs"},
+		{0xf2f52010, "f2fs"},	   {0xe0f5e1e2, "erofs"}, {0x73717368, "squashfs"},
 		{0x794c7630, "overlayfs"}, {0x01021994, "tmpfs"},
 	};
 
@@ -150,15 +150,16 @@ static bool is_current(const struct search *search, const struct identity *store
 static void print_row(struct search *search, const struct store_row *row)
 {
 	size_t len = row->content.header.magic->header_size;
-	const char *trust = !is_current(search, &row->pyc)		    ? "changed since"
+	const char *trust = !is_current(search, &row->pyc)	       ? "changed since"
 			    : image_vouches(&search->image, &row->pyc) ? "current"
-								      : "digest decides";
+								       : "digest decides";
 	char disk[2 * PYC_HEADER_MAX + 1], served[2 * PYC_HEADER_MAX + 1], stored[32];
 
 	hex(row->content.header.raw, len, disk);
 	hex(row->served, len, served);
 	if (!search->request->json) {
-		printf("state:   %s\nverdict: %s: %s\nmagic:   %s\nheader:  %s\nserved:  %s\n"
+		printf("state:   %s\nverdict: %s: %s\nmagic:   %s\nheader:  %s\nserved:  "
+		       "%s\n"
 		       "body:    %s\nhash:    %s\nstored:  %s\n",
 		       trust, pyc_verdict_name(row->verdict), pyc_reason_text(row->reason),
 		       row->content.header.magic->version, disk, served,

@@ -172,7 +172,8 @@ int cache_import(struct store_db *db, const struct cache_request *request)
 	if (read_file(request->operand, &set) == 0) {
 		r = put_all(db, &set);
 		if (r == 0) {
-			report(request, "proofs", (int64_t)set.count, "proofs were imported");
+			report(request, "proofs", (int64_t)set.count,
+			       "proofs were imported");
 			status = 0;
 		} else {
 			cache_fail(request, "write", r);

@@ -154,9 +154,12 @@ static bool parse_days(const char *text, int64_t *ret_days)
 static int run(int argc, char **argv)
 {
 	static const struct option long_options[] = {
-		{"cache", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
-		{"size", required_argument, NULL, 's'},	 {"days", required_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},	 {0},
+		{"cache", required_argument, NULL, 'c'},
+		{"json", no_argument, NULL, 'j'},
+		{"size", required_argument, NULL, 's'},
+		{"days", required_argument, NULL, 'd'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	struct cache_request request = {.size = STORE_DEFAULT_SIZE, .days = -1};
 	const char *given = NULL;

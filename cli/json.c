@@ -63,7 +63,7 @@ void json_bool(struct json *json, const char *key, bool value)
 /* The length of the well-formed UTF-8 sequence at @text, 0 for none (RFC 3629). */
 static size_t sequence_length(const unsigned char *text)
 {
-	size_t len = text[0] < 0x80 ? 1
+	size_t len = text[0] < 0x80   ? 1
 		     : text[0] < 0xc2 ? 0
 		     : text[0] < 0xe0 ? 2
 		     : text[0] < 0xf0 ? 3

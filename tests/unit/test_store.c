@@ -1,0 +1,1074 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The store: what was learned comes back, only where it may, and nothing that can happen
+ * to a file does any harm. SQLite's own system calls are replaced where the disk has to be
+ * full or to hang; the file system's type is this program's own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <semaphore.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+#include "cache/resolve.h"
+#include "cache/store.h"
+#include "cache/store_db.h"
+#include "cache/table.h"
+
+/* ---- the file system as this program wants it ---- */
+
+#define EXT4_TYPE  0xef53
+#define EROFS_TYPE 0xe0f5e1e2
+
+static long fake_type = EXT4_TYPE;
+static int fake_fsid = 1;
+
+int fstatfs(int fd, struct statfs *ret)
+{
+	(void)fd;
+	*ret = (struct statfs){.f_type = fake_type};
+	memcpy(&ret->f_fsid, &fake_fsid, sizeof(fake_fsid));
+	return 0;
+}
+
+/* An hour from now: everything that was just made is settled. */
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+	int r = (int)syscall(SYS_clock_gettime, clock, ret);
+
+	if (clock == CLOCK_REALTIME)
+		ret->tv_sec += 3600;
+	return r;
+}
+
+/* ---- SQLite's writes as this program wants them ---- */
+
+static atomic_int writes_left = INT32_MAX; /* then the disk is full */
+static atomic_bool hang;
+static sem_t hung, resume;
+
+static ssize_t test_pwrite(int fd, const void *data, size_t len, off_t offset)
+{
+	if (hang) {
+		sem_post(&hung);
+		sem_wait(&resume);
+	}
+	if (atomic_fetch_sub(&writes_left, 1) <= 0) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return pwrite(fd, data, len, offset);
+}
+
+static void replace_writes(void)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+	vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)test_pwrite);
+	vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)test_pwrite);
+}
+
+/* ---- a folder, and rows to be stored ---- */
+
+struct fixture {
+	char folder[64];
+	char path[96];
+	int root_fd;
+	struct image image;
+	struct store_place place;
+};
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static int setup(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+	char why[STORE_WHY_MAX];
+
+	fake_type = EXT4_TYPE;
+	fake_fsid = 1;
+	writes_left = INT32_MAX;
+	snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/canonfs-store-XXXXXX");
+	assert_non_null(mkdtemp(fixture->folder));
+	snprintf(fixture->path, sizeof(fixture->path), "%s/cache.db", fixture->folder);
+	fixture->root_fd = open(fixture->folder, O_PATH | O_CLOEXEC);
+	assert_int_equal(image_of(fixture->root_fd, &fixture->image), 0);
+	assert_int_equal(store_place_open(&fixture->place, fixture->path, why), 0);
+	*state = fixture;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+
+	store_place_close(&fixture->place);
+	close(fixture->root_fd);
+	nftw(fixture->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(fixture);
+	return 0;
+}
+
+#define HEADER                             \
+	"\xa7\x0d\x0d\x0a\x00\x00\x00\x00" \
+	"\x01\x02\x03\x04\x05\x06\x07\x08"
+
+static struct content_file learned(const struct fixture *fixture, uint64_t inode)
+{
+	struct content_file file = {
+		.identity = {.mount_id = fixture->image.mount_id,
+			     .device = fixture->image.device,
+			     .inode = inode,
+			     .generation = 7,
+			     .btime_ns = 1600000000000000003,
+			     .size = 100,
+			     .mtime_ns = 0,
+			     .ctime_ns = 1600000000000000005},
+		.content = {.header_status = PYC_HEADER_OK,
+			    .body = PYC_CHECK_OK,
+			    .digest = {.low = inode, .high = ~inode}},
+		.learned = true,
+	};
+
+	assert_int_equal(
+		pyc_header_parse((const uint8_t *)HEADER, 16, &file.content.header),
+		PYC_HEADER_OK);
+	return file;
+}
+
+static struct pyc_decision decided(const struct content_file *file)
+{
+	return (struct pyc_decision){
+		.verdict = PYC_RESTAMPED,
+		.reason = PYC_R_CANONICAL,
+		.header = file->content.header,
+	};
+}
+
+static void put(struct store *store, const struct content_file *file)
+{
+	struct pyc_decision decision = decided(file);
+
+	store_put(store, file, &decision);
+}
+
+/* A store with an empty table; and with a table that the caller wants. */
+static struct store *start(struct fixture *fixture, struct table *table)
+{
+	struct store *store =
+		store_open(&fixture->place, fixture->root_fd, STORE_DEFAULT_SIZE);
+	struct table *own = table ? NULL : table_new(8);
+
+	if (store)
+		store_load(store, table ? table : own);
+	table_free(own);
+	return store;
+}
+
+/* Stores files with the inodes 1 to @count. */
+static void store_files(struct fixture *fixture, uint64_t count)
+{
+	struct store *store = start(fixture, NULL);
+
+	assert_non_null(store);
+	for (uint64_t i = 1; i <= count; i++) {
+		struct content_file file = learned(fixture, i);
+
+		put(store, &file);
+	}
+	store_close(store);
+}
+
+enum known { NOTHING, EARLIER, CURRENT };
+
+/* What a new mount knows of a file. */
+static enum known known(struct fixture *fixture, const struct identity *identity,
+			struct content *ret_content)
+{
+	struct table *table = table_new(4096);
+	struct store *store = start(fixture, table);
+	bool current = false;
+	bool found = table_get(table, identity, ret_content, &current);
+
+	store_close(store);
+	table_free(table);
+	return !found ? NOTHING : current ? CURRENT : EARLIER;
+}
+
+static sqlite3 *open_sql(const char *path)
+{
+	sqlite3 *sql;
+
+	assert_int_equal(sqlite3_open(path, &sql), SQLITE_OK);
+	return sql;
+}
+
+static void run_sql(const char *path, const char *text)
+{
+	sqlite3 *sql = open_sql(path);
+
+	assert_int_equal(sqlite3_exec(sql, text, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(sql);
+}
+
+static bool exists(const struct fixture *fixture, const char *suffix)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s%s", fixture->path, suffix);
+	return access(path, F_OK) == 0;
+}
+
+/* ---- what comes back, and as what ---- */
+
+static void test_round_trip(void **state)
+{
+	struct fixture *fixture = *state;
+	struct content_file file = learned(fixture, 3);
+	struct content content = {0};
+
+	store_files(fixture, 1000);
+	assert_int_equal(known(fixture, &file.identity, &content), CURRENT);
+	assert_int_equal(content.body, PYC_CHECK_OK);
+	assert_true(digest_equal(content.digest, file.content.digest));
+	assert_memory_equal(&content.header, &file.content.header, sizeof(content.header));
+	assert_false(content.has_source);
+	assert_false(exists(fixture, "-shm"));
+	file.identity.inode = 1001;
+	assert_int_equal(known(fixture, &file.identity, &content), NOTHING);
+}
+
+static void test_each_validator(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity identity = learned(fixture, 3).identity;
+	struct content content;
+
+	store_files(fixture, 3);
+	for (int i = 0; i < 6; i++) {
+		struct identity other = identity;
+
+		switch (i) {
+		case 0:
+			other.generation++;
+			break;
+		case 1:
+			other.btime_ns++;
+			break;
+		case 2:
+			other.size++;
+			break;
+		case 3:
+			other.mtime_ns++;
+			break;
+		case 4:
+			other.ctime_ns++;
+			break;
+		default:
+			other.mount_id++;
+			break;
+		}
+		assert_int_equal(known(fixture, &other, &content), EARLIER);
+	}
+	assert_int_equal(known(fixture, &identity, &content), CURRENT);
+}
+
+static void test_file_systems_that_do_not_vouch(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity identity = learned(fixture, 1).identity;
+	struct content content;
+
+	fake_type = EROFS_TYPE;
+	store_files(fixture, 1);
+	assert_int_equal(known(fixture, &identity, &content), EARLIER);
+	assert_int_equal(content.body, PYC_CHECK_OK); /* its digest can bring it back */
+}
+
+static void test_inodes_that_do_not_vouch(void **state)
+{
+	struct fixture *fixture = *state;
+
+	for (int i = 0; i < 3; i++) {
+		struct content_file file = learned(fixture, 1);
+		struct store *store;
+		struct content content;
+
+		if (i == 0)
+			file.identity.generation = 0;
+		else if (i == 1)
+			file.identity.btime_ns = 0;
+		else
+			file.identity.ctime_ns = 1600000000000000000; /* whole seconds */
+		store = start(fixture, NULL);
+		put(store, &file);
+		store_close(store);
+		assert_int_equal(known(fixture, &file.identity, &content), EARLIER);
+	}
+}
+
+static void test_images_are_apart(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity identity = learned(fixture, 1).identity;
+	struct content content;
+
+	store_files(fixture, 1);
+	fake_fsid = 2;
+	assert_int_equal(known(fixture, &identity, &content), NOTHING);
+	fake_fsid = 1;
+	assert_int_equal(known(fixture, &identity, &content), CURRENT);
+}
+
+static void test_sources(void **state)
+{
+	struct fixture *fixture = *state;
+	struct content_file file = learned(fixture, 1);
+	struct content content;
+
+	for (int i = 0; i < 3; i++) {
+		struct store *store = start(fixture, NULL);
+
+		file.content.has_source = true;
+		file.content.source = file.identity;
+		file.content.source.inode = 99;
+		file.content.source_digest = (struct digest){.low = 5};
+		file.content.hash = PYC_CHECK_BAD;
+		if (i == 1)
+			file.content.source.generation = 0;
+		if (i == 2)
+			file.content.source.device++; /* out of the tree */
+		put(store, &file);
+		store_close(store);
+		assert_int_equal(known(fixture, &file.identity, &content), CURRENT);
+		assert_int_equal(content.has_source, i == 0);
+		assert_int_equal(content.hash, i == 0 ? PYC_CHECK_BAD : PYC_CHECK_UNKNOWN);
+		if (i == 0)
+			assert_true(identity_equal(&content.source, &file.content.source));
+	}
+}
+
+static void test_not_stored(void **state)
+{
+	struct fixture *fixture = *state;
+	struct content_file other_device = learned(fixture, 1);
+	struct content_file no_header = learned(fixture, 2);
+	struct content_file confirmed = learned(fixture, 3);
+	struct store *store;
+	struct content content;
+
+	fake_type = EROFS_TYPE;
+	store = start(fixture, NULL);
+	other_device.identity.device++;
+	no_header.content.header_status = PYC_HEADER_SHORT;
+	confirmed.confirmed = true;
+	put(store, &other_device);
+	put(store, &no_header);
+	put(store, &confirmed);
+	store_close(store);
+	for (uint64_t inode = 1; inode <= 3; inode++) {
+		struct identity identity = learned(fixture, inode).identity;
+
+		assert_int_equal(known(fixture, &identity, &content), NOTHING);
+	}
+}
+
+/* ---- places that are refused ---- */
+
+static void assert_refused(struct fixture *fixture)
+{
+	struct stat before = {0}, after = {0};
+	struct store *store;
+
+	lstat(fixture->path, &before);
+	store = start(fixture, NULL);
+	assert_null(store);
+	lstat(fixture->path, &after);
+	assert_int_equal(before.st_ino, after.st_ino);
+	assert_int_equal(before.st_size, after.st_size);
+	assert_int_equal(before.st_mode, after.st_mode);
+	assert_false(exists(fixture, ".bad"));
+}
+
+static void test_refused_files(void **state)
+{
+	struct fixture *fixture = *state;
+	char other[128];
+
+	store_files(fixture, 1);
+	snprintf(other, sizeof(other), "%s/other", fixture->folder);
+
+	chmod(fixture->path, 0640);
+	assert_refused(fixture);
+	chmod(fixture->path, 0600);
+
+	assert_int_equal(link(fixture->path, other), 0);
+	assert_refused(fixture);
+	unlink(other);
+
+	if (geteuid() == 0) {
+		assert_int_equal(chown(fixture->path, 1, 1), 0);
+		assert_refused(fixture);
+		assert_int_equal(chown(fixture->path, 0, 0), 0);
+	}
+
+	rename(fixture->path, other);
+	assert_int_equal(symlink("other", fixture->path), 0);
+	assert_refused(fixture);
+	unlink(fixture->path);
+	assert_int_equal(mkfifo(fixture->path, 0600), 0);
+	assert_refused(fixture);
+	unlink(fixture->path);
+	assert_int_equal(mkdir(fixture->path, 0700), 0);
+	assert_refused(fixture);
+	rmdir(fixture->path);
+	rename(other, fixture->path);
+
+	snprintf(other, sizeof(other), "%s-wal", fixture->path);
+	assert_int_equal(symlink("/etc/hostname", other), 0);
+	assert_refused(fixture);
+	unlink(other);
+	store_files(fixture, 1);
+}
+
+static void test_refused_directories(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store_place place;
+	char path[128], why[STORE_WHY_MAX];
+
+	for (int above = 0; above < 2; above++) {
+		snprintf(path, sizeof(path), "%s/sub", fixture->folder);
+		mkdir(path, 0700);
+		snprintf(path, sizeof(path), "%s/%s", fixture->folder,
+			 above ? "sub/cache.db" : "cache.db");
+		assert_int_equal(store_place_open(&place, path, why), 0);
+		store_place_close(&place);
+		chmod(fixture->folder, 0770);
+		assert_int_equal(store_place_open(&place, path, why), -EPERM);
+		store_place_close(&place);
+		chmod(fixture->folder,
+		      0701 | S_ISVTX | 02); /* sticky: for what is above only */
+		assert_int_equal(store_place_open(&place, path, why), above ? 0 : -EPERM);
+		store_place_close(&place);
+		chmod(fixture->folder, 0700);
+	}
+	snprintf(path, sizeof(path), "%s/none/cache.db", fixture->folder);
+	assert_int_equal(store_place_open(&place, path, why), -ENOENT);
+	store_place_close(&place);
+}
+
+static void test_default_place(void **state)
+{
+	char *path;
+
+	(void)state;
+	setenv("STATE_DIRECTORY", "/var/lib/one:/var/lib/two", 1);
+	path = store_place_default();
+	assert_string_equal(path, "/var/lib/one/cache.db");
+	free(path);
+	unsetenv("STATE_DIRECTORY");
+	setenv("XDG_CACHE_HOME", "/x", 1);
+	path = store_place_default();
+	assert_string_equal(path, geteuid() == 0 ? "/var/lib/canonfs/cache.db"
+						 : "/x/canonfs/cache.db");
+	free(path);
+}
+
+/* Somebody named the wrong file: it is not ours to move away. */
+static void test_foreign_files(void **state)
+{
+	struct fixture *fixture = *state;
+	FILE *file;
+
+	run_sql(fixture->path, "CREATE TABLE bookmarks(url); PRAGMA user_version=3");
+	chmod(fixture->path, 0600);
+	assert_refused(fixture);
+	unlink(fixture->path);
+	file = fopen(fixture->path, "w");
+	for (int i = 0; i < 1000; i++)
+		fputs("a letter to grandmother\n", file);
+	fclose(file);
+	chmod(fixture->path, 0600);
+	assert_refused(fixture);
+}
+
+static void test_busy(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity identity = learned(fixture, 1).identity;
+	struct content content;
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	store_files(fixture, 1);
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct store *store = start(fixture, NULL);
+
+		_exit(write(ready[1], store ? "y" : "n", 1) != 1 || pause());
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(byte, 'y');
+	assert_refused(fixture);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	close(ready[0]);
+	close(ready[1]);
+	assert_int_equal(known(fixture, &identity, &content), CURRENT);
+}
+
+/* ---- databases that are set aside ---- */
+
+static void test_hostile_schemas(void **state)
+{
+	static const char *const hostile[] = {
+		"PRAGMA user_version=2",
+		"PRAGMA user_version=0",
+		"CREATE TABLE more(x)",
+		"CREATE VIEW v AS SELECT * FROM header",
+		"CREATE INDEX i ON header(abs(inode))",
+		"CREATE TRIGGER t AFTER INSERT ON image BEGIN DELETE FROM header; END",
+		"DROP TABLE proof",
+		"ALTER TABLE header ADD COLUMN extra AS (image + 1)",
+		"ALTER TABLE header RENAME COLUMN served TO other",
+		"DROP TABLE header; CREATE VIEW header AS SELECT 1",
+		"DROP TABLE image; CREATE VIRTUAL TABLE image USING fts5(x)",
+	};
+	struct fixture *fixture = *state;
+	struct identity identity = learned(fixture, 1).identity;
+	struct content content;
+
+	for (size_t i = 0; i < ARRAY_SIZE(hostile); i++) {
+		store_files(fixture, 1);
+		run_sql(fixture->path, hostile[i]);
+		assert_int_equal(known(fixture, &identity, &content), NOTHING);
+		assert_true(exists(fixture, ".bad"));
+		store_files(fixture, 1);
+		assert_int_equal(known(fixture, &identity, &content), CURRENT);
+	}
+}
+
+static void test_hostile_rows(void **state)
+{
+	static const char *const hostile[] = {
+		"UPDATE header SET generation = generation + 1",
+		"UPDATE header SET body = 7",
+		"UPDATE header SET body = 'text'",
+		"UPDATE header SET body = NULL",
+		"UPDATE header SET digest = zeroblob(16)",
+		"UPDATE header SET disk = zeroblob(15)",
+		"UPDATE header SET served = zeroblob(60000)",
+		"UPDATE header SET checksum = 0",
+		"UPDATE header SET checksum = 1e300",
+		"UPDATE header SET inode = 2",
+		"UPDATE header SET digest = 'sixteen letters!'",
+	};
+	struct fixture *fixture = *state;
+	struct identity identity = learned(fixture, 1).identity;
+	struct identity moved = learned(fixture, 2).identity;
+	struct content content;
+
+	for (size_t i = 0; i < ARRAY_SIZE(hostile); i++) {
+		store_files(fixture, 1);
+		assert_int_equal(known(fixture, &identity, &content), CURRENT);
+		run_sql(fixture->path, hostile[i]);
+		assert_int_equal(known(fixture, &identity, &content), NOTHING);
+		assert_int_equal(known(fixture, &moved, &content), NOTHING);
+		assert_false(exists(fixture, ".bad")); /* the rest of it is good */
+		run_sql(fixture->path, "DELETE FROM header");
+	}
+	store_files(fixture, 1);
+	run_sql(fixture->path, "UPDATE header SET served = zeroblob(1 << 20)");
+	assert_int_equal(known(fixture, &identity, &content), NOTHING);
+	store_files(fixture, 1);
+	assert_int_equal(known(fixture, &identity, &content), CURRENT);
+}
+
+/* ---- damage ---- */
+
+#define DAMAGE_ROWS 300
+
+static uint64_t next_random(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	return *seed ^= *seed << 17;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+	scope_fd int in = open(from, O_RDONLY | O_CLOEXEC);
+	scope_fd int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	char data[65536];
+	ssize_t n;
+
+	assert_true(in >= 0 && out >= 0);
+	while ((n = read(in, data, sizeof(data))) > 0)
+		assert_int_equal(write(out, data, (size_t)n), n);
+}
+
+/* Flips a bit, or cuts. */
+static void damage(const char *path, uint64_t *seed)
+{
+	scope_fd int fd = open(path, O_RDWR | O_CLOEXEC);
+	struct stat st;
+	uint8_t byte;
+	off_t offset;
+
+	fstat(fd, &st);
+	if (st.st_size == 0)
+		return;
+	offset = (off_t)(next_random(seed) % (uint64_t)st.st_size);
+	if (next_random(seed) % 4 == 0) {
+		assert_int_equal(ftruncate(fd, offset), 0);
+		return;
+	}
+	assert_int_equal(pread(fd, &byte, 1, offset), 1);
+	byte ^= (uint8_t)(1u << next_random(seed) % 8);
+	assert_int_equal(pwrite(fd, &byte, 1, offset), 1);
+}
+
+/* Every entry that a mount has now is one that was put. */
+static void assert_no_wrong_rows(struct fixture *fixture)
+{
+	struct table *table = table_new(4096);
+	struct store *store = start(fixture, table);
+
+	for (uint64_t inode = 0; inode < DAMAGE_ROWS + 100; inode++) {
+		struct content_file right = learned(fixture, inode);
+		struct content content;
+		bool current;
+
+		if (!table_get(table, &right.identity, &content, &current))
+			continue;
+		assert_true(inode >= 1 && inode <= DAMAGE_ROWS && current);
+		assert_int_equal(content.body, PYC_CHECK_OK);
+		assert_true(digest_equal(content.digest, right.content.digest));
+		assert_memory_equal(&content.header, &right.content.header,
+				    sizeof(content.header));
+	}
+	store_close(store);
+	table_free(table);
+}
+
+/* Populates, and copies the files while the newer half of it is in the -wal. */
+static void make_originals(struct fixture *fixture, const char *db, const char *wal)
+{
+	struct store_db *store;
+	char why[STORE_WHY_MAX], path[128];
+
+	store_files(fixture, DAMAGE_ROWS / 2);
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_EXISTING, &store, why), 0);
+	for (uint64_t inode = DAMAGE_ROWS / 2; inode <= DAMAGE_ROWS; inode++) {
+		struct content_file file = learned(fixture, inode);
+		struct store_row row = {.image = fixture->image.id,
+					.pyc = file.identity,
+					.content = file.content};
+
+		assert_int_equal(store_db_put(store, &row), 0);
+	}
+	copy_file(fixture->path, db);
+	snprintf(path, sizeof(path), "%s-wal", fixture->path);
+	copy_file(path, wal);
+	store_db_close(store);
+}
+
+static void test_damage(void **state)
+{
+	int rounds = getenv("CANONFS_LONG") && atoi(getenv("CANONFS_LONG")) ? 50000 : 1000;
+	struct fixture *fixture = *state;
+	char db[96], wal[96], used_wal[128], bad[128];
+	uint64_t seed = 88172645463325252u;
+
+	snprintf(db, sizeof(db), "%s/original", fixture->folder);
+	snprintf(wal, sizeof(wal), "%s/original-wal", fixture->folder);
+	snprintf(used_wal, sizeof(used_wal), "%s-wal", fixture->path);
+	snprintf(bad, sizeof(bad), "%s.bad", fixture->path);
+	make_originals(fixture, db, wal);
+	copy_file(db, fixture->path);
+	copy_file(wal, used_wal);
+	assert_no_wrong_rows(fixture);
+	for (int i = 0; i < rounds; i++) {
+		copy_file(db, fixture->path);
+		copy_file(wal, used_wal);
+		damage(next_random(&seed) % 2 ? fixture->path : used_wal, &seed);
+		assert_no_wrong_rows(fixture);
+		unlink(fixture->path);
+		unlink(used_wal);
+		unlink(bad);
+	}
+}
+
+/* ---- a disk that is full, or hangs ---- */
+
+static void test_disk_full(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity identity = learned(fixture, 1).identity;
+	struct store_counts counts;
+	struct store *store;
+	struct content content;
+
+	store_files(fixture, 10);
+	for (int left = 0; left < 40; left++) {
+		writes_left = left;
+		store = start(fixture, NULL);
+		for (uint64_t i = 100; store && i < 600; i++) {
+			struct content_file file = learned(fixture, i);
+
+			put(store, &file);
+		}
+		store_close(store);
+		writes_left = INT32_MAX;
+		assert_int_equal(known(fixture, &identity, &content), CURRENT);
+	}
+	writes_left = 0;
+	store = start(fixture, NULL);
+	for (uint64_t i = 1000; store && i < 1100; i++) {
+		struct content_file file = learned(fixture, i);
+
+		put(store, &file);
+	}
+	if (store) {
+		counts = store_counts(store);
+		assert_int_equal(counts.written, 0);
+		assert_int_equal(counts.dropped, 100);
+	}
+	store_close(store);
+}
+
+static struct store *hanging; /* reachable for ever: that is what store_close() leaves */
+
+static void test_a_writer_that_hangs(void **state)
+{
+	struct fixture *fixture = *state;
+	struct table *table = table_new(8);
+	struct content_file file = learned(fixture, 1);
+	struct store_counts counts;
+	uint64_t total = 3 * STORE_QUEUE_ROWS;
+
+	hanging = start(fixture, table);
+	hang = true;
+	put(hanging, &file);
+	sem_wait(&hung); /* it holds a batch, and hangs in a write */
+	for (uint64_t i = 1; i < total; i++) {
+		bool current;
+
+		file = learned(fixture, i);
+		put(hanging, &file);
+		table_put(table, &file.identity, &file.content);
+		assert_true(table_get(table, &file.identity, &file.content, &current));
+	}
+	counts = store_counts(hanging);
+	assert_int_equal(counts.written, 0);
+	assert_int_equal(counts.dropped, total - 1 - STORE_QUEUE_ROWS);
+	store_close(hanging); /* comes back */
+	hang = false;
+	for (int i = 0; i < 100; i++)
+		sem_post(&resume);
+	while (store_counts(hanging).written < 1 + STORE_QUEUE_ROWS)
+		usleep(1000);
+	usleep(100000); /* its last steps still use this test's files */
+	table_free(table);
+}
+
+/* ---- size ---- */
+
+static bool count_images(const struct store_image *image, void *closure)
+{
+	(void)image;
+	++*(int *)closure;
+	return true;
+}
+
+static int64_t shrunk_size(struct fixture *fixture, int64_t limit, int *ret_images)
+{
+	struct store_db *db;
+	char why[STORE_WHY_MAX];
+	int64_t bytes = 0;
+
+	*ret_images = 0;
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_EXISTING, &db, why), 0);
+	assert_int_equal(store_db_shrink(db, limit), 0);
+	assert_int_equal(store_db_size(db, &bytes), 0);
+	assert_int_equal(store_db_images(db, count_images, ret_images), 0);
+	store_db_close(db);
+	return bytes;
+}
+
+static void test_old_images_go_first(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity identity = learned(fixture, 1).identity;
+	struct content content;
+	int images;
+
+	for (fake_fsid = 1; fake_fsid <= 4; fake_fsid++) {
+		fixture->image.id = 0;
+		image_of(fixture->root_fd, &fixture->image);
+		store_files(fixture, 1000);
+	}
+	run_sql(fixture->path, "UPDATE image SET last_used = fsid");
+	assert_true(shrunk_size(fixture, 512 << 10, &images) <= 512 << 10);
+	assert_true(images >= 1 && images < 4);
+	fake_fsid = 4;
+	assert_int_equal(known(fixture, &identity, &content), CURRENT);
+	fake_fsid = 1;
+	assert_int_equal(known(fixture, &identity, &content), NOTHING);
+	fake_fsid = 4;
+	store_files(fixture, 1000);
+	assert_true(shrunk_size(fixture, 256 << 10, &images) <= 256 << 10);
+	assert_true(shrunk_size(fixture, 0, &images) < 64 << 10);
+}
+
+static void test_bounded_while_writing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store =
+		store_open(&fixture->place, fixture->root_fd, INT64_C(256) << 10);
+	struct table *table = table_new(8);
+	struct stat st;
+
+	store_load(store, table);
+	for (uint64_t i = 1; i <= 20000; i++) {
+		struct content_file file = learned(fixture, i);
+
+		put(store, &file);
+		if (i % 1000 == 0)
+			usleep(20000);
+	}
+	store_close(store);
+	assert_int_equal(stat(fixture->path, &st), 0);
+	assert_in_range(st.st_size, 4096, 768 << 10);
+	table_free(table);
+}
+
+/* ---- proofs ---- */
+
+#define SOURCE "m.py"
+#define PYC    "__pycache__/m.cpython-311.pyc"
+
+/* marshal.dumps(compile("x = 1\n", "m.py", "exec")) of CPython 3.11 */
+static const uint8_t body[] =
+	"\x63\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00"
+	"\x00\xf3\x0a\x00\x00\x00\x97\x00\x64\x00\x5a\x00\x64\x01\x53\x00\x29\x02\xe9\x01"
+	"\x00\x00\x00\x4e\x29\x01\xda\x01\x78\xa9\x00\xf3\x00\x00\x00\x00\xfa\x04\x6d\x2e"
+	"\x70\x79\xfa\x08\x3c\x6d\x6f\x64\x75\x6c\x65\x3e\x72\x06\x00\x00\x00\x01\x00\x00"
+	"\x00\x73\x0e\x00\x00\x00\xf0\x03\x01\x01\x01\xd8\x04\x05\x80\x01\x80\x01\x80\x01"
+	"\x72\x04\x00\x00\x00";
+#define BODY_SIZE (sizeof(body) - 1)
+#define TEXT	  "x = 1\n"
+
+static void write_file(const struct fixture *fixture, const char *name, const void *data,
+		       size_t len, const char *more, size_t more_len)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", fixture->folder, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, data, len), len);
+	assert_int_equal(write(fd, more, more_len), more_len);
+	close(fd);
+}
+
+/* m.py with mtime @mtime, and its pyc, which embeds 1600000000. */
+static void write_pair(struct fixture *fixture, time_t mtime)
+{
+	static const uint8_t header[] =
+		"\xa7\x0d\x0d\x0a\0\0\0\0\x00\x10\x5e\x5f\x06\0\0\0";
+	const struct timespec times[] = {{.tv_sec = mtime}, {.tv_sec = mtime}};
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/__pycache__", fixture->folder);
+	mkdir(path, 0755);
+	write_file(fixture, SOURCE, TEXT, strlen(TEXT), "", 0);
+	write_file(fixture, PYC, header, 16, (const char *)body, BODY_SIZE);
+	snprintf(path, sizeof(path), "%s/" SOURCE, fixture->folder);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void put_proof(struct fixture *fixture, enum pyc_check result)
+{
+	struct proof proof = {
+		.source = digest_of(TEXT, strlen(TEXT)),
+		.body = digest_of(body, BODY_SIZE),
+		.magic = 3495,
+		.result = result,
+	};
+	struct store_db *db;
+	char why[STORE_WHY_MAX];
+
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, why), 0);
+	assert_int_equal(store_db_put_proof(db, &proof), 0);
+	store_db_close(db);
+}
+
+static enum pyc_reason reason_of(struct fixture *fixture, const struct pyc_policy *policy)
+{
+	struct store *store =
+		store_open(&fixture->place, fixture->root_fd, STORE_DEFAULT_SIZE);
+	struct resolution resolution;
+	struct resolver *resolver;
+	struct statx stx;
+	struct tree tree;
+	int fd;
+
+	assert_int_equal(tree_open(&tree, fixture->folder, "/", fixture->folder), 0);
+	resolver = resolver_new(&tree, policy, store);
+	fd = tree_openat(&tree, PYC, O_RDONLY);
+	assert_int_equal(statx_at(fd, "", &stx), 0);
+	assert_int_equal(resolve_pyc(resolver, PYC, fd, &stx, &resolution), 0);
+	close(fd);
+	resolver_free(resolver);
+	store_close(store);
+	tree_close(&tree);
+	return resolution.decision.reason;
+}
+
+static void test_proofs(void **state)
+{
+	const struct pyc_policy canonical = {0};
+	const struct pyc_policy verified = {.trust = PYC_TRUST_VERIFIED};
+	struct fixture *fixture = *state;
+
+	write_pair(fixture, 1);
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_CANONICAL);
+	assert_int_equal(reason_of(fixture, &verified), PYC_R_NOT_PROVED);
+	put_proof(fixture, PYC_CHECK_OK);
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_CANONICAL);
+	assert_int_equal(reason_of(fixture, &verified), PYC_R_PROVED);
+	write_pair(fixture, 1500000000); /* no canonical time: the proof forgives it too */
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_PROVED);
+	put_proof(fixture, PYC_CHECK_BAD);
+	/* Stale either way: nothing is read to find out why. */
+	assert_int_equal(reason_of(fixture, &verified), PYC_R_NOT_PROVED);
+	write_pair(fixture, 1);
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_DISPROVED);
+	write_pair(fixture, 1600000000); /* and over a time that matches */
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_DISPROVED);
+	put_proof(fixture, PYC_CHECK_OK); /* does not take it back */
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_DISPROVED);
+	run_sql(fixture->path, "UPDATE proof SET result = 1"); /* checksum */
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_MATCHES);
+}
+
+/* An edited source of the same size: the proof was about another one. */
+static void test_proof_of_another_source(void **state)
+{
+	const struct pyc_policy verified = {.trust = PYC_TRUST_VERIFIED};
+	struct fixture *fixture = *state;
+
+	write_pair(fixture, 1);
+	put_proof(fixture, PYC_CHECK_OK);
+	assert_int_equal(reason_of(fixture, &verified), PYC_R_PROVED);
+	write_file(fixture, SOURCE, "x = 2\n", 6, "", 0);
+	assert_int_equal(reason_of(fixture, &verified), PYC_R_NOT_PROVED);
+}
+
+/* ---- the digest path, through a resolver ---- */
+
+/* A row that says of the file's good body that it is bad: whoever believes it shows it. */
+static void put_bad_body(struct fixture *fixture, const char *path)
+{
+	struct store_row row = {
+		.image = fixture->image.id,
+		.content = learned(fixture, 0).content,
+	};
+	struct store_db *db;
+	char why[STORE_WHY_MAX];
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	row.pyc = (struct identity){.inode = st.st_ino, .size = st.st_size};
+	row.content.body = PYC_CHECK_BAD;
+	row.content.digest = digest_of(body, BODY_SIZE);
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, why), 0);
+	assert_int_equal(store_db_put(db, &row), 0);
+	store_db_close(db);
+}
+
+/* On a file system that does not vouch, a walked body is found again by its digest. */
+static void test_header_does_not_displace_a_body(void **state)
+{
+	const struct pyc_policy policy = {0};
+	struct fixture *fixture = *state;
+	char path[128];
+
+	fake_type = EROFS_TYPE;
+	write_pair(fixture, 1);
+	assert_int_equal(reason_of(fixture, &policy), PYC_R_CANONICAL);
+	image_of(fixture->root_fd, &fixture->image);
+	snprintf(path, sizeof(path), "%s/" PYC, fixture->folder);
+	put_bad_body(fixture, path);
+	assert_int_equal(reason_of(fixture, &policy), PYC_R_BODY);
+	write_pair(fixture, 1); /* the same bytes, another state of the inode */
+	assert_int_equal(reason_of(fixture, &policy), PYC_R_BODY);
+	write_file(fixture, PYC, "\xa7\x0d\x0d\x0a\0\0\0\0\x00\x10\x5e\x5f\x06\0\0\0", 16,
+		   "N", 1); /* other bytes: it is walked */
+	assert_int_equal(reason_of(fixture, &policy), PYC_R_BODY);
+	write_pair(fixture, 1);
+	assert_int_equal(reason_of(fixture, &policy), PYC_R_CANONICAL);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_round_trip),
+		TEST(test_each_validator),
+		TEST(test_file_systems_that_do_not_vouch),
+		TEST(test_inodes_that_do_not_vouch),
+		TEST(test_images_are_apart),
+		TEST(test_sources),
+		TEST(test_not_stored),
+		TEST(test_refused_files),
+		TEST(test_refused_directories),
+		TEST(test_default_place),
+		TEST(test_foreign_files),
+		TEST(test_busy),
+		TEST(test_hostile_schemas),
+		TEST(test_hostile_rows),
+		TEST(test_damage),
+		TEST(test_disk_full),
+		TEST(test_a_writer_that_hangs),
+		TEST(test_old_images_go_first),
+		TEST(test_bounded_while_writing),
+		TEST(test_proofs),
+		TEST(test_proof_of_another_source),
+		TEST(test_header_does_not_displace_a_body),
+	};
+
+	replace_writes();
+	sem_init(&hung, 0, 0);
+	sem_init(&resume, 0, 0);
+	freopen("/dev/null", "w", stderr); /* one warning for each round */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
