@@ -105,16 +105,16 @@ static int configure(sqlite3 *sql)
 			"PRAGMA trusted_schema=OFF;"
 			"PRAGMA temp_store=MEMORY;"
 			"PRAGMA synchronous=NORMAL;"
-			"PRAGMA journal_size_limit=4194304;"
-			"PRAGMA auto_vacuum=INCREMENTAL;" /* works on an empty file only */
-			"PRAGMA journal_mode=WAL");
+			"PRAGMA journal_size_limit=4194304");
 }
 
 /* In one transaction: a crash leaves all of it, or a database without tables. */
 static int make_schema(sqlite3 *sql)
 {
 	char version[128];
-	int r = run(sql, "BEGIN IMMEDIATE");
+	/* auto_vacuum can be set while the file is empty only. */
+	int r = run(sql, "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
+			 "BEGIN IMMEDIATE");
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(tables); i++)
 		r = run(sql, tables[i]);
@@ -178,5 +178,6 @@ int store_schema_open(sqlite3 *sql)
 		return make_schema(sql);
 	if (application != STORE_APPLICATION_ID || version != STORE_VERSION)
 		return -EBADMSG;
-	return check_schema(sql);
+	r = check_schema(sql);
+	return r < 0 ? r : run(sql, "PRAGMA journal_mode=WAL");
 }
