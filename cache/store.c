@@ -270,7 +270,9 @@ void store_put(struct store *store, const struct content_file *file,
 		store->queue[(store->first + store->count) % STORE_QUEUE_ROWS] = row;
 		store->count++;
 		queued = true;
-		pthread_cond_signal(&store->wake);
+		/* What take_batch() waits for; a switch of threads a row would cost more. */
+		if (store->count == 1 || store->count == BATCH_ROWS)
+			pthread_cond_signal(&store->wake);
 	}
 	pthread_mutex_unlock(&store->lock);
 	if (!queued)
