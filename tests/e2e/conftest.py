@@ -30,7 +30,10 @@ MS_REC_PRIVATE = 0x4000 | 0x40000
 
 
 def pytest_configure(config):
-    """Leave the host's mount namespace before anything is mounted."""
+    """Leave the host's mount namespace, and its cache, before anything is mounted."""
+    state = tempfile.TemporaryDirectory(prefix="canonfs-test-state-")
+    config.add_cleanup(state.cleanup)
+    os.environ["STATE_DIRECTORY"] = state.name
     if os.geteuid() != 0:
         return
     libc = ctypes.CDLL(None, use_errno=True)
