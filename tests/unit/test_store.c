@@ -415,7 +415,7 @@ static void assert_refused(struct fixture *fixture)
 static void test_refused_files(void **state)
 {
 	struct fixture *fixture = *state;
-	char other[128];
+	char other[128], victim[128];
 
 	store_files(fixture, 1);
 	snprintf(other, sizeof(other), "%s/other", fixture->folder);
@@ -447,7 +447,12 @@ static void test_refused_files(void **state)
 	rename(other, fixture->path);
 
 	snprintf(other, sizeof(other), "%s-wal", fixture->path);
-	assert_int_equal(symlink("/etc/hostname", other), 0);
+	assert_int_equal(symlink("cache.db", other), 0);
+	assert_refused(fixture);
+	unlink(other);
+	close(open(other, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	snprintf(victim, sizeof(victim), "%s/victim", fixture->folder);
+	assert_int_equal(link(other, victim), 0);
 	assert_refused(fixture);
 	unlink(other);
 	store_files(fixture, 1);
@@ -975,8 +980,11 @@ static void test_proofs(void **state)
 	assert_int_equal(reason_of(fixture, &canonical), PYC_R_DISPROVED);
 	put_proof(fixture, PYC_CHECK_OK); /* does not take it back */
 	assert_int_equal(reason_of(fixture, &canonical), PYC_R_DISPROVED);
-	run_sql(fixture->path, "UPDATE proof SET result = 1"); /* checksum */
-	assert_int_equal(reason_of(fixture, &canonical), PYC_R_MATCHES);
+	run_sql(fixture->path,
+		"UPDATE proof SET result = 1"); /* the checksum is wrong now */
+	write_pair(fixture, 1);
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_CANONICAL);
+	assert_int_equal(reason_of(fixture, &verified), PYC_R_NOT_PROVED);
 }
 
 /* An edited source of the same size: the proof was about another one. */
