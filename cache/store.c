@@ -101,7 +101,9 @@ static int open_db(struct store *store, int root_fd)
 	int r = store_db_open(store->place, STORE_DB_MAKE, &store->db, why);
 
 	if (r < 0) {
-		log_warning("cannot use the cache %s: %s; going on without",
+		log_message(r == -EBUSY && store->place->is_default ? LOG_LEVEL_INFO
+								    : LOG_LEVEL_WARNING,
+			    "cannot use the cache %s: %s; going on without",
 			    quoted(store->place->path), why);
 		return r;
 	}
@@ -270,7 +272,8 @@ void store_put(struct store *store, const struct content_file *file,
 		store->queue[(store->first + store->count) % STORE_QUEUE_ROWS] = row;
 		store->count++;
 		queued = true;
-		/* What take_batch() waits for; a switch of threads a row would cost more. */
+		/* What take_batch() waits for; a switch of threads a row would cost more.
+		 */
 		if (store->count == 1 || store->count == BATCH_ROWS)
 			pthread_cond_signal(&store->wake);
 	}

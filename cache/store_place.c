@@ -160,7 +160,7 @@ int store_place_open(struct store_place *place, const char *path, char *ret_why)
 	scope_free char *standard = path ? NULL : store_place_default();
 	int r;
 
-	*place = (struct store_place){.dir_fd = -1};
+	*place = (struct store_place){.dir_fd = -1, .is_default = !path};
 	if (!path && !standard)
 		return refuse(ret_why, -ENOENT,
 			      "there is no place for it: HOME is not set");

@@ -18,10 +18,12 @@
  * struct store_place - the place of a database
  * @path:   absolute, of the file; its directory has no symlinks in it; owned
  * @dir_fd: O_PATH descriptor of the directory; owned
+ * @is_default: nobody named it; that it is missing or busy is no news then
  */
 struct store_place {
 	char *path;
 	int dir_fd;
+	bool is_default;
 };
 
 /**

@@ -121,11 +121,16 @@ static int check_source(struct places *places, const char *source)
 static void find_cache(struct places *places, const struct mount_options *options)
 {
 	char why[STORE_WHY_MAX];
+	int r;
 
-	if (options->no_cache ||
-	    store_place_open(&places->cache, options->cache, why) == 0)
+	if (options->no_cache)
 		return;
-	log_warning("cannot use the cache%s%s: %s; going on without",
+	r = store_place_open(&places->cache, options->cache, why);
+	if (r == 0)
+		return;
+	/* A user without a home has no cache; one that others can write is worth a word. */
+	log_message(options->cache || r == -EPERM ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+		    "cannot use the cache%s%s: %s; going on without",
 		    options->cache ? " " : "", options->cache ? quoted(options->cache) : "",
 		    why);
 	store_place_close(&places->cache);

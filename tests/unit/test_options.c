@@ -177,6 +177,29 @@ static void test_root(void **state)
 	assert_refused("root=", "root=");
 }
 
+static void test_cache(void **state)
+{
+	struct mount_options options = parsed("cache=/a,cache=/b,cache-size=2M");
+
+	(void)state;
+	assert_string_equal(options.cache, "/b");
+	assert_false(options.no_cache);
+	assert_int_equal(options.cache_size, 2 << 20);
+	mount_options_fini(&options);
+	options = parsed("cache=/a,cache=off");
+	assert_null(options.cache);
+	assert_true(options.no_cache);
+	assert_int_equal(options.cache_size, 64 << 20);
+	assert_int_equal(parsed("cache-size=262144").cache_size, 262144);
+	assert_int_equal(parsed("cache-size=1G").cache_size, 1 << 30);
+	assert_refused("cache=", "needs a file");
+	assert_refused("cache-size=", "cache-size=");
+	assert_refused("cache-size=1K", "256K or more");
+	assert_refused("cache-size=-1", "cache-size=");
+	assert_refused("cache-size=1MB", "cache-size=");
+	assert_refused("cache-size=99999999999G", "cache-size=");
+}
+
 static void test_context(void **state)
 {
 	struct mount_options options =
@@ -265,6 +288,7 @@ int main(void)
 		cmocka_unit_test(test_switches),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_root),
+		cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_context),
 		cmocka_unit_test(test_context_quote),
 		cmocka_unit_test(test_words_of_fstab),
