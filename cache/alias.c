@@ -209,6 +209,15 @@ static int check_pyc(const struct report *report, const char *path,
 	return r;
 }
 
+/*
+ * Where a link leads could not be found out. Is that because it leads nowhere, for its
+ * reader as well? Else the error stays one.
+ */
+static int reason_not_to_know(int error)
+{
+	return error == -ELOOP || error == -EACCES || error == -EXDEV ? 0 : error;
+}
+
 /* One name in the directory that a __pycache__ leads to. */
 static int check_name(const struct report *report, const char *link, const char *dir,
 		      const char *name)
@@ -229,6 +238,8 @@ static int check_name(const struct report *report, const char *link, const char 
 	source_find(report->tree, target, &pyc);
 	if (pyc.state == PYC_SOURCE_REGULAR && pyc.path)
 		r = check_pyc(report, as_seen, &pyc);
+	else if (pyc.state == PYC_SOURCE_UNKNOWN)
+		r = reason_not_to_know(pyc.error);
 	source_fini(&pyc);
 	return r;
 }
@@ -246,12 +257,15 @@ static int check_dir(const struct report *report, const char *link, const char *
 		close_fd(&fd);
 		return r;
 	}
-	while (r == 0 && (entry = readdir(stream))) {
+	while (r == 0 && (errno = 0, entry = readdir(stream))) {
 		struct pyc_name name;
 
 		if (pyc_name_parse(entry->d_name, true, &name) != PYC_PLACE_NONE)
 			r = check_name(report, link, dir, entry->d_name);
 	}
+	/* The end of the directory leaves errno as it is (readdir(3)). */
+	if (r == 0)
+		r = -errno;
 	closedir(stream);
 	return r;
 }
@@ -267,8 +281,11 @@ int alias_check(struct alias_set *set, const struct tree *tree, const char *path
 	source_find(tree, path, &target);
 	if (target.path && target.state == PYC_SOURCE_REGULAR)
 		r = check_pyc(&report, path, &target);
-	else if (target.path && S_ISDIR(target.stx.stx_mode))
+	else if (target.path && S_ISDIR(target.stx.stx_mode) &&
+		 strcmp(pairing_last(path), PYC_CACHE_DIR) == 0)
 		r = check_dir(&report, path, target.path);
+	else if (target.state == PYC_SOURCE_UNKNOWN)
+		r = reason_not_to_know(target.error);
 	source_fini(&target);
 	return r;
 }

@@ -32,14 +32,6 @@ static int stat_identity(int fd, uint64_t mount_id, struct identity *ret_identit
 	return r < 0 ? r : identity_from(fd, &stx, mount_id, ret_identity);
 }
 
-static bool is_settled(const struct identity *identity)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return identity_is_settled(identity, now);
-}
-
 /* Is the file still what it was when it was opened here? */
 static bool is_unchanged(const struct content_file *file)
 {
@@ -50,14 +42,21 @@ static bool is_unchanged(const struct content_file *file)
 }
 
 /*
- * Remembers what was read of a file that did not change meanwhile, if its ctime is old
- * enough to vouch for that; the same for a source that the content speaks of.
+ * Remembers what was read of a file that did not change meanwhile, if its ctime was old
+ * enough to vouch for that before the first byte was read; what was learned of a source,
+ * if the same holds for that.
  */
-static bool remember(struct content_file *file, const struct identity *source)
+static bool remember(const struct content_file *file)
 {
-	if (!is_settled(&file->identity) || (source && !is_settled(source)))
+	struct content content = file->content;
+
+	if (!identity_is_settled(&file->identity, file->opened))
 		return false;
-	table_put(file->table, &file->identity, &file->content);
+	if (!file->source_settled) {
+		content.has_source = false;
+		content.hash = PYC_CHECK_UNKNOWN;
+	}
+	table_put(file->table, &file->identity, &content);
 	return true;
 }
 
@@ -70,9 +69,11 @@ int content_open(struct content_file *file, const struct statx *stx)
 
 	if (r < 0)
 		return r;
+	clock_gettime(CLOCK_REALTIME, &file->opened);
 	file->content = file->earlier = (struct content){0};
 	if (table_get(file->table, &file->identity, &file->earlier, &current) && current) {
 		file->content = file->earlier;
+		file->source_settled = file->content.has_source;
 		return 0;
 	}
 	n = pread_full(file->fd, raw, sizeof(raw), 0);
@@ -142,7 +143,7 @@ void content_check_body(struct content_file *file)
 	content->body = file->confirmed ? file->earlier.body
 					: walk(magic, data + magic->header_size,
 					       size - magic->header_size);
-	file->learned |= remember(file, NULL);
+	file->learned |= remember(file);
 }
 
 /* Is the embedded hash that of a source's bytes? */
@@ -163,6 +164,7 @@ void content_check_source(struct content_file *file, int source_fd)
 	scope_free uint8_t *data = NULL;
 	struct identity before, after;
 	bool known = content->has_source;
+	struct timespec now;
 
 	content->has_source = false;
 	if (stat_identity(source_fd, file->mount_id, &before) < 0) {
@@ -174,6 +176,8 @@ void content_check_source(struct content_file *file, int source_fd)
 		return;
 	}
 	content->hash = PYC_CHECK_UNKNOWN;
+	clock_gettime(CLOCK_REALTIME, &now);
+	file->source_settled = identity_is_settled(&before, now);
 	data = read_whole(source_fd, before.size);
 	if (!data || stat_identity(source_fd, file->mount_id, &after) < 0 ||
 	    !identity_equal(&before, &after))
@@ -184,5 +188,5 @@ void content_check_source(struct content_file *file, int source_fd)
 	content->hash = compare_hash(&content->header, data, (size_t)before.size);
 	file->confirmed = false;
 	if (is_unchanged(file))
-		file->learned |= remember(file, &before);
+		file->learned |= file->source_settled && remember(file);
 }

@@ -51,6 +51,8 @@ struct content {
  * @content:  filled in by the functions below
  * @earlier:  what was known of an earlier state of the inode; its body's digest can tell
  *            that nothing changed. Its .body is unknown where there is nothing.
+ * @opened:   CLOCK_REALTIME just after @identity was taken
+ * @source_settled: the source's ctime was old enough when content.source was read
  * @learned:  something expensive was read, and remembered
  * @confirmed: what was read is what was known of an earlier state
  */
@@ -61,6 +63,8 @@ struct content_file {
 	struct identity identity;
 	struct content content;
 	struct content earlier;
+	struct timespec opened;
+	bool source_settled;
 	bool learned;
 	bool confirmed;
 };
@@ -75,6 +79,7 @@ int content_open(struct content_file *file, const struct statx *stx);
 
 /**
  * content_check_body() - does the body parse? Sets content.body
+ * @file: its header_status is PYC_HEADER_OK
  *
  * It stays PYC_CHECK_UNKNOWN where the file cannot be read, is too large, or changes
  * while it is read.
@@ -84,6 +89,7 @@ void content_check_body(struct content_file *file);
 /**
  * content_check_source() - read the source. Sets content.has_source, .source_digest and,
  * for hash pycs, .hash
+ * @file:      its header_status is PYC_HEADER_OK
  * @source_fd: open for reading; borrowed
  *
  * content.has_source is false where the source cannot be read, is too large or changes

@@ -175,6 +175,7 @@ static void find_through_link(const struct tree *tree, const char *path,
 
 	if (r < 0) {
 		ret_source->state = state_of_error(r);
+		ret_source->error = r;
 		return;
 	}
 	inside = below_view(tree, walk.here);
@@ -192,9 +193,10 @@ void source_find(const struct tree *tree, const char *path, struct source *ret_s
 	struct statx stx;
 	int r = tree_stat(tree, path, &stx);
 
-	*ret_source = (struct source){.state = PYC_SOURCE_UNKNOWN};
+	*ret_source = (struct source){.state = PYC_SOURCE_UNKNOWN, .error = -ENOMEM};
 	if (r < 0) {
 		ret_source->state = state_of_error(r);
+		ret_source->error = r;
 		return;
 	}
 	if (S_ISLNK(stx.stx_mode)) {

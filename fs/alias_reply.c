@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/scope.h"
 
@@ -22,13 +24,32 @@ struct job {
 	fuse_req_t req;
 	struct front *front;
 	struct fuse_entry_param param;
+	char *path;
 	struct file *files;
 	size_t count;
 };
 
+static struct job *job_new(fuse_req_t req, struct front *front, const char *path,
+			   const struct fuse_entry_param *param)
+{
+	struct job *job = calloc(1, sizeof(*job));
+	char *copy = strdup(path);
+
+	if (!job || !copy) {
+		free(job);
+		free(copy);
+		return NULL;
+	}
+	*job = (struct job){.req = req, .front = front, .param = *param, .path = copy};
+	front->alias_jobs++;
+	return job;
+}
+
 static void job_free(struct job *job)
 {
+	job->front->alias_jobs--;
 	free(job->files);
+	free(job->path);
 	free(job);
 }
 
@@ -46,6 +67,11 @@ static int collect(void *context, uint64_t device, uint64_t inode)
 	return 0;
 }
 
+static int check(struct job *job)
+{
+	return resolve_link(job->front->resolver, job->path, collect, job);
+}
+
 static void forget_pages(struct job *job)
 {
 	struct front *front = job->front;
@@ -59,37 +85,57 @@ static void forget_pages(struct job *job)
 	}
 }
 
-static void reply(struct job *job)
+/* The link is shown, or, on an error, not: better no bytecode than somebody else's. */
+static void reply(struct job *job, int error)
 {
-	if (fuse_reply_entry(job->req, &job->param) == -ENOENT)
+	int r = error ? -ENOENT : fuse_reply_entry(job->req, &job->param);
+
+	if (error)
+		fuse_reply_err(job->req, -error);
+	if (r == -ENOENT)
 		node_forget(job->front->nodes, job->param.ino, 1);
 	job_free(job);
 }
 
-static void *forget_and_reply(void *context)
+/* Ends the turn: what was marked, though an error came after, is marked. */
+static void forget_and_reply(struct job *job, int error)
 {
-	forget_pages(context);
-	reply(context);
+	forget_pages(job);
+	sem_post(&job->front->alias_turn);
+	reply(job, error);
+}
+
+/* With the turn: the check is done, and has found something. */
+static void *forget_in_thread(void *context)
+{
+	forget_and_reply(context, 0);
 	return NULL;
 }
 
-/*
- * The link is not shown: better no bytecode than somebody else's. What was marked by then
- * is marked, so its pages go now, if need be at the cost of a waiting handler.
- */
-static void refuse(struct job *job, int error)
+static void *check_in_thread(void *context)
 {
-	forget_pages(job);
-	fuse_reply_err(job->req, error);
-	node_forget(job->front->nodes, job->param.ino, 1);
-	job_free(job);
+	struct job *job = context;
+
+	while (sem_wait(&job->front->alias_turn) < 0)
+		; /* EINTR */
+	forget_and_reply(job, check(job));
+	return NULL;
+}
+
+static bool start_thread(void *(*run)(void *), struct job *job)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, run, job) != 0)
+		return false;
+	pthread_detach(thread);
+	return true;
 }
 
 void alias_reply_entry(fuse_req_t req, struct front *front, const char *path,
 		       const struct fuse_entry_param *param)
 {
-	struct job *job = calloc(1, sizeof(*job));
-	pthread_t thread;
+	struct job *job = job_new(req, front, path, param);
 	int r;
 
 	if (!job) {
@@ -97,14 +143,20 @@ void alias_reply_entry(fuse_req_t req, struct front *front, const char *path,
 		node_forget(front->nodes, param->ino, 1);
 		return;
 	}
-	*job = (struct job){.req = req, .front = front, .param = *param};
-	r = resolve_link(front->resolver, path, collect, job);
-	if (r < 0)
-		refuse(job, -r);
-	else if (job->count == 0)
-		reply(job);
-	else if (pthread_create(&thread, NULL, forget_and_reply, job) == 0)
-		pthread_detach(thread);
-	else
-		refuse(job, ENOMEM);
+	if (sem_trywait(&front->alias_turn) < 0) {
+		if (!start_thread(check_in_thread, job))
+			reply(job, -ENOMEM);
+		return;
+	}
+	r = check(job);
+	if (job->count == 0 || r < 0)
+		forget_and_reply(job, r);
+	else if (!start_thread(forget_in_thread, job))
+		forget_and_reply(job, -ENOMEM);
+}
+
+void alias_reply_finish(struct front *front)
+{
+	while (front->alias_jobs > 0)
+		usleep(1000);
 }

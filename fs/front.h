@@ -9,6 +9,7 @@
 #ifndef CANONFS_FS_FRONT_H
 #define CANONFS_FS_FRONT_H
 
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -29,6 +30,8 @@ struct fuse_session;
  * @timeout_s:   how long the kernel may believe names and attributes
  * @session:     for notifications to the kernel; borrowed
  * @posix_acl:   the source's file system has POSIX ACLs, so the kernel must ask for them
+ * @alias_turn:  held by the one lookup of a link to bytecode that is being answered
+ * @alias_jobs:  lookups of such links that are not answered yet
  * @many_devices: st_ino is made up for some files (node_ino())
  */
 struct front {
@@ -41,6 +44,8 @@ struct front {
 	struct fuse_session *session;
 	bool posix_acl;
 	bool many_devices;
+	sem_t alias_turn;
+	_Atomic unsigned alias_jobs;
 };
 
 /**

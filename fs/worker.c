@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "cache/store.h"
+#include "fs/alias_reply.h"
 #include "fs/mountinfo.h"
 #include "fs/ops.h"
 
@@ -47,8 +48,7 @@ static bool is_below(const char *path, const char *dir)
 /* The mounts on the way to the cache, but not through one of our kind. */
 static bool leads_to(const struct mount_entry *entry, const char *path)
 {
-	return path && is_below(path, entry->point) &&
-	       strcmp(entry->type, MOUNT_TYPE) != 0;
+	return path && is_below(path, entry->point) && strcmp(entry->type, MOUNT_TYPE) != 0;
 }
 
 /*
@@ -81,8 +81,8 @@ static char *mount_to_leave(const char *cache)
 /*
  * Moves to a mount namespace without our own mount, and without all others that it has no
  * use for: a file system that the host unmounts later would live on here. The tree and the
- * readers' root are open already. The cache is reached by its path. /proc is for extended attributes, /dev and /run for
- * syslog.
+ * readers' root are open already. The cache is reached by its path. /proc is for extended
+ * attributes, /dev and /run for syslog.
  *
  * Not possible without CAP_SYS_ADMIN; cache/source.c stays out of the mount by itself.
  */
@@ -110,8 +110,8 @@ static bool is_covered(const char *path)
 	if (mountinfo_open(&list) < 0)
 		return true;
 	while (mountinfo_next(&list, &entry))
-		covered |= is_below(path, entry.point) &&
-			   strcmp(entry.type, MOUNT_TYPE) == 0;
+		covered |=
+			is_below(path, entry.point) && strcmp(entry.type, MOUNT_TYPE) == 0;
 	mountinfo_close(&list);
 	return covered;
 }
@@ -126,9 +126,10 @@ static struct store *open_store(const struct mount_options *options,
 		return NULL;
 	if (is_covered(cache->path)) {
 		/* Opening it could wait for us to answer. */
-		log_warning("cannot use the cache %s: it lies under a canonfs mount; going on "
-			    "without",
-			    quoted(cache->path));
+		log_warning(
+			"cannot use the cache %s: it lies under a canonfs mount; going on "
+			"without",
+			quoted(cache->path));
 		return NULL;
 	}
 	return store_open(cache, places->tree.root_fd, options->cache_size);
@@ -182,6 +183,7 @@ static int front_init(struct front *front, const struct mount_options *options,
 		.many_devices = has_many_devices(tree),
 	};
 	front->timeout_s = front->immutable ? IMMUTABLE_TIMEOUT_S : MUTABLE_TIMEOUT_S;
+	sem_init(&front->alias_turn, 0, 1);
 	front->nodes = node_table_new(&root, FRONT_MAX_NODES);
 	front->store = open_store(options, places);
 	front->resolver = resolver_new(tree, &options->policy, front->store);
@@ -193,6 +195,7 @@ static void front_fini(struct front *front)
 	node_table_free(front->nodes);
 	resolver_free(front->resolver);
 	store_close(front->store);
+	sem_destroy(&front->alias_turn);
 }
 
 static void *serve(void *session)
@@ -254,6 +257,7 @@ static int serve_front(struct front *front, int fuse_fd)
 	snprintf(fd_path, sizeof(fd_path), "/dev/fd/%d", fuse_fd);
 	if (fuse_session_mount(session, fd_path) == 0)
 		status = serve_all(session);
+	alias_reply_finish(front);
 	fuse_session_destroy(session); /* closes fuse_fd */
 	return status;
 }
