@@ -46,18 +46,17 @@ static bool is_unchanged(const struct content_file *file)
  * enough to vouch for that before the first byte was read; what was learned of a source,
  * if the same holds for that.
  */
-static bool remember(const struct content_file *file)
+static void remember(struct content_file *file)
 {
-	struct content content = file->content;
-
 	if (!identity_is_settled(&file->identity, file->opened))
-		return false;
+		return;
+	file->kept = file->content;
 	if (!file->source_settled) {
-		content.has_source = false;
-		content.hash = PYC_CHECK_UNKNOWN;
+		file->kept.has_source = false;
+		file->kept.hash = PYC_CHECK_UNKNOWN;
 	}
-	table_put(file->table, &file->identity, &content);
-	return true;
+	file->learned = true;
+	table_put(file->table, &file->identity, &file->kept);
 }
 
 int content_open(struct content_file *file, const struct statx *stx)
@@ -143,7 +142,7 @@ void content_check_body(struct content_file *file)
 	content->body = file->confirmed ? file->earlier.body
 					: walk(magic, data + magic->header_size,
 					       size - magic->header_size);
-	file->learned |= remember(file);
+	remember(file);
 }
 
 /* Is the embedded hash that of a source's bytes? */
@@ -187,6 +186,6 @@ void content_check_source(struct content_file *file, int source_fd)
 	content->source_digest = digest_of(data, (size_t)before.size);
 	content->hash = compare_hash(&content->header, data, (size_t)before.size);
 	file->confirmed = false;
-	if (is_unchanged(file))
-		file->learned |= file->source_settled && remember(file);
+	if (file->source_settled && is_unchanged(file))
+		remember(file);
 }

@@ -54,6 +54,7 @@ struct content {
  * @opened:   CLOCK_REALTIME just after @identity was taken
  * @source_settled: the source's ctime was old enough when content.source was read
  * @learned:  something expensive was read, and remembered
+ * @kept:     what was remembered; meaningful if @learned
  * @confirmed: what was read is what was known of an earlier state
  */
 struct content_file {
@@ -66,6 +67,7 @@ struct content_file {
 	struct timespec opened;
 	bool source_settled;
 	bool learned;
+	struct content kept;
 	bool confirmed;
 };
 

@@ -24,9 +24,6 @@
 #include "cache/store.h"
 #include "cache/table.h"
 
-/* Entries of the content table: 64 Ki, some 18 MiB when full. */
-#define TABLE_CAPACITY 65536
-
 /* Different embedded times that one source's pycs can have; more do not vote. */
 #define MAX_VOTES 32
 
@@ -52,15 +49,15 @@ struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *
 	resolver->policy = *policy;
 	resolver->mount_id = identity_mount_id(tree->root_fd);
 	pthread_mutex_init(&resolver->sample_lock, NULL);
-	resolver->table = table_new(TABLE_CAPACITY);
+	resolver->table = store ? store_take_table(store) : NULL;
+	if (!resolver->table)
+		resolver->table = table_new(TABLE_CAPACITY);
 	resolver->aliases = alias_set_new();
 	if (!resolver->table || !resolver->aliases) {
 		resolver_free(resolver);
 		return NULL;
 	}
 	resolver->store = store;
-	if (store)
-		store_load(store, resolver->table);
 	return resolver;
 }
 
@@ -185,9 +182,9 @@ static void look_up_proof(struct work *work, const struct pyc_policy *policy)
 	content_check_body(&work->file);
 	check_source(work);
 	if (content->body != PYC_CHECK_UNKNOWN && content->has_source)
-		work->facts.proof = proof_set_find(proofs, content->source_digest,
-						   content->digest,
-						   content->header.magic->number);
+		work->facts.proof =
+			proof_set_find(proofs, content->source_digest, content->digest,
+				       content->header.magic->number);
 }
 
 /* What was expensive to learn outlives the mount. */

@@ -32,6 +32,7 @@ struct store {
 	struct image image;
 	int64_t limit;
 	struct proof_set proofs; /* constant after store_load() */
+	struct table *table;	 /* of store_start(), until it is taken */
 
 	pthread_t writer;
 	bool has_writer;
@@ -63,6 +64,17 @@ static void give_up(struct store *store, const char *what, int error)
 		store_place_set_aside(store->place);
 }
 
+static struct timespec deadline(int64_t ms)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	time.tv_nsec += ms % 1000 * 1000000;
+	time.tv_sec += ms / 1000 + time.tv_nsec / 1000000000;
+	time.tv_nsec %= 1000000000;
+	return time;
+}
+
 /* ---- open ---- */
 
 static struct store *make_store(const struct store_place *place, int64_t limit)
@@ -88,6 +100,7 @@ static void free_store(struct store *store)
 {
 	store_db_close(store->db);
 	proof_set_fini(&store->proofs);
+	table_free(store->table);
 	pthread_cond_destroy(&store->wake);
 	pthread_cond_destroy(&store->ended);
 	pthread_mutex_destroy(&store->lock);
@@ -158,11 +171,12 @@ static bool load_row(const struct store_row *row, void *closure)
 	}
 	identity = revive(store, &row->pyc);
 	content = row->content;
-	content.source = revive(store, &row->content.source);
-	if (content.source.generation == IDENTITY_NEVER_CURRENT) {
-		content.has_source = false;
-		content.hash = PYC_CHECK_UNKNOWN;
-	}
+	/*
+	 * A store through a mapping leaves no trace in a source's ctime, and what was said
+	 * of it decides which code runs: it is read again, once in each mount.
+	 */
+	content.has_source = false;
+	content.hash = PYC_CHECK_UNKNOWN;
 	table_put(loading->table, &identity, &content);
 	return ++store->loaded < STORE_LOAD_ROWS;
 }
@@ -195,10 +209,12 @@ static void start_writer(struct store *store)
 void store_load(struct store *store, struct table *table)
 {
 	struct loading loading = {.store = store, .table = table};
+	/* Proofs come first: a damaged row must not hide that something was disproved. */
+	int proofs_r = load_proofs(store);
 	int r = store_db_rows(store->db, store->image.id, load_row, &loading);
 
 	if (r == 0)
-		r = load_proofs(store);
+		r = proofs_r;
 	if (r < 0) {
 		give_up(store, "cannot read", r);
 		return;
@@ -213,6 +229,126 @@ void store_load(struct store *store, struct table *table)
 		give_up(store, "cannot write", r);
 	else
 		start_writer(store);
+}
+
+/* ---- start ---- */
+
+/* A start that somebody waits for, or that nobody waits for any more. */
+struct start {
+	pthread_mutex_t lock; /* of the fields down to store */
+	pthread_cond_t ready; /* CLOCK_MONOTONIC */
+	bool is_ready;
+	bool is_abandoned;
+	struct store *store;
+	const struct store_place *place;
+	int root_fd;
+	int64_t limit;
+};
+
+static void start_free(struct start *start)
+{
+	pthread_cond_destroy(&start->ready);
+	pthread_mutex_destroy(&start->lock);
+	free(start);
+}
+
+static struct store *open_and_load(const struct start *start)
+{
+	struct store *store = store_open(start->place, start->root_fd, start->limit);
+
+	if (!store)
+		return NULL;
+	store->table = table_new(TABLE_CAPACITY);
+	if (!store->table) {
+		store_close(store);
+		return NULL;
+	}
+	store_load(store, store->table);
+	return store;
+}
+
+static void *run_start(void *closure)
+{
+	struct start *start = closure;
+	struct store *store = open_and_load(start);
+	bool is_abandoned;
+
+	pthread_mutex_lock(&start->lock);
+	start->store = store;
+	start->is_ready = true;
+	is_abandoned = start->is_abandoned;
+	pthread_cond_signal(&start->ready);
+	pthread_mutex_unlock(&start->lock);
+	if (is_abandoned) {
+		store_close(store);
+		start_free(start);
+	}
+	return NULL;
+}
+
+static struct start *start_new(const struct store_place *place, int root_fd, int64_t limit)
+{
+	struct start *start = calloc(1, sizeof(*start));
+	pthread_condattr_t attributes;
+
+	if (!start)
+		return NULL;
+	start->place = place;
+	start->root_fd = root_fd;
+	start->limit = limit;
+	pthread_mutex_init(&start->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&start->ready, &attributes);
+	pthread_condattr_destroy(&attributes);
+	return start;
+}
+
+/* Return: whether the store, or that there is none, was known in time. */
+static bool wait_for_start(struct start *start)
+{
+	struct timespec until = deadline(STORE_START_MS);
+	bool is_ready;
+
+	pthread_mutex_lock(&start->lock);
+	while (!start->is_ready &&
+	       pthread_cond_timedwait(&start->ready, &start->lock, &until) == 0)
+		;
+	is_ready = start->is_ready;
+	start->is_abandoned = !is_ready;
+	pthread_mutex_unlock(&start->lock);
+	return is_ready;
+}
+
+struct store *store_start(const struct store_place *place, int root_fd, int64_t limit)
+{
+	struct start *start = start_new(place, root_fd, limit);
+	struct store *store;
+	pthread_t thread;
+
+	if (!start)
+		return NULL;
+	if (pthread_create(&thread, NULL, run_start, start) != 0) {
+		start_free(start);
+		return NULL;
+	}
+	pthread_detach(thread);
+	if (!wait_for_start(start)) {
+		log_warning("the cache %s does not answer; going on without",
+			    quoted(place->path));
+		return NULL;
+	}
+	/* The thread lets go of the lock last, and touches nothing after it. */
+	pthread_mutex_lock(&start->lock);
+	store = start->store;
+	pthread_mutex_unlock(&start->lock);
+	start_free(start);
+	return store;
+}
+
+struct table *store_take_table(struct store *store)
+{
+	return take_ptr(store->table);
 }
 
 const struct proof_set *store_proofs(const struct store *store)
@@ -237,7 +373,7 @@ static bool fill_row(const struct store *store, const struct content_file *file,
 {
 	/* Another file system in the tree (a btrfs subvolume) counts inodes of its own. */
 	if (file->identity.device != store->image.device ||
-	    file->content.header_status != PYC_HEADER_OK)
+	    file->kept.header_status != PYC_HEADER_OK)
 		return false;
 	/* What digests confirmed is in the store; writing it anew gives nothing. */
 	if (file->confirmed && !image_vouches(&store->image, &file->identity))
@@ -245,7 +381,7 @@ static bool fill_row(const struct store *store, const struct content_file *file,
 	*ret_row = (struct store_row){
 		.image = store->image.id,
 		.pyc = file->identity,
-		.content = file->content,
+		.content = file->kept,
 		.verdict = decision->verdict,
 		.reason = decision->reason,
 		.stored_s = time(NULL),
@@ -280,17 +416,6 @@ void store_put(struct store *store, const struct content_file *file,
 	pthread_mutex_unlock(&store->lock);
 	if (!queued)
 		store->dropped++;
-}
-
-static struct timespec deadline(int64_t ms)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	time.tv_nsec += ms % 1000 * 1000000;
-	time.tv_sec += ms / 1000 + time.tv_nsec / 1000000000;
-	time.tv_nsec %= 1000000000;
-	return time;
 }
 
 /* Waits for rows, and a little for more; takes up to a batch. 0: the end. */
@@ -358,6 +483,8 @@ static void *write_rows(void *closure)
 	struct store *store = closure;
 
 	write_batches(store);
+	/* A checkpoint and its fsync: for this thread, which nobody waits for too long. */
+	store_db_close(take_ptr(store->db));
 	pthread_mutex_lock(&store->lock);
 	store->has_ended = true;
 	pthread_cond_signal(&store->ended);

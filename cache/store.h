@@ -32,6 +32,21 @@ struct table;
 struct store *store_open(const struct store_place *place, int root_fd, int64_t limit);
 
 /**
+ * store_start() - store_open() and store_load() into a table of the store's own, in a
+ * thread
+ *
+ * The disk of the cache may hang, and the mount must not: after STORE_START_MS the store is
+ * done without.
+ * Return: NULL where there can be none; one line was logged.
+ */
+struct store *store_start(const struct store_place *place, int root_fd, int64_t limit);
+
+#define STORE_START_MS 500
+
+/* The table of store_start(); the caller's from now on. NULL where it was taken. */
+struct table *store_take_table(struct store *store);
+
+/**
  * store_load() - fill the table with what is known of this tree, and start the writer
  *
  * To be called once, before the first store_put(). A row of a file system that vouches for

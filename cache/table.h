@@ -17,6 +17,9 @@
 
 struct table;
 
+/* Entries of a mount's table: 64 Ki, some 20 MiB when full. */
+#define TABLE_CAPACITY 65536
+
 /**
  * table_new() - an empty table
  * @capacity: entries at most; memory is touched only as they fill

@@ -126,6 +126,10 @@ static void block_signals(struct server *server)
 	sigaddset(&server->signals, SIGQUIT);
 	sigaddset(&server->signals, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &server->signals, NULL);
+	/* Errors of write(2), not ends: nobody may wait for us, and files may be limited.
+	 */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 static int start_worker(struct server *server, int fuse_fd)

@@ -132,7 +132,7 @@ static struct store *open_store(const struct mount_options *options,
 			quoted(cache->path));
 		return NULL;
 	}
-	return store_open(cache, places->tree.root_fd, options->cache_size);
+	return store_start(cache, places->tree.root_fd, options->cache_size);
 }
 
 static bool is_immutable(const struct mount_options *options, const struct tree *tree)
