@@ -255,7 +255,7 @@ static int read_all(struct proof_set *set, FILE *file, size_t *line_number)
 
 		++*line_number;
 		if (!read_line(file, line))
-			return ferror(file) ? -EIO : -EBADMSG;
+			return -EBADMSG;
 		if (strncmp(line, "end ", 4) == 0)
 			return is_end(file, line, set->count) ? 0 : -EBADMSG;
 		if (!parse_line(line, &proof))
@@ -270,6 +270,9 @@ int proof_set_read(struct proof_set *set, FILE *file, size_t *ret_line)
 {
 	int r = read_all(set, file, ret_line);
 
+	/* The end of the file is not where reading failed. */
+	if (ferror(file))
+		r = errno ? -errno : -EIO;
 	if (r < 0)
 		proof_set_fini(set);
 	else

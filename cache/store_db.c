@@ -30,13 +30,16 @@ static int explain(int error, char *why)
 
 /*
  * Does the file say that canonfs made it (application_id, at offset 68 of a database)? A
- * database that somebody named by mistake must not be moved away.
+ * database that somebody named by mistake must not be moved away. Nobody named the default
+ * one: what lies there was ours, however little of it is left.
  */
 static bool is_ours(const struct store_place *place)
 {
 	scope_fd int fd = open(place->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	uint8_t id[4];
 
+	if (place->is_default)
+		return true;
 	if (fd < 0 || pread_full(fd, id, sizeof(id), 68) != sizeof(id))
 		return false;
 	return ((uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 |
@@ -60,23 +63,26 @@ static int attach_sql(const struct store_place *place, struct store_db *db)
  * so that nobody's new one is hit; SQLite leaves what is at the path alone when it closes
  * a database that was moved.
  */
-static int open_once(const struct store_place *place, bool make, struct store_db *db,
-		     char *why)
+static int open_once(const struct store_place *place, enum store_db_mode mode,
+		     struct store_db *db, char *why)
 {
-	int r = store_place_check(place, make, why);
+	int r = store_place_check(place, mode == STORE_DB_MAKE, why);
 	bool ours;
 
 	if (r < 0)
 		return r;
 	ours = is_ours(place); /* before SQLite opens it: our closing drops its locks */
 	r = attach_sql(place, db);
+	if (r == 0 && mode == STORE_DB_RENEW)
+		r = store_db_check(db);
 	if (r == 0)
 		return 0;
 	explain(r, why);
 	if (r == -EBADMSG && !ours) {
 		snprintf(why, STORE_WHY_MAX, "it is not a cache of canonfs");
 		r = -EPERM;
-	} else if (r == -EBADMSG && make && store_place_set_aside(place) == 0) {
+	} else if (r == -EBADMSG && mode != STORE_DB_EXISTING &&
+		   store_place_set_aside(place) == 0) {
 		r = -EAGAIN;
 	}
 	sqlite3_close(db->sql);
@@ -88,16 +94,15 @@ int store_db_open(const struct store_place *place, enum store_db_mode mode,
 		  struct store_db **ret_db, char *ret_why)
 {
 	scope_free struct store_db *db = calloc(1, sizeof(*db));
-	bool make = mode == STORE_DB_MAKE;
 	char why[STORE_WHY_MAX];
 	int r;
 
 	if (!db)
 		return explain(-ENOMEM, ret_why);
 	ret_why[0] = '\0';
-	r = open_once(place, make, db, ret_why);
+	r = open_once(place, mode, db, ret_why);
 	if (r == -EAGAIN) {
-		r = open_once(place, make, db, why);
+		r = open_once(place, STORE_DB_MAKE, db, why);
 		if (r < 0)
 			memcpy(ret_why, why, sizeof(why));
 	}
@@ -276,12 +281,29 @@ int store_db_images(struct store_db *db, store_image_fn *take, void *closure)
 	return store_error(code);
 }
 
+/* Before @now: a clock that ran ahead must not keep an image for ever. */
+static int clamp_last_used(struct store_db *db, int64_t now)
+{
+	scope_statement sqlite3_stmt *statement = NULL;
+	int r = store_sql_prepare(
+		db, "UPDATE image SET last_used = ?1 - 1 WHERE last_used >= ?1",
+		&statement);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(statement, 1, now);
+	return store_error(sqlite3_step(statement));
+}
+
 int store_db_use_image(struct store_db *db, const struct image *image)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
-	int r = store_sql_prepare(db, "INSERT OR REPLACE INTO image VALUES(?,?,?,?,?,?)",
-				  &statement);
+	int64_t now = time(NULL);
+	int r = clamp_last_used(db, now);
 
+	if (r == 0)
+		r = store_sql_prepare(
+			db, "INSERT OR REPLACE INTO image VALUES(?,?,?,?,?,?)", &statement);
 	if (r < 0)
 		return r;
 	sqlite3_bind_int64(statement, 1, image->id);
@@ -289,7 +311,7 @@ int store_db_use_image(struct store_db *db, const struct image *image)
 	sqlite3_bind_int64(statement, 3, (int64_t)image->fsid);
 	sqlite3_bind_int64(statement, 4, (int64_t)image->root_inode);
 	sqlite3_bind_int64(statement, 5, image->root_btime_ns);
-	sqlite3_bind_int64(statement, 6, time(NULL));
+	sqlite3_bind_int64(statement, 6, now);
 	return store_error(sqlite3_step(statement));
 }
 
@@ -324,7 +346,10 @@ int store_db_size(struct store_db *db, int64_t *ret_bytes)
 /* Rows of no image: of deleted ones, and where the key is damaged. */
 #define DELETE_ORPHANS "DELETE FROM header WHERE image NOT IN (SELECT id FROM image)"
 
-/* One image, or of the last one a quarter of its rows. Return: rows deleted, or -errno. */
+/*
+ * One image, or of the last one a quarter of its rows. The last one is that of the running
+ * mount: store_db_use_image(). Return: rows deleted, or -errno.
+ */
 static int delete_oldest(struct store_db *db)
 {
 	int64_t images = 0;

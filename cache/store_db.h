@@ -22,6 +22,8 @@ struct store_db;
 enum store_db_mode {
 	STORE_DB_EXISTING, /* fails where there is none, or a bad one */
 	STORE_DB_MAKE,	   /* makes one; sets a bad one aside first */
+	STORE_DB_RENEW,	   /* fails where there is none; checks all of it, as
+			      store_db_check(), and sets a bad one aside for a new one */
 };
 
 /**
@@ -31,7 +33,8 @@ enum store_db_mode {
  *           STORE_WHY_MAX bytes
  *
  * Return: 0; -EBUSY where another process has it; -EPERM where others could have written
- * it; -EBADMSG where it is damaged or not ours; -ENOENT; -EROFS; -ENOSPC; another -errno.
+ * it, and for a named one that does not say it is ours; -EBADMSG where it is damaged or of
+ * another version; -ENOENT; -EROFS; -ENOSPC; another -errno.
  */
 int store_db_open(const struct store_place *place, enum store_db_mode mode,
 		  struct store_db **ret_db, char *ret_why);
@@ -71,7 +74,10 @@ typedef bool store_image_fn(const struct store_image *image, void *closure);
 /* The most recently used first. */
 int store_db_images(struct store_db *db, store_image_fn *take, void *closure);
 
-/* Notes that an image is used now. */
+/*
+ * Notes that an image is used now: later than all others, whatever the clock said when they
+ * were used, so that store_db_shrink() deletes it last.
+ */
 int store_db_use_image(struct store_db *db, const struct image *image);
 
 /* ---- proofs ---- */
@@ -79,7 +85,17 @@ int store_db_use_image(struct store_db *db, const struct image *image);
 /* A disproof that is there stays. */
 int store_db_put_proof(struct store_db *db, const struct proof *proof);
 
-/* Adds those with one result to @set, as far as it has room; damaged ones are counted. */
+/**
+ * store_db_put_proofs() - put all of @set, in one transaction, or none
+ *
+ * Return: -E2BIG where there would be more than PROOF_MAX, which no mount loads.
+ */
+int store_db_put_proofs(struct store_db *db, const struct proof_set *set);
+
+/*
+ * Adds those with one result to @set, as far as it has room. Damaged ones are counted; at
+ * PROOF_MAX of them it stops.
+ */
 int store_db_proofs(struct store_db *db, enum pyc_check result, struct proof_set *set,
 		    size_t *ret_bad);
 

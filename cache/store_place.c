@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fdio.h"
 #include "base/log.h"
 #include "base/scope.h"
 
@@ -130,7 +132,10 @@ static int check_ancestors(int dir_fd, char *why)
 	return refuse(why, -ELOOP, "it lies too deep");
 }
 
-/* Opens the directory of @path; where it really is, is where SQLite will look. */
+/*
+ * Opens the directory of @path; where it really is, is where SQLite will look, so a symlink
+ * that was put in there meanwhile is not followed.
+ */
 static int open_dir(struct store_place *place, const char *path, char *why)
 {
 	const char *slash = strrchr(path, '/');
@@ -139,12 +144,16 @@ static int open_dir(struct store_place *place, const char *path, char *why)
 	scope_free char *real = dir ? realpath(dir, NULL) : NULL;
 	const char *name = slash ? slash + 1 : path;
 	struct stat st;
+	int r;
 
 	if (!real)
 		return refuse_errno(why, "its directory cannot be used");
-	place->dir_fd = open(real, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (place->dir_fd < 0)
+	r = openat2_fd(AT_FDCWD, real, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	if (r < 0) {
+		errno = -r;
 		return refuse_errno(why, "its directory cannot be used");
+	}
+	place->dir_fd = r;
 	if (fstatat(place->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    !S_ISREG(st.st_mode))
 		return refuse(why, -EPERM, "it is not a regular file");
@@ -250,14 +259,13 @@ int store_place_check(const struct store_place *place, bool create, char *ret_wh
 int store_place_set_aside(const struct store_place *place)
 {
 	scope_free char *bad = NULL;
-	int r = 0;
 
 	if (asprintf(&bad, "%s.bad", file_name(place)) < 0) {
 		bad = NULL;
 		return -ENOMEM;
 	}
 	if (renameat(place->dir_fd, file_name(place), place->dir_fd, bad) < 0)
-		r = -errno;
+		return -errno;
 	for (size_t i = 0; i < ARRAY_SIZE(companions); i++) {
 		scope_free char *name = NULL;
 
@@ -266,5 +274,5 @@ int store_place_set_aside(const struct store_place *place)
 		else
 			unlinkat(place->dir_fd, name, 0);
 	}
-	return r;
+	return 0;
 }

@@ -53,7 +53,10 @@ void store_place_close(struct store_place *place);
  */
 int store_place_check(const struct store_place *place, bool create, char *ret_why);
 
-/* Moves the database aside to PATH.bad; what is beside it goes. Return: 0 or -errno. */
+/*
+ * Moves the database aside to PATH.bad; what is beside it goes then. Return: 0; -errno
+ * where it cannot be moved: all is as it was.
+ */
 int store_place_set_aside(const struct store_place *place);
 
 #endif

@@ -54,6 +54,36 @@ int store_db_put_proof(struct store_db *db, const struct proof *proof)
 	return store_error(sqlite3_step(statement));
 }
 
+static int count_proofs(struct store_db *db, int64_t *ret_count)
+{
+	scope_statement sqlite3_stmt *statement = NULL;
+	int r = store_sql_prepare(db, "SELECT count(*) FROM proof", &statement);
+
+	if (r < 0)
+		return r;
+	r = store_error(sqlite3_step(statement));
+	*ret_count = sqlite3_column_int64(statement, 0);
+	return r;
+}
+
+int store_db_put_proofs(struct store_db *db, const struct proof_set *set)
+{
+	int64_t count = 0;
+	int r = store_db_begin(db);
+
+	for (size_t i = 0; r == 0 && i < set->count; i++)
+		r = store_db_put_proof(db, &set->proofs[i]);
+	if (r == 0)
+		r = count_proofs(db, &count);
+	if (r == 0 && count > PROOF_MAX)
+		r = -E2BIG;
+	if (r == 0)
+		r = store_db_commit(db);
+	if (r < 0)
+		store_db_rollback(db);
+	return r;
+}
+
 static bool read_proof(sqlite3_stmt *statement, struct proof *ret_proof)
 {
 	uint8_t source[WIRE_BLOB_SIZE], body[WIRE_BLOB_SIZE];
@@ -87,13 +117,13 @@ int store_db_proofs(struct store_db *db, enum pyc_check result, struct proof_set
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	struct proof proof;
-	int code;
+	int code = SQLITE_DONE;
 	int r = store_sql_prepare(db, "SELECT * FROM proof WHERE result = ?", &statement);
 
 	if (r < 0)
 		return r;
 	sqlite3_bind_int64(statement, 1, result);
-	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+	while (*ret_bad < PROOF_MAX && (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		if (!read_proof(statement, &proof)) {
 			++*ret_bad;
 			continue;

@@ -270,13 +270,15 @@ int cache_verify(struct store_db *db, const struct cache_request *request)
 	struct tally rows = {0}, proofs = {0};
 	struct json json = {0};
 	int r = store_db_check(db);
-	bool damaged = r == -EBADMSG;
+	bool unsound = r == -EBADMSG; /* the database itself, whatever its rows say */
+	bool damaged;
 
-	if (r == 0 || damaged)
+	if (r == 0 || unsound)
 		r = count_all(db, &rows, &proofs);
 	if (r < 0 && r != -EBADMSG)
 		return cache_fail(request, "read", r);
-	damaged |= r < 0 || rows.bad > 0 || proofs.bad > 0;
+	unsound |= r < 0;
+	damaged = unsound || rows.bad > 0 || proofs.bad > 0;
 	if (request->json) {
 		json_begin(&json, NULL, '{');
 		json_bool(&json, "sound", !damaged);
@@ -286,9 +288,10 @@ int cache_verify(struct store_db *db, const struct cache_request *request)
 		json_number(&json, "damaged_proofs", proofs.bad);
 		json_end(&json, '}');
 	} else {
-		printf("%" PRId64 " rows and %" PRId64 " proofs are sound, %" PRId64
+		printf("%s%" PRId64 " rows and %" PRId64 " proofs are sound, %" PRId64
 		       " are damaged%s\n",
-		       rows.good, proofs.good, rows.bad + proofs.bad,
+		       unsound ? "the database is damaged: " : "", rows.good, proofs.good,
+		       rows.bad + proofs.bad,
 		       damaged ? "; canonfs cache clear starts anew" : "");
 	}
 	return damaged ? EXIT_CACHE_FAILURE : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs cache prune, clear, export and import.
+ * canonfs cache prune, clear and export.
  */
 #include "cli/cache_commands.h"
 
@@ -62,18 +62,7 @@ int cache_clear(struct store_db *db, const struct cache_request *request)
 	return 0;
 }
 
-/* ---- export, import ---- */
-
-static FILE *open_file(const char *path, const char *mode, FILE *standard)
-{
-	return strcmp(path, "-") == 0 ? standard : fopen(path, mode);
-}
-
-static void close_file(FILE *file)
-{
-	if (file != stdin && file != stdout)
-		fclose(file);
-}
+/* ---- export ---- */
 
 static int all_proofs(struct store_db *db, struct proof_set *set)
 {
@@ -90,13 +79,15 @@ static int all_proofs(struct store_db *db, struct proof_set *set)
 
 static int write_file(const struct proof_set *set, const char *path)
 {
-	FILE *file = open_file(path, "we", stdout);
+	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
 	int r;
 
 	if (!file)
 		return -errno;
 	r = proof_set_write(set, file);
-	close_file(file);
+	/* A network file system may say here that it has no room. */
+	if (file != stdout && fclose(file) != 0 && r == 0)
+		r = -errno;
 	return r;
 }
 
@@ -113,71 +104,6 @@ int cache_export(struct store_db *db, const struct cache_request *request)
 		status = EXIT_CACHE_FAILURE;
 	} else if (strcmp(request->operand, "-") != 0) {
 		report(request, "proofs", (int64_t)set.count, "proofs were exported");
-	}
-	proof_set_fini(&set);
-	return status;
-}
-
-/* All of the file, checked, before the database sees any of it. */
-static int read_file(const char *path, struct proof_set *set)
-{
-	FILE *file = open_file(path, "re", stdin);
-	size_t line = 0;
-	int r;
-
-	if (!file) {
-		log_error("cannot open %s: %s", quoted(path), strerror(errno));
-		return -EIO;
-	}
-	r = proof_set_read(set, file, &line);
-	close_file(file);
-	if (r == -EBADMSG)
-		log_error("%s is not a file of proofs: line %zu is wrong; nothing was "
-			  "imported",
-			  quoted(path), line);
-	else if (r == -E2BIG)
-		log_error("%s has more than %d proofs; nothing was imported", quoted(path),
-			  PROOF_MAX);
-	else if (r < 0)
-		log_error("cannot read %s: %s", quoted(path), strerror(-r));
-	return r;
-}
-
-/* In one transaction, and not more than a mount loads. */
-static int put_all(struct store_db *db, const struct proof_set *set)
-{
-	struct proof_set all = {.count = 0};
-	int r = store_db_begin(db);
-
-	for (size_t i = 0; r == 0 && i < set->count; i++)
-		r = store_db_put_proof(db, &set->proofs[i]);
-	if (r == 0)
-		r = all_proofs(db, &all);
-	if (r == 0 && all.count == PROOF_MAX)
-		r = -E2BIG;
-	proof_set_fini(&all);
-	if (r == 0)
-		r = store_db_commit(db);
-	if (r < 0)
-		store_db_rollback(db);
-	return r;
-}
-
-int cache_import(struct store_db *db, const struct cache_request *request)
-{
-	struct proof_set set = {.count = 0};
-	int status = EXIT_CACHE_FAILURE;
-	int r;
-
-	if (read_file(request->operand, &set) == 0) {
-		r = put_all(db, &set);
-		if (r == 0) {
-			report(request, "proofs", (int64_t)set.count,
-			       "proofs were imported");
-			status = 0;
-		} else {
-			cache_fail(request, "write", r);
-		}
 	}
 	proof_set_fini(&set);
 	return status;

@@ -6,12 +6,14 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/scope.h"
+#include "cache/proof.h"
 #include "cache/store_place.h"
 #include "cli/cache_commands.h"
 #include "cli/json.h"
@@ -52,7 +54,7 @@ static const struct word words[] = {
 	{"show", cache_show, true, STORE_DB_EXISTING},
 	{"verify", cache_verify, false, STORE_DB_EXISTING},
 	{"prune", cache_prune, false, STORE_DB_EXISTING},
-	{"clear", cache_clear, false, STORE_DB_EXISTING},
+	{"clear", cache_clear, false, STORE_DB_RENEW},
 	{"export", cache_export, true, STORE_DB_EXISTING},
 	{"import", cache_import, true, STORE_DB_MAKE},
 };
@@ -116,6 +118,86 @@ static int run_word(const struct word *word, struct cache_request *request,
 	return status;
 }
 
+/* ---- import ---- */
+
+/**
+ * struct import - a request, and the proofs that are to be taken in
+ *
+ * They are read before the database is opened: a file that is wrong makes no cache, and
+ * sets none aside.
+ */
+struct import {
+	struct cache_request request;
+	struct proof_set proofs;
+};
+
+/* All of the file, checked. */
+static int read_proofs(const char *path, struct proof_set *set)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	size_t line = 0;
+	int r;
+
+	if (!file) {
+		r = -errno;
+		log_error("cannot open %s: %s", quoted(path), strerror(-r));
+		return r;
+	}
+	r = proof_set_read(set, file, &line);
+	if (file != stdin)
+		fclose(file);
+	if (r == -EBADMSG)
+		log_error("%s is not a file of proofs: line %zu is wrong; nothing was "
+			  "imported",
+			  quoted(path), line);
+	else if (r == -E2BIG)
+		log_error("%s has more than %d proofs; nothing was imported", quoted(path),
+			  PROOF_MAX);
+	else if (r < 0)
+		log_error("cannot read %s: %s", quoted(path), strerror(-r));
+	return r;
+}
+
+/* Only for a request of run_import(). */
+int cache_import(struct store_db *db, const struct cache_request *request)
+{
+	const struct import *import = (const struct import *)request;
+	struct json json = {0};
+	int r = store_db_put_proofs(db, &import->proofs);
+
+	_Static_assert(offsetof(struct import, request) == 0, "the request is the import");
+	if (r == -E2BIG) {
+		log_error("the cache %s would have more than %d proofs; nothing was "
+			  "imported",
+			  quoted(request->path), PROOF_MAX);
+		return EXIT_CACHE_FAILURE;
+	}
+	if (r < 0)
+		return cache_fail(request, "write", r);
+	if (request->json) {
+		json_begin(&json, NULL, '{');
+		json_number(&json, "proofs", (int64_t)import->proofs.count);
+		json_end(&json, '}');
+	} else {
+		printf("%zu proofs were imported\n", import->proofs.count);
+	}
+	return 0;
+}
+
+static int run_import(const struct word *word, const struct cache_request *request,
+		      const char *given)
+{
+	struct import import = {.request = *request};
+	int status = EXIT_CACHE_FAILURE;
+
+	if (read_proofs(request->operand, &import.proofs) == 0)
+		status = run_word(word, &import.request, given);
+	proof_set_fini(&import.proofs);
+	return status;
+}
+
+/* ---- the command line ---- */
+
 static int run_operands(struct cache_request *request, const char *given, int argc,
 			char **argv)
 {
@@ -132,7 +214,8 @@ static int run_operands(struct cache_request *request, const char *given, int ar
 			return wrong_usage();
 		}
 		request->operand = argv[1];
-		return run_word(&words[i], request, given);
+		return words[i].run == cache_import ? run_import(&words[i], request, given)
+						    : run_word(&words[i], request, given);
 	}
 	log_error("unknown cache command %s", quoted(argv[0]));
 	return wrong_usage();
@@ -151,7 +234,7 @@ static bool parse_days(const char *text, int64_t *ret_days)
 	return true;
 }
 
-static int run(int argc, char **argv)
+static int run_arguments(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"cache", required_argument, NULL, 'c'},
@@ -193,6 +276,18 @@ static int run(int argc, char **argv)
 		}
 	}
 	return run_operands(&request, given, argc - optind, argv + optind);
+}
+
+/* What was printed has to arrive; /dev/full and full disks fail only when it is flushed. */
+static int run(int argc, char **argv)
+{
+	int status = run_arguments(argc, argv);
+
+	errno = 0;
+	if (status != 0 || (fflush(stdout) == 0 && !ferror(stdout)))
+		return status;
+	log_error("cannot write to standard output: %s", strerror(errno ? errno : EIO));
+	return EXIT_CACHE_FAILURE;
 }
 
 const struct command command_cache = {

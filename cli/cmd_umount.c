@@ -61,7 +61,8 @@ static int resolve_point(const char *path, char ret_point[PATH_MAX])
 	used = strcmp(ret_point, "/") ? strlen(ret_point) : 0;
 	if (used + strlen(name) + 2 > PATH_MAX)
 		return -ENAMETOOLONG;
-	snprintf(ret_point + used, PATH_MAX - used, "/%s", name);
+	ret_point[used] = '/';
+	memcpy(ret_point + used + 1, name, strlen(name) + 1);
 	return 0;
 }
 

@@ -349,9 +349,7 @@ def test_an_unsafe_cache_is_refused(folder, small_tree, cache, damage):
 
 def test_a_damaged_cache_is_set_aside(folder, small_tree, cache):
     works(small_tree, folder / "mnt", f"cache={cache}")
-    data = bytearray(cache.read_bytes())
-    data[100:4096] = bytes(3996)  # the schema; the file still says whose it is
-    cache.write_bytes(data)
+    break_schema(cache)
     said = works(small_tree, folder / "mnt", f"cache={cache}")
     assert said.count("\n") == 1 and "aside" in said
     assert cache.with_name("cache.db.bad").exists()
@@ -445,3 +443,101 @@ def test_a_hostile_import_changes_nothing(folder, cache, text):
     result = run(CANONFS, "cache", "import", proofs, "--cache", cache, check=False)
     assert result.returncode == 2 and result.stderr.count("\n") == 1
     assert cache.read_bytes() == before
+
+
+def command(cache, *words, **options):
+    """A command that fails: exit status 2, one line on standard error, which is returned."""
+    result = subprocess.run([CANONFS, "cache", *map(str, words), "--cache", cache], text=True,
+                            stderr=subprocess.PIPE, check=False, **options)
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    return result.stderr
+
+
+@pytest.mark.parametrize("text", ["", PROOFS[:-1], None])
+def test_a_hostile_import_makes_no_cache(folder, cache, text):
+    proofs = folder / "proofs"
+    if text is None:
+        proofs.mkdir()
+    else:
+        proofs.write_text(text)
+    said = command(cache, "import", proofs)
+    assert ("Is a directory" if text is None else "is wrong") in said
+    assert list(cache.parent.iterdir()) == []
+    if text is not None:
+        command(cache, "import", "-", input=text)
+        assert list(cache.parent.iterdir()) == []
+
+
+def test_a_hostile_import_sets_nothing_aside(folder, small_tree, cache):
+    works(small_tree, folder / "mnt", f"cache={cache}")
+    break_schema(cache)
+    before = cache.read_bytes()
+    command(cache, "import", "/dev/null")
+    assert cache.read_bytes() == before
+
+
+def test_too_many_proofs(folder, cache):
+    proofs = folder / "proofs"
+    lines = [f"{n:032x} {n:032x} 3495 same 1700000000 x\n" for n in range(65537)]
+    proofs.write_text("canonfs-proofs 1\n" + "".join(lines) + "end 65537\n")
+    assert "has more than 65536 proofs" in command(cache, "import", proofs)
+    proofs.write_text("canonfs-proofs 1\n" + "".join(lines[1:]) + "end 65536\n")
+    assert cache_json(cache, "import", proofs) == {"proofs": 65536}
+    proofs.write_text("canonfs-proofs 1\n" + lines[0] + "end 1\n")
+    assert "would have more than 65536 proofs" in command(cache, "import", proofs)
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["verify"], ["path"],
+                                   ["export", "-"], ["clear"]])
+def test_a_full_standard_output(folder, cache, words):
+    proofs = folder / "proofs"
+    proofs.write_text(PROOFS)
+    run(CANONFS, "cache", "import", proofs, "--cache", cache)
+    with open("/dev/full", "w") as full:
+        assert "No space left" in command(cache, *words, stdout=full)
+
+
+def test_an_export_that_fails_when_it_is_closed(folder, cache):
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    proofs = folder / "proofs"
+    proofs.write_text(PROOFS)
+    run(CANONFS, "cache", "import", proofs, "--cache", cache)
+    out = folder / "out"
+    result = run("strace", "-o", "/dev/null", "-P", out, "-e", "inject=close:error=EDQUOT",
+                 CANONFS, "cache", "export", out, "--cache", cache, check=False,
+                 env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"})
+    assert result.returncode == 2 and "quota" in result.stderr and result.stdout == ""
+
+
+def break_schema(cache):
+    data = bytearray(cache.read_bytes())
+    data[100:4096] = bytes(3996)  # the file still says whose it is
+    cache.write_bytes(data)
+
+
+def break_rows(cache):
+    """The pages of all tables; the schema is whole."""
+    data = bytearray(cache.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    cache.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [break_schema, break_rows])
+def test_verify_and_clear_a_damaged_cache(folder, small_tree, cache, damage):
+    works(small_tree, folder / "mnt", f"cache={cache}")
+    damage(cache)
+    verified = run(CANONFS, "cache", "verify", "--cache", cache, check=False)
+    assert verified.returncode == 2
+    assert "is damaged" in verified.stdout + verified.stderr
+    cleared = run(CANONFS, "cache", "clear", "--cache", cache)
+    assert cleared.stderr.count("\n") == 1 and "aside" in cleared.stderr
+    assert "the cache is empty" in cleared.stdout
+    assert cache.with_name("cache.db.bad").exists()
+    assert cache_json(cache, "verify")["sound"]
+    assert run(CANONFS, "cache", "clear", "--cache", cache).stderr == ""
+
+
+def test_clear_makes_no_cache(cache):
+    command(cache, "clear")
+    assert list(cache.parent.iterdir()) == []

@@ -186,6 +186,19 @@ static void test_hostile_files(void **state)
 	}
 }
 
+static void test_a_file_that_cannot_be_read(void **state)
+{
+	FILE *file = fopen("/", "re");
+	struct proof_set set = {0};
+	size_t line;
+
+	(void)state;
+	assert_non_null(file);
+	assert_int_equal(proof_set_read(&set, file, &line), -EISDIR);
+	assert_null(set.proofs);
+	fclose(file);
+}
+
 /* Any byte changed to anything: refused, or a file that is as well-formed. */
 static void test_changed_bytes(void **state)
 {
@@ -219,9 +232,13 @@ static void test_changed_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_find),	      cmocka_unit_test(test_disproof_wins),
-		cmocka_unit_test(test_bounded),	      cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_hostile_files), cmocka_unit_test(test_changed_bytes),
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_disproof_wins),
+		cmocka_unit_test(test_bounded),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_hostile_files),
+		cmocka_unit_test(test_a_file_that_cannot_be_read),
+		cmocka_unit_test(test_changed_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

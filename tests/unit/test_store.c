@@ -59,6 +59,14 @@ int clock_gettime(clockid_t clock, struct timespec *ret)
 	return r;
 }
 
+static const char *fake_real; /* what every path was, when it was resolved */
+
+char *realpath(const char *path, char *resolved)
+{
+	(void)resolved;
+	return fake_real ? strdup(fake_real) : canonicalize_file_name(path);
+}
+
 /* ---- SQLite's writes as this program wants them ---- */
 
 static atomic_int writes_left = INT32_MAX; /* then the disk is full */
@@ -109,6 +117,7 @@ static int setup(void **state)
 
 	fake_type = EXT4_TYPE;
 	fake_fsid = 1;
+	fake_real = NULL;
 	writes_left = INT32_MAX;
 	snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/canonfs-store-XXXXXX");
 	assert_non_null(mkdtemp(fixture->folder));
@@ -484,6 +493,25 @@ static void test_refused_directories(void **state)
 	store_place_close(&place);
 }
 
+/* The directory became a symlink after its path was resolved. */
+static void test_swapped_directory(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[128], link[128], why[STORE_WHY_MAX];
+	struct store_place place;
+
+	snprintf(path, sizeof(path), "%s/sub/cache.db", fixture->folder);
+	snprintf(link, sizeof(link), "%s/sub", fixture->folder);
+	assert_int_equal(symlink(".", link), 0);
+	assert_int_equal(store_place_open(&place, path, why), 0); /* resolved */
+	assert_string_equal(place.path, fixture->path);
+	store_place_close(&place);
+	fake_real = link;
+	assert_int_equal(store_place_open(&place, path, why), -ELOOP);
+	store_place_close(&place);
+	fake_real = NULL;
+}
+
 static void test_default_place(void **state)
 {
 	char *path;
@@ -517,6 +545,54 @@ static void test_foreign_files(void **state)
 	fclose(file);
 	chmod(fixture->path, 0600);
 	assert_refused(fixture);
+}
+
+/* The file is cut to 40 bytes, or all of it is zeros. */
+static void break_header(const struct fixture *fixture, bool zeros)
+{
+	assert_int_equal(truncate(fixture->path, zeros ? 0 : 40), 0);
+	if (zeros)
+		assert_int_equal(truncate(fixture->path, 65536), 0);
+}
+
+static void test_damaged_headers(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity identity = learned(fixture, 1).identity;
+	struct content content;
+	char bad[128];
+
+	snprintf(bad, sizeof(bad), "%s.bad", fixture->path);
+	for (int zeros = 0; zeros < 2; zeros++) {
+		store_files(fixture, 1);
+		break_header(fixture, zeros);
+		assert_refused(fixture);
+		fixture->place.is_default = true;
+		store_files(fixture, 1);
+		assert_true(exists(fixture, ".bad"));
+		assert_int_equal(known(fixture, &identity, &content), CURRENT);
+		fixture->place.is_default = false;
+		unlink(bad);
+	}
+}
+
+static void test_set_aside_or_left_alone(void **state)
+{
+	struct fixture *fixture = *state;
+	char bad[128], wal[128];
+
+	store_files(fixture, 1);
+	snprintf(wal, sizeof(wal), "%s-wal", fixture->path);
+	close(open(wal, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	snprintf(bad, sizeof(bad), "%s.bad", fixture->path);
+	mkdir(bad, 0700); /* a file cannot be renamed to it */
+	assert_int_equal(store_place_set_aside(&fixture->place), -EISDIR);
+	assert_true(exists(fixture, ""));
+	assert_true(exists(fixture, "-wal"));
+	rmdir(bad);
+	assert_int_equal(store_place_set_aside(&fixture->place), 0);
+	assert_false(exists(fixture, ""));
+	assert_false(exists(fixture, "-wal"));
 }
 
 static void test_busy(void **state)
@@ -850,6 +926,28 @@ static void test_old_images_go_first(void **state)
 	assert_true(shrunk_size(fixture, 0, &images) < 64 << 10);
 }
 
+/* The clock was ahead once: the images of that day are not the newest for ever. */
+static void test_images_of_the_future(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity identity = learned(fixture, 1).identity;
+	struct content content;
+	int images;
+
+	for (fake_fsid = 1; fake_fsid <= 3; fake_fsid++) {
+		image_of(fixture->root_fd, &fixture->image);
+		store_files(fixture, 1000);
+		run_sql(fixture->path, "UPDATE image SET last_used = 99999999999");
+	}
+	for (fake_fsid = 1; fake_fsid <= 3; fake_fsid++) {
+		image_of(fixture->root_fd, &fixture->image);
+		store_files(fixture, 1000);
+		shrunk_size(fixture, 300 << 10, &images);
+		assert_in_range(images, 1, 2);
+		assert_int_equal(known(fixture, &identity, &content), CURRENT);
+	}
+}
+
 static void test_bounded_while_writing(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1044,6 +1142,59 @@ static void test_header_does_not_displace_a_body(void **state)
 	assert_int_equal(reason_of(fixture, &policy), PYC_R_CANONICAL);
 }
 
+static void fill_proofs(struct proof_set *set, size_t count, size_t first)
+{
+	*set = (struct proof_set){.count = 0};
+	for (size_t i = 0; i < count; i++) {
+		struct proof proof = {.source = {.low = first + i},
+				      .magic = 3495,
+				      .result = PYC_CHECK_OK};
+
+		assert_int_equal(proof_set_add(set, &proof), 0);
+	}
+}
+
+static size_t count_proofs(struct store_db *db, size_t *ret_bad)
+{
+	struct proof_set set = {.count = 0};
+	size_t count;
+
+	*ret_bad = 0;
+	assert_int_equal(store_db_proofs(db, PYC_CHECK_OK, &set, ret_bad), 0);
+	count = set.count;
+	proof_set_fini(&set);
+	return count;
+}
+
+static void test_proofs_are_bounded(void **state)
+{
+	struct fixture *fixture = *state;
+	struct proof_set most, more;
+	char why[STORE_WHY_MAX];
+	struct store_db *db;
+	size_t bad;
+
+	fill_proofs(&most, PROOF_MAX, 0);
+	fill_proofs(&more, 10, PROOF_MAX - 5);
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, why), 0);
+	assert_int_equal(store_db_put_proofs(db, &most), 0);
+	assert_int_equal(store_db_put_proofs(db, &more), -E2BIG);
+	assert_int_equal(count_proofs(db, &bad), PROOF_MAX);
+	assert_int_equal(bad, 0);
+	assert_int_equal(store_db_put_proofs(db, &most), 0); /* the same again */
+	store_db_close(db);
+
+	run_sql(fixture->path, "UPDATE proof SET checksum = 0;"
+			       "INSERT INTO proof SELECT source, body, magic + 1, result, "
+			       "stored, interpreter, checksum FROM proof LIMIT 1000");
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, why), 0);
+	assert_int_equal(count_proofs(db, &bad), 0);
+	assert_int_equal(bad, PROOF_MAX);
+	store_db_close(db);
+	proof_set_fini(&most);
+	proof_set_fini(&more);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -1058,8 +1209,11 @@ int main(void)
 		TEST(test_not_stored),
 		TEST(test_refused_files),
 		TEST(test_refused_directories),
+		TEST(test_swapped_directory),
 		TEST(test_default_place),
 		TEST(test_foreign_files),
+		TEST(test_damaged_headers),
+		TEST(test_set_aside_or_left_alone),
 		TEST(test_busy),
 		TEST(test_hostile_schemas),
 		TEST(test_hostile_rows),
@@ -1067,10 +1221,12 @@ int main(void)
 		TEST(test_disk_full),
 		TEST(test_a_writer_that_hangs),
 		TEST(test_old_images_go_first),
+		TEST(test_images_of_the_future),
 		TEST(test_bounded_while_writing),
 		TEST(test_proofs),
 		TEST(test_proof_of_another_source),
 		TEST(test_header_does_not_displace_a_body),
+		TEST(test_proofs_are_bounded),
 	};
 
 	replace_writes();
