@@ -75,6 +75,7 @@ def workspace():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="canonfs-"))
+    os.environ["STATE_DIRECTORY"] = str(folder)  # the cache: nothing is left behind
     folder.chmod(0o755)
     try:
         yield folder
