@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cache/proof.h"
 #include "cache/store_db.h"
 
 /**
@@ -16,6 +17,7 @@
  * @json:    print JSON
  * @size:    prune: bytes to keep at most
  * @days:    prune: images that were not used for so long go; negative: none
+ * @proofs:  import: what cache_import_read() read
  * @path:    of the database, for messages
  */
 struct cache_request {
@@ -23,6 +25,7 @@ struct cache_request {
 	bool json;
 	int64_t size;
 	int64_t days;
+	struct proof_set proofs;
 	const char *path;
 };
 
@@ -34,6 +37,12 @@ int cache_prune(struct store_db *db, const struct cache_request *request);
 int cache_clear(struct store_db *db, const struct cache_request *request);
 int cache_export(struct store_db *db, const struct cache_request *request);
 int cache_import(struct store_db *db, const struct cache_request *request);
+
+/*
+ * Reads and checks the file of an import, before the database is opened: a file that is
+ * wrong makes no cache, and sets none aside. Return: 0, or -errno with a line logged.
+ */
+int cache_import_read(struct cache_request *request);
 
 #define EXIT_CACHE_USAGE   1
 #define EXIT_CACHE_FAILURE 2

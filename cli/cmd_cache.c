@@ -6,14 +6,12 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "cache/proof.h"
 #include "cache/store_place.h"
 #include "cli/cache_commands.h"
 #include "cli/json.h"
@@ -118,84 +116,6 @@ static int run_word(const struct word *word, struct cache_request *request,
 	return status;
 }
 
-/* ---- import ---- */
-
-/**
- * struct import - a request, and the proofs that are to be taken in
- *
- * They are read before the database is opened: a file that is wrong makes no cache, and
- * sets none aside.
- */
-struct import {
-	struct cache_request request;
-	struct proof_set proofs;
-};
-
-/* All of the file, checked. */
-static int read_proofs(const char *path, struct proof_set *set)
-{
-	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-	size_t line = 0;
-	int r;
-
-	if (!file) {
-		r = -errno;
-		log_error("cannot open %s: %s", quoted(path), strerror(-r));
-		return r;
-	}
-	r = proof_set_read(set, file, &line);
-	if (file != stdin)
-		fclose(file);
-	if (r == -EBADMSG)
-		log_error("%s is not a file of proofs: line %zu is wrong; nothing was "
-			  "imported",
-			  quoted(path), line);
-	else if (r == -E2BIG)
-		log_error("%s has more than %d proofs; nothing was imported", quoted(path),
-			  PROOF_MAX);
-	else if (r < 0)
-		log_error("cannot read %s: %s", quoted(path), strerror(-r));
-	return r;
-}
-
-/* Only for a request of run_import(). */
-int cache_import(struct store_db *db, const struct cache_request *request)
-{
-	const struct import *import = (const struct import *)request;
-	struct json json = {0};
-	int r = store_db_put_proofs(db, &import->proofs);
-
-	_Static_assert(offsetof(struct import, request) == 0, "the request is the import");
-	if (r == -E2BIG) {
-		log_error("the cache %s would have more than %d proofs; nothing was "
-			  "imported",
-			  quoted(request->path), PROOF_MAX);
-		return EXIT_CACHE_FAILURE;
-	}
-	if (r < 0)
-		return cache_fail(request, "write", r);
-	if (request->json) {
-		json_begin(&json, NULL, '{');
-		json_number(&json, "proofs", (int64_t)import->proofs.count);
-		json_end(&json, '}');
-	} else {
-		printf("%zu proofs were imported\n", import->proofs.count);
-	}
-	return 0;
-}
-
-static int run_import(const struct word *word, const struct cache_request *request,
-		      const char *given)
-{
-	struct import import = {.request = *request};
-	int status = EXIT_CACHE_FAILURE;
-
-	if (read_proofs(request->operand, &import.proofs) == 0)
-		status = run_word(word, &import.request, given);
-	proof_set_fini(&import.proofs);
-	return status;
-}
-
 /* ---- the command line ---- */
 
 static int run_operands(struct cache_request *request, const char *given, int argc,
@@ -214,8 +134,9 @@ static int run_operands(struct cache_request *request, const char *given, int ar
 			return wrong_usage();
 		}
 		request->operand = argv[1];
-		return words[i].run == cache_import ? run_import(&words[i], request, given)
-						    : run_word(&words[i], request, given);
+		if (words[i].run == cache_import && cache_import_read(request) < 0)
+			return EXIT_CACHE_FAILURE;
+		return run_word(&words[i], request, given);
 	}
 	log_error("unknown cache command %s", quoted(argv[0]));
 	return wrong_usage();
@@ -247,6 +168,7 @@ static int run_arguments(int argc, char **argv)
 	struct cache_request request = {.size = STORE_DEFAULT_SIZE, .days = -1};
 	const char *given = NULL;
 	int option;
+	int status;
 
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
 		bool good = true;
@@ -275,7 +197,9 @@ static int run_arguments(int argc, char **argv)
 			return wrong_usage();
 		}
 	}
-	return run_operands(&request, given, argc - optind, argv + optind);
+	status = run_operands(&request, given, argc - optind, argv + optind);
+	proof_set_fini(&request.proofs);
+	return status;
 }
 
 /* What was printed has to arrive; /dev/full and full disks fail only when it is flushed. */
