@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree.h"
 
@@ -36,14 +37,11 @@ struct walk {
 /* The part of @path below the view, "." for its root; NULL for a path outside. */
 static const char *below_view(const struct tree *tree, const char *path)
 {
-	const char *view = tree->view_path;
-	size_t len = strcmp(view, "/") == 0 ? 0 : strlen(view);
+	const char *rest = path_below(path, tree->view_path);
 
-	if (strncmp(path, view, len) != 0)
+	if (!rest)
 		return NULL;
-	if (path[len] == '\0')
-		return ".";
-	return path[len] == '/' ? path + len + 1 : NULL;
+	return *rest ? rest + 1 : ".";
 }
 
 /* Opens the file at @here itself: in the tree, or on the host. */

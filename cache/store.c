@@ -75,23 +75,30 @@ static struct timespec deadline(int64_t ms)
 	return time;
 }
 
+/* A condition that deadline() fits. */
+static void init_condition(pthread_cond_t *condition)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
 /* ---- open ---- */
 
 static struct store *make_store(const struct store_place *place, int64_t limit)
 {
 	struct store *store = calloc(1, sizeof(*store));
-	pthread_condattr_t attributes;
 
 	if (!store)
 		return NULL;
 	store->place = place;
 	store->limit = limit;
 	pthread_mutex_init(&store->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&store->wake, &attributes);
-	pthread_cond_init(&store->ended, &attributes);
-	pthread_condattr_destroy(&attributes);
+	init_condition(&store->wake);
+	init_condition(&store->ended);
 	store->queue = calloc(STORE_QUEUE_ROWS, sizeof(*store->queue));
 	return store;
 }
@@ -289,7 +296,6 @@ static void *run_start(void *closure)
 static struct start *start_new(const struct store_place *place, int root_fd, int64_t limit)
 {
 	struct start *start = calloc(1, sizeof(*start));
-	pthread_condattr_t attributes;
 
 	if (!start)
 		return NULL;
@@ -297,10 +303,7 @@ static struct start *start_new(const struct store_place *place, int root_fd, int
 	start->root_fd = root_fd;
 	start->limit = limit;
 	pthread_mutex_init(&start->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&start->ready, &attributes);
-	pthread_condattr_destroy(&attributes);
+	init_condition(&start->ready);
 	return start;
 }
 

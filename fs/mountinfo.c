@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/path.h"
+
 int mountinfo_open(struct mountinfo *list)
 {
 	*list = (struct mountinfo){.file = fopen("/proc/self/mountinfo", "re")};
@@ -101,13 +103,6 @@ struct steps {
 	size_t count;
 };
 
-static bool is_prefix(const char *path, const char *of)
-{
-	size_t len = strcmp(path, "/") == 0 ? 0 : strlen(path);
-
-	return strncmp(path, of, len) == 0 && (of[len] == '/' || of[len] == '\0');
-}
-
 /* The mounts at @point and above it. */
 static int collect(const char *point, struct steps *ret_steps)
 {
@@ -121,7 +116,7 @@ static int collect(const char *point, struct steps *ret_steps)
 	while (r == 0 && mountinfo_next(&list, &entry)) {
 		struct step *grown;
 
-		if (!is_prefix(entry.point, point))
+		if (!path_below(point, entry.point))
 			continue;
 		grown = reallocarray(steps.step, steps.count + 1, sizeof(*grown));
 		if (!grown) {
@@ -195,7 +190,6 @@ int mountinfo_top(const char *point, uint64_t *ret_device, bool *ret_ours)
 
 int mountinfo_below(const char *path, char **ret_point)
 {
-	size_t len = strcmp(path, "/") == 0 ? 0 : strlen(path);
 	struct mount_entry entry;
 	struct mountinfo list;
 	int r = mountinfo_open(&list);
@@ -203,8 +197,7 @@ int mountinfo_below(const char *path, char **ret_point)
 	if (r < 0)
 		return r;
 	while (r == 0 && mountinfo_next(&list, &entry)) {
-		if (strncmp(entry.point, path, len) != 0 || entry.point[len] != '/' ||
-		    entry.point[len + 1] == '\0')
+		if (!path_below(entry.point, path) || strcmp(entry.point, path) == 0)
 			continue;
 		*ret_point = strdup(entry.point);
 		r = *ret_point ? 1 : -ENOMEM;

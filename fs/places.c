@@ -10,19 +10,16 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "fs/mountinfo.h"
 
 /* @path as those see it whose root directory is @root; NULL where they do not. */
 static const char *seen_from(const char *root, const char *path)
 {
-	size_t len = strcmp(root, "/") == 0 ? 0 : strlen(root);
+	const char *rest = path_below(path, root);
 
-	if (strncmp(path, root, len) != 0)
-		return NULL;
-	if (path[len] == '\0')
-		return "/";
-	return path[len] == '/' ? path + len : NULL;
+	return rest && !*rest ? "/" : rest;
 }
 
 /*

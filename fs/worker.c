@@ -24,6 +24,7 @@
 
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cache/store.h"
 #include "fs/alias_reply.h"
@@ -37,18 +38,11 @@
 #define IMMUTABLE_TIMEOUT_S (365.0 * 86400)
 #define MUTABLE_TIMEOUT_S   1.0
 
-/* Does a path lie at or below a directory? Both absolute, without symlinks. */
-static bool is_below(const char *path, const char *dir)
-{
-	size_t len = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
-
-	return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
-}
-
 /* The mounts on the way to the cache, but not through one of our kind. */
 static bool leads_to(const struct mount_entry *entry, const char *path)
 {
-	return path && is_below(path, entry->point) && strcmp(entry->type, MOUNT_TYPE) != 0;
+	return path && path_below(path, entry->point) &&
+	       strcmp(entry->type, MOUNT_TYPE) != 0;
 }
 
 /*
@@ -110,8 +104,8 @@ static bool is_covered(const char *path)
 	if (mountinfo_open(&list) < 0)
 		return true;
 	while (mountinfo_next(&list, &entry))
-		covered |=
-			is_below(path, entry.point) && strcmp(entry.type, MOUNT_TYPE) == 0;
+		covered |= path_below(path, entry.point) &&
+			   strcmp(entry.type, MOUNT_TYPE) == 0;
 	mountinfo_close(&list);
 	return covered;
 }
