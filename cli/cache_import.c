@@ -40,7 +40,6 @@ int cache_import_read(struct cache_request *request)
 
 int cache_import(struct store_db *db, const struct cache_request *request)
 {
-	struct json json = {0};
 	int r = store_db_put_proofs(db, &request->proofs);
 
 	if (r == -E2BIG) {
@@ -52,9 +51,10 @@ int cache_import(struct store_db *db, const struct cache_request *request)
 	if (r < 0)
 		return cache_fail(request, "write", r);
 	if (request->json) {
-		json_begin(&json, NULL, '{');
-		json_number(&json, "proofs", (int64_t)request->proofs.count);
-		json_end(&json, '}');
+		struct json_object *json = json_object_new_object();
+
+		json_add_number(json, "proofs", (int64_t)request->proofs.count);
+		json_print(json);
 	} else {
 		printf("%zu proofs were imported\n", request->proofs.count);
 	}

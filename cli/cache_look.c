@@ -68,35 +68,34 @@ static bool print_image(const struct store_image *image, void *closure)
 
 static bool print_image_json(const struct store_image *image, void *closure)
 {
-	struct json *json = closure;
+	struct json_object *json = json_object_new_object();
 	char type[32], used[32], fsid[32];
 
 	snprintf(fsid, sizeof(fsid), "%016" PRIx64, image->image.fsid);
-	json_begin(json, NULL, '{');
-	json_string(json, "filesystem", file_system(image->image.fs_type, type));
-	json_string(json, "fsid", fsid);
-	json_number(json, "root_inode", (int64_t)image->image.root_inode);
-	json_number(json, "files", image->rows);
-	json_string(json, "last_used", date(image->last_used_s, used));
-	json_end(json, '}');
+	json_add_text(json, "filesystem", file_system(image->image.fs_type, type));
+	json_add_text(json, "fsid", fsid);
+	json_add_number(json, "root_inode", (int64_t)image->image.root_inode);
+	json_add_number(json, "files", image->rows);
+	json_add_text(json, "last_used", date(image->last_used_s, used));
+	json_object_array_add(closure, json);
 	return true;
 }
 
 int cache_list(struct store_db *db, const struct cache_request *request)
 {
-	struct json json = {0};
 	int64_t bytes = 0;
 	int r = store_db_size(db, &bytes);
 
 	if (request->json) {
-		json_begin(&json, NULL, '{');
-		json_string(&json, "path", request->path);
-		json_number(&json, "bytes", bytes);
-		json_begin(&json, "images", '[');
+		struct json_object *json = json_object_new_object();
+		struct json_object *images = json_object_new_array();
+
+		json_add_text(json, "path", request->path);
+		json_add_number(json, "bytes", bytes);
+		json_object_object_add(json, "images", images);
 		if (r == 0)
-			r = store_db_images(db, print_image_json, &json);
-		json_end(&json, ']');
-		json_end(&json, '}');
+			r = store_db_images(db, print_image_json, images);
+		json_print(json);
 	} else if (r == 0) {
 		printf("%-10s %-16s %10s %8s  %s\n", "FILESYSTEM", "FSID", "ROOT", "FILES",
 		       "LAST USED");
@@ -114,7 +113,7 @@ int cache_list(struct store_db *db, const struct cache_request *request)
  */
 struct search {
 	const struct cache_request *request;
-	struct json json;
+	struct json_object *rows;
 	struct image image;
 	struct identity identity;
 	int64_t matches[64];
@@ -154,6 +153,7 @@ static void print_row(struct search *search, const struct store_row *row)
 			    : image_vouches(&search->image, &row->pyc) ? "current"
 								       : "digest decides";
 	char disk[2 * PYC_HEADER_MAX + 1], served[2 * PYC_HEADER_MAX + 1], stored[32];
+	struct json_object *json;
 
 	hex(row->content.header.raw, len, disk);
 	hex(row->served, len, served);
@@ -167,17 +167,17 @@ static void print_row(struct search *search, const struct store_row *row)
 		       date(row->stored_s, stored));
 		return;
 	}
-	json_begin(&search->json, NULL, '{');
-	json_string(&search->json, "state", trust);
-	json_string(&search->json, "verdict", pyc_verdict_name(row->verdict));
-	json_string(&search->json, "reason", pyc_reason_name(row->reason));
-	json_string(&search->json, "magic", row->content.header.magic->version);
-	json_string(&search->json, "header", disk);
-	json_string(&search->json, "served", served);
-	json_string(&search->json, "body", check_name(row->content.body));
-	json_string(&search->json, "hash", check_name(row->content.hash));
-	json_string(&search->json, "stored", date(row->stored_s, stored));
-	json_end(&search->json, '}');
+	json = json_object_new_object();
+	json_add_text(json, "state", trust);
+	json_add_text(json, "verdict", pyc_verdict_name(row->verdict));
+	json_add_text(json, "reason", pyc_reason_name(row->reason));
+	json_add_text(json, "magic", row->content.header.magic->version);
+	json_add_text(json, "header", disk);
+	json_add_text(json, "served", served);
+	json_add_text(json, "body", check_name(row->content.body));
+	json_add_text(json, "hash", check_name(row->content.hash));
+	json_add_text(json, "stored", date(row->stored_s, stored));
+	json_object_array_add(search->rows, json);
 }
 
 static bool match_row(const struct store_row *row, void *closure)
@@ -220,12 +220,12 @@ int cache_show(struct store_db *db, const struct cache_request *request)
 		return EXIT_CACHE_FAILURE;
 	}
 	if (request->json)
-		json_begin(&search.json, NULL, '[');
+		search.rows = json_object_new_array();
 	r = store_db_images(db, match_image, &search);
 	for (size_t i = 0; r == 0 && i < search.match_count; i++)
 		r = store_db_rows(db, search.matches[i], match_row, &search);
 	if (request->json)
-		json_end(&search.json, ']');
+		json_print(search.rows);
 	if (r < 0)
 		return cache_fail(request, "read", r);
 	if (search.found == 0)
@@ -268,7 +268,6 @@ static int count_all(struct store_db *db, struct tally *rows, struct tally *proo
 int cache_verify(struct store_db *db, const struct cache_request *request)
 {
 	struct tally rows = {0}, proofs = {0};
-	struct json json = {0};
 	int r = store_db_check(db);
 	bool unsound = r == -EBADMSG; /* the database itself, whatever its rows say */
 	bool damaged;
@@ -280,13 +279,14 @@ int cache_verify(struct store_db *db, const struct cache_request *request)
 	unsound |= r < 0;
 	damaged = unsound || rows.bad > 0 || proofs.bad > 0;
 	if (request->json) {
-		json_begin(&json, NULL, '{');
-		json_bool(&json, "sound", !damaged);
-		json_number(&json, "rows", rows.good);
-		json_number(&json, "damaged_rows", rows.bad);
-		json_number(&json, "proofs", proofs.good);
-		json_number(&json, "damaged_proofs", proofs.bad);
-		json_end(&json, '}');
+		struct json_object *json = json_object_new_object();
+
+		json_add_bool(json, "sound", !damaged);
+		json_add_number(json, "rows", rows.good);
+		json_add_number(json, "damaged_rows", rows.bad);
+		json_add_number(json, "proofs", proofs.good);
+		json_add_number(json, "damaged_proofs", proofs.bad);
+		json_print(json);
 	} else {
 		printf("%s%" PRId64 " rows and %" PRId64 " proofs are sound, %" PRId64
 		       " are damaged%s\n",

@@ -19,12 +19,11 @@
 static void report(const struct cache_request *request, const char *key, int64_t number,
 		   const char *sentence)
 {
-	struct json json = {0};
-
 	if (request->json) {
-		json_begin(&json, NULL, '{');
-		json_number(&json, key, number);
-		json_end(&json, '}');
+		struct json_object *json = json_object_new_object();
+
+		json_add_number(json, key, number);
+		json_print(json);
 	} else {
 		printf("%" PRId64 " %s\n", number, sentence);
 	}

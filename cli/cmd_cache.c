@@ -75,7 +75,7 @@ int cache_fail(const struct cache_request *request, const char *what, int error)
 static int print_path(const char *given, bool json)
 {
 	scope_free char *path = given ? strdup(given) : store_place_default();
-	struct json printer = {0};
+	struct json_object *object;
 
 	if (!path) {
 		log_error("there is no place for a cache: HOME is not set");
@@ -85,9 +85,9 @@ static int print_path(const char *given, bool json)
 		puts(path);
 		return 0;
 	}
-	json_begin(&printer, NULL, '{');
-	json_string(&printer, "path", path);
-	json_end(&printer, '}');
+	object = json_object_new_object();
+	json_add_text(object, "path", path);
+	json_print(object);
 	return 0;
 }
 

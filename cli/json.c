@@ -1,103 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * JSON to standard output; see json.h.
+ * JSON on standard output; see json.h.
  */
 #include "cli/json.h"
 
-#include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 
-static void indent(const struct json *json)
+void json_add_text(struct json_object *object, const char *key, const char *text)
 {
-	for (int i = 0; i < json->depth; i++)
-		fputs("  ", stdout);
+	json_object_object_add(object, key, json_text(text));
 }
 
-/* What stands before a value. */
-static void begin_member(struct json *json, const char *key)
+void json_add_number(struct json_object *object, const char *key, int64_t number)
 {
-	if (json->has_members)
-		putchar(',');
-	if (json->depth > 0)
-		putchar('\n');
-	json->has_members = true;
-	indent(json);
-	if (key)
-		printf("\"%s\": ", key);
+	json_object_object_add(object, key, json_object_new_int64(number));
 }
 
-void json_begin(struct json *json, const char *key, char bracket)
+void json_add_bool(struct json_object *object, const char *key, bool value)
 {
-	begin_member(json, key);
-	putchar(bracket);
-	json->depth++;
-	json->has_members = false;
+	json_object_object_add(object, key, json_object_new_boolean(value));
 }
 
-void json_end(struct json *json, char bracket)
+static void print(struct json_object *object, int flags)
 {
-	json->depth--;
-	if (json->has_members) {
-		putchar('\n');
-		indent(json);
-	}
-	putchar(bracket);
-	json->has_members = true;
-	if (json->depth == 0)
-		putchar('\n');
+	puts(json_object_to_json_string_ext(object,
+					    flags | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
 }
 
-void json_number(struct json *json, const char *key, int64_t number)
+void json_print(struct json_object *object)
 {
-	begin_member(json, key);
-	printf("%" PRId64, number);
+	print(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
 }
 
-void json_bool(struct json *json, const char *key, bool value)
+void json_print_line(struct json_object *object)
 {
-	begin_member(json, key);
-	fputs(value ? "true" : "false", stdout);
-}
-
-/* The length of the well-formed UTF-8 sequence at @text, 0 for none (RFC 3629). */
-static size_t sequence_length(const unsigned char *text)
-{
-	size_t len = text[0] < 0x80   ? 1
-		     : text[0] < 0xc2 ? 0
-		     : text[0] < 0xe0 ? 2
-		     : text[0] < 0xf0 ? 3
-		     : text[0] < 0xf5 ? 4
-				      : 0;
-
-	for (size_t i = 1; i < len; i++)
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	/* Overlong, a surrogate, above U+10FFFF. */
-	if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
-	    (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
-		return 0;
-	return len;
-}
-
-void json_string(struct json *json, const char *key, const char *text)
-{
-	const unsigned char *byte = (const unsigned char *)text;
-
-	begin_member(json, key);
-	putchar('"');
-	while (*byte) {
-		size_t len = sequence_length(byte);
-
-		if (len == 0)
-			printf("\\udc%02x", *byte);
-		else if (*byte < 0x20 || *byte == 0x7f)
-			printf("\\u%04x", *byte);
-		else if (*byte == '"' || *byte == '\\')
-			printf("\\%c", *byte);
-		else
-			fwrite(byte, 1, len, stdout);
-		byte += len ? len : 1;
-	}
-	putchar('"');
+	print(object, JSON_C_TO_STRING_PLAIN);
 }
