@@ -31,7 +31,8 @@ struct resolver {
 	const struct tree *tree;
 	struct table *table;
 	struct alias_set *aliases;
-	struct store *store; /* NULL: nothing outlives the mount */
+	struct store *store;		/* NULL: nothing outlives the mount */
+	const struct proof_set *proofs; /* may be NULL */
 	uint64_t mount_id;
 	struct pyc_policy policy; /* complete once sampled is true */
 	pthread_mutex_t sample_lock;
@@ -39,7 +40,7 @@ struct resolver {
 };
 
 struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy,
-			      struct store *store)
+			      struct store *store, const struct proof_set *proofs)
 {
 	struct resolver *resolver = calloc(1, sizeof(*resolver));
 
@@ -58,6 +59,7 @@ struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *
 		return NULL;
 	}
 	resolver->store = store;
+	resolver->proofs = proofs;
 	return resolver;
 }
 
@@ -168,23 +170,26 @@ static bool proof_matters(const struct work *work, const struct pyc_policy *poli
 }
 
 /* Proofs go by content: both files are read, unless what was read is still known. */
-static void look_up_proof(struct work *work, const struct pyc_policy *policy)
+static void find_proof(struct work *work)
 {
 	const struct content *content = &work->file.content;
-	const struct proof_set *proofs;
 
-	if (!work->resolver->store)
-		return;
-	proofs = store_proofs(work->resolver->store);
-	if (!proof_matters(work, policy, proofs, PYC_CHECK_BAD) &&
-	    !proof_matters(work, policy, proofs, PYC_CHECK_OK))
-		return;
 	content_check_body(&work->file);
 	check_source(work);
 	if (content->body != PYC_CHECK_UNKNOWN && content->has_source)
 		work->facts.proof =
-			proof_set_find(proofs, content->source_digest, content->digest,
-				       content->header.magic->number);
+			proof_set_find(work->resolver->proofs, content->source_digest,
+				       content->digest, content->header.magic->number);
+}
+
+static void look_up_proof(struct work *work, const struct pyc_policy *policy)
+{
+	const struct proof_set *proofs = work->resolver->proofs;
+
+	if (!proofs || (!proof_matters(work, policy, proofs, PYC_CHECK_BAD) &&
+			!proof_matters(work, policy, proofs, PYC_CHECK_OK)))
+		return;
+	find_proof(work);
 }
 
 /* What was expensive to learn outlives the mount. */
@@ -377,13 +382,28 @@ struct timespec resolve_mtime(struct resolver *resolver, const char *path,
 	return embedded_mtime(resolver, path, own);
 }
 
-int resolve_pyc(struct resolver *resolver, const char *path, int fd,
-		const struct statx *stx, struct resolution *ret_resolution)
+/* What decide() would look at only where the verdict depends on it. */
+static void look_at_all(struct work *work)
+{
+	if (work->facts.header_status != PYC_HEADER_OK)
+		return;
+	content_check_body(&work->file);
+	if (work->source.state != PYC_SOURCE_REGULAR)
+		return;
+	check_source(work);
+	if (work->resolver->proofs)
+		find_proof(work);
+}
+
+static int resolve(struct resolver *resolver, const char *path, int fd,
+		   const struct statx *stx, bool whole, struct resolution *ret_resolution)
 {
 	struct work work;
 	int r = gather(resolver, path, fd, stx, &work);
 
 	if (r == 0) {
+		if (whole)
+			look_at_all(&work);
 		if (work.source.path)
 			work.facts.served_mtime =
 				resolve_mtime(resolver, work.source.path, &work.source.stx);
@@ -394,6 +414,24 @@ int resolve_pyc(struct resolver *resolver, const char *path, int fd,
 	}
 	source_fini(&work.source);
 	return r;
+}
+
+int resolve_pyc(struct resolver *resolver, const char *path, int fd,
+		const struct statx *stx, struct resolution *ret_resolution)
+{
+	return resolve(resolver, path, fd, stx, false, ret_resolution);
+}
+
+int resolve_pyc_whole(struct resolver *resolver, const char *path, int fd,
+		      const struct statx *stx, struct resolution *ret_resolution)
+{
+	return resolve(resolver, path, fd, stx, true, ret_resolution);
+}
+
+struct pyc_policy resolver_policy(struct resolver *resolver)
+{
+	sample_once(resolver);
+	return current_policy(resolver);
 }
 
 int resolve_link(struct resolver *resolver, const char *path, alias_found_fn *found,

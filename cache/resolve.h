@@ -18,6 +18,7 @@
 #include "cache/tree.h"
 #include "pyc/verdict.h"
 
+struct proof_set;
 struct resolver;
 struct store;
 
@@ -26,11 +27,12 @@ struct store;
  * @tree:   borrowed; must outlive the resolver
  * @policy: copied
  * @store:  what is known of the tree from earlier mounts, and remembers what is learned;
- *          loaded here; borrowed, must outlive the resolver; NULL for none
+ *          borrowed, must outlive the resolver; NULL for none
+ * @proofs: what recompiling proved; sealed; borrowed, as @store; NULL for nothing
  * Return: NULL when out of memory.
  */
 struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy,
-			      struct store *store);
+			      struct store *store, const struct proof_set *proofs);
 
 void resolver_free(struct resolver *resolver);
 
@@ -60,6 +62,19 @@ struct resolution {
  */
 int resolve_pyc(struct resolver *resolver, const char *path, int fd,
 		const struct statx *stx, struct resolution *ret_resolution);
+
+/**
+ * resolve_pyc_whole() - resolve_pyc() for those who explain: every fact that can be known
+ * is looked up, also where the verdict does not depend on it
+ */
+int resolve_pyc_whole(struct resolver *resolver, const char *path, int fd,
+		      const struct statx *stx, struct resolution *ret_resolution);
+
+/*
+ * The policy, with the canonical time that the tree's sources share, if they do: what
+ * verdicts are reached by. The first call walks a sample of the tree.
+ */
+struct pyc_policy resolver_policy(struct resolver *resolver);
 
 /**
  * resolve_mtime() - the st_mtime that a view shows for a file

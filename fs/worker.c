@@ -180,7 +180,8 @@ static int front_init(struct front *front, const struct mount_options *options,
 	sem_init(&front->alias_turn, 0, 1);
 	front->nodes = node_table_new(&root, FRONT_MAX_NODES);
 	front->store = open_store(options, places);
-	front->resolver = resolver_new(tree, &options->policy, front->store);
+	front->resolver = resolver_new(tree, &options->policy, front->store,
+				       front->store ? store_proofs(front->store) : NULL);
 	return front->nodes && front->resolver ? 0 : -ENOMEM;
 }
 

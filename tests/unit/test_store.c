@@ -1043,7 +1043,7 @@ static enum pyc_reason reason_of(struct fixture *fixture, const struct pyc_polic
 	int fd;
 
 	assert_int_equal(tree_open(&tree, fixture->folder, "/", fixture->folder), 0);
-	resolver = resolver_new(&tree, policy, store);
+	resolver = resolver_new(&tree, policy, store, store_proofs(store));
 	fd = tree_openat(&tree, PYC, O_RDONLY);
 	assert_int_equal(statx_at(fd, "", &stx), 0);
 	assert_int_equal(resolve_pyc(resolver, PYC, fd, &stx, &resolution), 0);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Opening trees; see inspect.h.
+ */
+#include "cli/inspect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/scope.h"
+#include "cache/store_db.h"
+
+/* The absolute path of an open directory; the caller's. NULL with errno set. */
+static char *path_of(int fd)
+{
+	char path[PATH_MAX];
+	struct proc_path link = proc_path(fd);
+	ssize_t len = readlink(link.text, path, sizeof(path) - 1);
+
+	if (len < 0)
+		return NULL;
+	path[len] = '\0';
+	return strdup(path);
+}
+
+/* Where @path leads for a process whose root directory is @root. */
+static char *path_within(const char *root, const char *path)
+{
+	scope_fd int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	scope_fd int fd = -1;
+
+	if (root_fd < 0)
+		return NULL;
+	fd = openat2_fd(root_fd, path, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT);
+	if (fd < 0) {
+		errno = -fd;
+		return NULL;
+	}
+	return path_of(fd);
+}
+
+/* What a reader in @root calls @path, which lies below it. */
+static const char *view_of(const char *root, const char *path)
+{
+	if (strcmp(root, "/") == 0)
+		return path;
+	return path[strlen(root)] ? path + strlen(root) : "/";
+}
+
+/* Somebody who asks for proofs must hear that there are none to be had. */
+static void report_store(const struct mount_options *options, int error, const char *why)
+{
+	if (error == -ENOENT && options->policy.trust != PYC_TRUST_VERIFIED)
+		return;
+	if (options->cache || options->policy.trust == PYC_TRUST_VERIFIED ||
+	    error == -EBADMSG)
+		log_warning("cannot use the cache: %s; going on without its proofs", why);
+}
+
+static int load_proofs(struct store_db *db, struct proof_set *set)
+{
+	size_t bad = 0;
+	int r = store_db_proofs(db, PYC_CHECK_BAD, set, &bad);
+
+	if (r == 0)
+		r = store_db_proofs(db, PYC_CHECK_OK, set, &bad);
+	if (bad > 0)
+		log_warning("%zu proofs in the cache are damaged, ignoring them", bad);
+	proof_set_seal(set);
+	return r;
+}
+
+static void open_proofs(const struct mount_options *options, struct proof_set *set)
+{
+	char why[STORE_WHY_MAX] = "out of memory";
+	struct store_place place;
+	struct store_db *db = NULL;
+	int r;
+
+	if (options->no_cache)
+		return;
+	r = store_place_open(&place, options->cache, why);
+	if (r == 0)
+		r = store_db_open(&place, STORE_DB_EXISTING, &db, why);
+	if (r == 0) {
+		r = load_proofs(db, set);
+		store_db_close(db);
+	}
+	store_place_close(&place);
+	if (r < 0)
+		report_store(options, r, why);
+}
+
+static int open_tree_at(struct inspection *inspection, const char *path, const char *root)
+{
+	inspection->root = realpath(root ? root : "/", NULL);
+	if (!inspection->root)
+		return -errno;
+	inspection->path = path_within(inspection->root, path);
+	if (!inspection->path)
+		return -errno;
+	/* Moved away while we looked, or a magic link. */
+	if (!path_below(inspection->path, inspection->root))
+		return -EXDEV;
+	return tree_open(&inspection->tree, inspection->path, inspection->root,
+			 view_of(inspection->root, inspection->path));
+}
+
+int inspection_open(struct inspection *inspection, const char *path, const char *root,
+		    const struct mount_options *options)
+{
+	int r;
+
+	*inspection = (struct inspection){.tree = {.root_fd = -1, .host_fd = -1}};
+	r = open_tree_at(inspection, path, root);
+	if (r < 0) {
+		log_error("cannot open %s%s%s: %s", quoted(path), root ? " in " : "",
+			  root ? quoted(root) : "", strerror(-r));
+		return r;
+	}
+	open_proofs(options, &inspection->proofs);
+	inspection->resolver = resolver_new(&inspection->tree, &options->policy, NULL,
+					    &inspection->proofs);
+	if (!inspection->resolver) {
+		log_error("cannot look at %s: out of memory", quoted(path));
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void inspection_close(struct inspection *inspection)
+{
+	resolver_free(inspection->resolver);
+	proof_set_fini(&inspection->proofs);
+	tree_close(&inspection->tree);
+	free(inspection->path);
+	free(inspection->root);
+}
