@@ -28,7 +28,8 @@ static bool is_printable(const char *text)
 bool proof_is_valid(const struct proof *proof)
 {
 	return (proof->result == PYC_CHECK_OK || proof->result == PYC_CHECK_BAD) &&
-	       proof->when_s >= 0 && pyc_magic_lookup(proof->magic) &&
+	       proof->level <= PROOF_LEVEL_MAX && proof->when_s >= 0 &&
+	       pyc_magic_lookup(proof->magic) &&
 	       memchr(proof->interpreter, '\0', sizeof(proof->interpreter)) &&
 	       is_printable(proof->interpreter);
 }
@@ -70,6 +71,8 @@ static int compare_keys(const struct proof *a, const struct proof *b)
 		order = compare_words(a->source.high, b->source.high);
 	if (order == 0)
 		order = compare_words(a->magic, b->magic);
+	if (order == 0)
+		order = compare_words(a->level, b->level);
 	return order;
 }
 
@@ -102,9 +105,10 @@ static int compare_with_key(const void *key, const void *element)
 }
 
 enum pyc_check proof_set_find(const struct proof_set *set, struct digest source,
-			      struct digest body, uint16_t magic)
+			      struct digest body, uint16_t magic, uint8_t level)
 {
-	const struct proof key = {.source = source, .body = body, .magic = magic};
+	const struct proof key = {
+		.source = source, .body = body, .magic = magic, .level = level};
 	const struct proof *found;
 
 	if (set->count == 0)
@@ -130,9 +134,9 @@ int proof_set_write(const struct proof_set *set, FILE *file)
 
 		fprintf(file,
 			"%016" PRIx64 "%016" PRIx64 " %016" PRIx64 "%016" PRIx64
-			" %u %s %" PRId64 " %s\n",
+			" %u %u %s %" PRId64 " %s\n",
 			proof->source.high, proof->source.low, proof->body.high,
-			proof->body.low, proof->magic,
+			proof->body.low, proof->magic, proof->level,
 			proof->result == PYC_CHECK_OK ? "same" : "differs", proof->when_s,
 			proof->interpreter);
 	}
@@ -201,17 +205,19 @@ static bool parse_result(const char *text, enum pyc_check *ret_result)
 static bool parse_line(char *line, struct proof *ret_proof)
 {
 	struct proof proof = {.result = PYC_CHECK_UNKNOWN};
-	int64_t magic;
+	int64_t magic, level;
 	char *rest = line;
 
 	if (!parse_digest(next_word(&rest), &proof.source) ||
 	    !parse_digest(next_word(&rest), &proof.body) ||
 	    !parse_number(next_word(&rest), UINT16_MAX, &magic) ||
+	    !parse_number(next_word(&rest), PROOF_LEVEL_MAX, &level) ||
 	    !parse_result(next_word(&rest), &proof.result) ||
 	    !parse_number(next_word(&rest), INT64_MAX, &proof.when_s) || !rest ||
 	    strlen(rest) >= sizeof(proof.interpreter))
 		return false;
 	proof.magic = (uint16_t)magic;
+	proof.level = (uint8_t)level;
 	memcpy(proof.interpreter, rest, strlen(rest));
 	if (!proof_is_valid(&proof))
 		return false;

@@ -19,10 +19,14 @@
 
 #define PROOF_INTERPRETER_MAX 64
 
+#define PROOF_LEVEL_MAX 2
+
 /**
  * struct proof - one recompile's outcome
  * @source, @body: digests of the source and of the pyc's body
  * @magic:         number of the interpreter's magic
+ * @level:         of optimisation: 0, 1 (-O) or 2 (-OO); as pyc_name_level() says. What is
+ *                 right under one name is wrong under another
  * @result:        PYC_CHECK_OK: this source gives this body; PYC_CHECK_BAD: another
  * @when_s:        seconds since 1970
  * @interpreter:   which one said so; printable, may be empty
@@ -31,6 +35,7 @@ struct proof {
 	struct digest source;
 	struct digest body;
 	uint16_t magic;
+	uint8_t level;
 	enum pyc_check result;
 	int64_t when_s;
 	char interpreter[PROOF_INTERPRETER_MAX];
@@ -57,9 +62,12 @@ int proof_set_add(struct proof_set *set, const struct proof *proof);
 /* Sorts; of contradicting proofs the disproof wins. */
 void proof_set_seal(struct proof_set *set);
 
-/* What is proved about a body and a source; PYC_CHECK_UNKNOWN where nothing is. */
+/*
+ * What is proved about a body and a source, for a magic and a level of optimisation;
+ * PYC_CHECK_UNKNOWN where nothing is.
+ */
 enum pyc_check proof_set_find(const struct proof_set *set, struct digest source,
-			      struct digest body, uint16_t magic);
+			      struct digest body, uint16_t magic, uint8_t level);
 
 void proof_set_fini(struct proof_set *set);
 
@@ -68,7 +76,7 @@ void proof_set_fini(struct proof_set *set);
  * format's version and one with the count.
  *
  *	canonfs-proofs 1
- *	SOURCE-DIGEST BODY-DIGEST MAGIC same|differs WHEN INTERPRETER
+ *	SOURCE-DIGEST BODY-DIGEST MAGIC LEVEL same|differs WHEN INTERPRETER
  *	end COUNT
  */
 

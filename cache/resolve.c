@@ -173,13 +173,16 @@ static bool proof_matters(const struct work *work, const struct pyc_policy *poli
 static void find_proof(struct work *work)
 {
 	const struct content *content = &work->file.content;
+	int level = pyc_name_level(&work->facts.name, content->header.magic);
 
+	if (level < 0)
+		return;
 	content_check_body(&work->file);
 	check_source(work);
 	if (content->body != PYC_CHECK_UNKNOWN && content->has_source)
-		work->facts.proof =
-			proof_set_find(work->resolver->proofs, content->source_digest,
-				       content->digest, content->header.magic->number);
+		work->facts.proof = proof_set_find(
+			work->resolver->proofs, content->source_digest, content->digest,
+			content->header.magic->number, (uint8_t)level);
 }
 
 static void look_up_proof(struct work *work, const struct pyc_policy *policy)

@@ -13,9 +13,10 @@
 /* Over all columns, as for rows. */
 static int64_t checksum_of(const struct proof *proof)
 {
-	uint8_t bytes[2 * WIRE_BLOB_SIZE + 3 * sizeof(uint64_t) + PROOF_INTERPRETER_MAX] = {
+	uint8_t bytes[2 * WIRE_BLOB_SIZE + 4 * sizeof(uint64_t) + PROOF_INTERPRETER_MAX] = {
 		0};
-	const uint64_t words[] = {htole64(proof->magic), htole64((uint64_t)proof->result),
+	const uint64_t words[] = {htole64(proof->magic), htole64(proof->level),
+				  htole64((uint64_t)proof->result),
 				  htole64((uint64_t)proof->when_s)};
 
 	digest_save(proof->source, bytes);
@@ -30,14 +31,15 @@ int store_db_put_proof(struct store_db *db, const struct proof *proof)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	uint8_t source[WIRE_BLOB_SIZE], body[WIRE_BLOB_SIZE];
-	int r = store_sql_prepare(db,
-				  "INSERT INTO proof VALUES(?,?,?,?,?,?,?) ON CONFLICT DO "
-				  "UPDATE SET result = excluded.result, "
-				  "stored = excluded.stored, "
-				  "interpreter = excluded.interpreter, "
-				  "checksum = excluded.checksum "
-				  "WHERE excluded.result >= result",
-				  &statement);
+	int r = store_sql_prepare(
+		db,
+		"INSERT INTO proof VALUES(?,?,?,?,?,?,?,?) ON CONFLICT DO "
+		"UPDATE SET result = excluded.result, "
+		"stored = excluded.stored, "
+		"interpreter = excluded.interpreter, "
+		"checksum = excluded.checksum "
+		"WHERE excluded.result >= result",
+		&statement);
 
 	_Static_assert(PYC_CHECK_BAD > PYC_CHECK_OK, "a disproof replaces a proof");
 	if (r < 0)
@@ -47,10 +49,11 @@ int store_db_put_proof(struct store_db *db, const struct proof *proof)
 	sqlite3_bind_blob(statement, 1, source, WIRE_BLOB_SIZE, SQLITE_STATIC);
 	sqlite3_bind_blob(statement, 2, body, WIRE_BLOB_SIZE, SQLITE_STATIC);
 	sqlite3_bind_int64(statement, 3, proof->magic);
-	sqlite3_bind_int64(statement, 4, proof->result);
-	sqlite3_bind_int64(statement, 5, proof->when_s);
-	sqlite3_bind_text(statement, 6, proof->interpreter, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(statement, 7, checksum_of(proof));
+	sqlite3_bind_int64(statement, 4, proof->level);
+	sqlite3_bind_int64(statement, 5, proof->result);
+	sqlite3_bind_int64(statement, 6, proof->when_s);
+	sqlite3_bind_text(statement, 7, proof->interpreter, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(statement, 8, checksum_of(proof));
 	return store_error(sqlite3_step(statement));
 }
 
@@ -87,25 +90,28 @@ int store_db_put_proofs(struct store_db *db, const struct proof_set *set)
 static bool read_proof(sqlite3_stmt *statement, struct proof *ret_proof)
 {
 	uint8_t source[WIRE_BLOB_SIZE], body[WIRE_BLOB_SIZE];
-	int64_t magic, result, when_s, checksum;
+	int64_t magic, level, result, when_s, checksum;
 	struct proof proof = {.magic = 0};
 	const unsigned char *text;
 
 	if (!store_sql_blob(statement, 0, source) || !store_sql_blob(statement, 1, body) ||
 	    !store_sql_number(statement, 2, &magic) ||
-	    !store_sql_number(statement, 3, &result) ||
-	    !store_sql_number(statement, 4, &when_s) ||
-	    sqlite3_column_type(statement, 5) != SQLITE_TEXT ||
-	    !store_sql_number(statement, 6, &checksum) || magic < 0 || magic > UINT16_MAX ||
+	    !store_sql_number(statement, 3, &level) ||
+	    !store_sql_number(statement, 4, &result) ||
+	    !store_sql_number(statement, 5, &when_s) ||
+	    sqlite3_column_type(statement, 6) != SQLITE_TEXT ||
+	    !store_sql_number(statement, 7, &checksum) || magic < 0 || magic > UINT16_MAX ||
+	    level < 0 || level > PROOF_LEVEL_MAX ||
 	    (result != PYC_CHECK_OK && result != PYC_CHECK_BAD))
 		return false;
-	text = sqlite3_column_text(statement, 5);
+	text = sqlite3_column_text(statement, 6);
 	if (!text || strlen((const char *)text) >= sizeof(proof.interpreter))
 		return false;
 	memcpy(proof.interpreter, text, strlen((const char *)text));
 	proof.source = digest_load(source);
 	proof.body = digest_load(body);
 	proof.magic = (uint16_t)magic;
+	proof.level = (uint8_t)level;
 	proof.result = (enum pyc_check)result;
 	proof.when_s = when_s;
 	*ret_proof = proof;

@@ -31,9 +31,9 @@ static const char *const tables[] = {
 	"stored INTEGER, disk BLOB, served BLOB, digest BLOB, source_digest BLOB, "
 	"checksum INTEGER, PRIMARY KEY(image, inode)) WITHOUT ROWID",
 
-	"CREATE TABLE proof(source BLOB, body BLOB, magic INTEGER, result INTEGER, "
-	"stored INTEGER, interpreter TEXT, checksum INTEGER, "
-	"PRIMARY KEY(source, body, magic)) WITHOUT ROWID",
+	"CREATE TABLE proof(source BLOB, body BLOB, magic INTEGER, level INTEGER, "
+	"result INTEGER, stored INTEGER, interpreter TEXT, checksum INTEGER, "
+	"PRIMARY KEY(source, body, magic, level)) WITHOUT ROWID",
 };
 
 int store_error(int code)

@@ -130,6 +130,7 @@ enum pyc_placement pyc_name_parse(const char *name, bool in_cache,
 		ret_name->stem = rest.start;
 		ret_name->stem_len = rest.len;
 	}
+	ret_name->is_pyo = name[strlen(name) - 1] == 'o';
 	return ret_name->placement;
 }
 
@@ -156,6 +157,23 @@ bool pyc_name_tag_agrees(const struct pyc_name *name, const struct pyc_magic *ma
 	if (!begins_with(tag, magic->tag))
 		return false;
 	return magic->tag_is_prefix || tag.len == strlen(magic->tag);
+}
+
+/* PEP 488: ".opt-LEVEL" replaced ".pyo" in 3.5. */
+static bool has_opt_levels(const struct pyc_magic *magic)
+{
+	return magic->major > 3 || (magic->major == 3 && magic->minor >= 5);
+}
+
+int pyc_name_level(const struct pyc_name *name, const struct pyc_magic *magic)
+{
+	if (name->is_pyo)
+		return has_opt_levels(magic) || name->opt_len > 0 ? -1 : 1;
+	if (name->opt_len == 0)
+		return 0;
+	if (name->opt_len != 1 || !has_opt_levels(magic))
+		return -1;
+	return *name->opt == '1' ? 1 : *name->opt == '2' ? 2 : -1;
 }
 
 bool pyc_name_is_source(const char *name)

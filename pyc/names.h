@@ -27,6 +27,7 @@ enum pyc_placement {
  * @stem, @stem_len: NAME, may contain dots; points into the name that was parsed
  * @tag, @tag_len:   TAG, empty in legacy placement; points into the name
  * @opt, @opt_len:   LEVEL of ".opt-LEVEL", empty where there is none; points into the name
+ * @is_pyo:          whether the name ends in ".pyo"
  */
 struct pyc_name {
 	enum pyc_placement placement;
@@ -36,6 +37,7 @@ struct pyc_name {
 	size_t tag_len;
 	const char *opt;
 	size_t opt_len;
+	bool is_pyo;
 };
 
 /**
@@ -67,6 +69,15 @@ bool pyc_name_source(const struct pyc_name *name, char *ret_source);
  * Legacy names carry no tag and agree with every magic.
  */
 bool pyc_name_tag_agrees(const struct pyc_name *name, const struct pyc_magic *magic);
+
+/**
+ * pyc_name_level() - the optimisation level that the interpreter of @magic reads the file
+ * at
+ *
+ * Return: 0, 1 or 2; 1 for ".pyo", which -O and -OO share (up to 3.4); -1 where no
+ * interpreter of that magic asks for such a name.
+ */
+int pyc_name_level(const struct pyc_name *name, const struct pyc_magic *magic);
 
 /* Whether @name ends in ".py" and has something before it. */
 bool pyc_name_is_source(const char *name);

@@ -414,7 +414,7 @@ def test_commands(folder, ext4, cache):
 
 
 PROOFS = ("canonfs-proofs 1\n"
-          + "".join(f"{n:032x} {n + 1:032x} 3495 {word} 1700000000 CPython 3.11.7\n"
+          + "".join(f"{n:032x} {n + 1:032x} 3495 {n % 2} {word} 1700000000 CPython 3.11.7\n"
                     for n, word in ((1, "same"), (2, "differs")))
           + "end 2\n")
 
@@ -478,7 +478,7 @@ def test_a_hostile_import_sets_nothing_aside(folder, small_tree, cache):
 
 def test_too_many_proofs(folder, cache):
     proofs = folder / "proofs"
-    lines = [f"{n:032x} {n:032x} 3495 same 1700000000 x\n" for n in range(65537)]
+    lines = [f"{n:032x} {n:032x} 3495 0 same 1700000000 x\n" for n in range(65537)]
     proofs.write_text("canonfs-proofs 1\n" + "".join(lines) + "end 65537\n")
     assert "has more than 65536 proofs" in command(cache, "import", proofs)
     proofs.write_text("canonfs-proofs 1\n" + "".join(lines[1:]) + "end 65536\n")

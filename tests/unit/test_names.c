@@ -267,6 +267,46 @@ static void test_is_source(void **state)
 	assert_false(pyc_name_is_source(""));
 }
 
+/* Which level the interpreters of a magic read a name at. */
+static void test_levels(void **state)
+{
+	static const struct {
+		const char *name;
+		bool in_cache;
+		uint16_t magic;
+		int level;
+	} cases[] = {
+		{"foo.cpython-311.pyc", true, 3495, 0},
+		{"foo.cpython-311.opt-1.pyc", true, 3495, 1},
+		{"foo.cpython-311.opt-2.pyc", true, 3495, 2},
+		{"foo.pypy39.opt-2.pyc", true, 336, 2},
+		{"foo.cpython-35.opt-1.pyc", true, 3350, 1},
+		{"foo.cpython-311.opt-0.pyc", true, 3495, -1},
+		{"foo.cpython-311.opt-3.pyc", true, 3495, -1},
+		{"foo.cpython-311.opt-12.pyc", true, 3495, -1},
+		{"foo.cpython-311.opt-a.pyc", true, 3495, -1},
+		{"foo.cpython-311.pyo", true, 3495, -1},
+		{"foo.cpython-311.opt-1.pyo", true, 3495, -1},
+		{"foo.cpython-34.pyc", true, 3310, 0},
+		{"foo.cpython-34.pyo", true, 3310, 1},
+		{"foo.cpython-34.opt-1.pyc", true, 3310, -1},
+		{"foo.cpython-34.opt-1.pyo", true, 3310, -1},
+		{"foo.pyc", false, 62211, 0},
+		{"foo.pyo", false, 62211, 1},
+		{"foo.pyc", false, 3495, 0},
+		{"foo.pyo", false, 3495, -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct pyc_name name;
+
+		pyc_name_parse(cases[i].name, cases[i].in_cache, &name);
+		assert_int_equal(pyc_name_level(&name, pyc_magic_lookup(cases[i].magic)),
+				 cases[i].level);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_tags_outside_of_a_cache),
 		cmocka_unit_test(test_tags_of_real_interpreters),
 		cmocka_unit_test(test_is_source),
+		cmocka_unit_test(test_levels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@
 #define PY311 3495
 #define A     "0123456789abcdef0123456789abcdef"
 #define B     "fedcba9876543210fedcba9876543210"
-#define LINE  A " " B " 3495 same 1700000000 CPython 3.11.7\n"
+#define LINE  A " " B " 3495 0 same 1700000000 CPython 3.11.7\n"
 
 static struct digest number(uint64_t low)
 {
@@ -57,7 +57,7 @@ static void test_find(void **state)
 
 	(void)state;
 	proof_set_seal(&set);
-	assert_int_equal(proof_set_find(&set, number(1), number(1), PY311),
+	assert_int_equal(proof_set_find(&set, number(1), number(1), PY311, 0),
 			 PYC_CHECK_UNKNOWN);
 	for (uint64_t i = 0; i < 1000; i++) {
 		struct proof one = proof(i, i + 1, i % 2 ? PYC_CHECK_OK : PYC_CHECK_BAD);
@@ -66,13 +66,36 @@ static void test_find(void **state)
 	}
 	proof_set_seal(&set);
 	for (uint64_t i = 0; i < 1000; i++) {
-		assert_int_equal(proof_set_find(&set, number(i), number(i + 1), PY311),
+		assert_int_equal(proof_set_find(&set, number(i), number(i + 1), PY311, 0),
 				 i % 2 ? PYC_CHECK_OK : PYC_CHECK_BAD);
-		assert_int_equal(proof_set_find(&set, number(i), number(i), PY311),
+		assert_int_equal(proof_set_find(&set, number(i), number(i), PY311, 0),
 				 PYC_CHECK_UNKNOWN);
-		assert_int_equal(proof_set_find(&set, number(i), number(i + 1), PY311 + 1),
-				 PYC_CHECK_UNKNOWN);
+		assert_int_equal(
+			proof_set_find(&set, number(i), number(i + 1), PY311 + 1, 0),
+			PYC_CHECK_UNKNOWN);
 	}
+	proof_set_fini(&set);
+}
+
+/* What is right at one level says nothing about another. */
+static void test_levels(void **state)
+{
+	struct proof plain = proof(1, 2, PYC_CHECK_OK),
+		     optimised = proof(1, 2, PYC_CHECK_BAD);
+	struct proof_set set = {0};
+
+	(void)state;
+	optimised.level = 2;
+	proof_set_add(&set, &optimised);
+	proof_set_add(&set, &plain);
+	proof_set_seal(&set);
+	assert_int_equal(set.count, 2);
+	assert_int_equal(proof_set_find(&set, number(1), number(2), PY311, 0),
+			 PYC_CHECK_OK);
+	assert_int_equal(proof_set_find(&set, number(1), number(2), PY311, 1),
+			 PYC_CHECK_UNKNOWN);
+	assert_int_equal(proof_set_find(&set, number(1), number(2), PY311, 2),
+			 PYC_CHECK_BAD);
 	proof_set_fini(&set);
 }
 
@@ -88,7 +111,7 @@ static void test_disproof_wins(void **state)
 		proof_set_add(&set, order ? &bad : &good);
 		proof_set_seal(&set);
 		assert_int_equal(set.count, 1);
-		assert_int_equal(proof_set_find(&set, number(1), number(2), PY311),
+		assert_int_equal(proof_set_find(&set, number(1), number(2), PY311, 0),
 				 PYC_CHECK_BAD);
 		proof_set_fini(&set);
 	}
@@ -127,6 +150,7 @@ static void test_round_trip(void **state)
 		assert_true(digest_equal(back.proofs[i].source, set.proofs[i].source));
 		assert_true(digest_equal(back.proofs[i].body, set.proofs[i].body));
 		assert_int_equal(back.proofs[i].magic, set.proofs[i].magic);
+		assert_int_equal(back.proofs[i].level, set.proofs[i].level);
 		assert_int_equal(back.proofs[i].result, set.proofs[i].result);
 		assert_int_equal(back.proofs[i].when_s, set.proofs[i].when_s);
 		assert_string_equal(back.proofs[i].interpreter, set.proofs[i].interpreter);
@@ -154,19 +178,22 @@ static void test_hostile_files(void **state)
 		{"canonfs-proofs 1\nend 0\n ", 2},
 		{"canonfs-proofs 1\n" LINE, 3},
 		{"canonfs-proofs 1\n" LINE "end 2\n", 3},
-		{"canonfs-proofs 1\n" A " " B " 3495 perhaps 1 x\nend 1\n", 2},
-		{"canonfs-proofs 1\n" A " " B " 3495 same -1 x\nend 1\n", 2},
-		{"canonfs-proofs 1\n" A " " B " 3495 same 1\nend 1\n", 2},
-		{"canonfs-proofs 1\n" A " " B " 3495 same 99999999999999999999 x\nend 1\n",
+		{"canonfs-proofs 1\n" A " " B " 3495 0 perhaps 1 x\nend 1\n", 2},
+		{"canonfs-proofs 1\n" A " " B " 3495 0 same -1 x\nend 1\n", 2},
+		{"canonfs-proofs 1\n" A " " B " 3495 0 same 1\nend 1\n", 2},
+		{"canonfs-proofs 1\n" A " " B
+		 " 3495 0 same 99999999999999999999 x\nend 1\n",
 		 2},
-		{"canonfs-proofs 1\n" A " " B " 0x7 same 1 x\nend 1\n", 2},
-		{"canonfs-proofs 1\n" A " " B " 65536 same 1 x\nend 1\n", 2},
-		{"canonfs-proofs 1\n" A " " B " 1 same 1 x\nend 1\n",
+		{"canonfs-proofs 1\n" A " " B " 0x7 0 same 1 x\nend 1\n", 2},
+		{"canonfs-proofs 1\n" A " " B " 65536 0 same 1 x\nend 1\n", 2},
+		{"canonfs-proofs 1\n" A " " B " 1 0 same 1 x\nend 1\n",
 		 2}, /* no such magic */
-		{"canonfs-proofs 1\n" A "0 " B " 3495 same 1 x\nend 1\n", 2},
-		{"canonfs-proofs 1\nA" A " " B " 3495 same 1 x\nend 1\n", 2},
-		{"canonfs-proofs 1\n" A " " B " 3495 same 1 \x1b[31m\nend 1\n", 2},
-		{"canonfs-proofs 1\n" A " " B " 3495 same 1 "
+		{"canonfs-proofs 1\n" A " " B " 3495 same 1 x\nend 1\n", 2}, /* no level */
+		{"canonfs-proofs 1\n" A " " B " 3495 3 same 1 x\nend 1\n", 2},
+		{"canonfs-proofs 1\n" A "0 " B " 3495 0 same 1 x\nend 1\n", 2},
+		{"canonfs-proofs 1\nA" A " " B " 3495 0 same 1 x\nend 1\n", 2},
+		{"canonfs-proofs 1\n" A " " B " 3495 0 same 1 \x1b[31m\nend 1\n", 2},
+		{"canonfs-proofs 1\n" A " " B " 3495 0 same 1 "
 		 "0123456789012345678901234567890123456789012345678901234567890123456789\ne"
 		 "nd 1\n",
 		 2},
@@ -233,6 +260,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_disproof_wins),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_round_trip),

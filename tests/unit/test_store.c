@@ -627,7 +627,7 @@ static void test_busy(void **state)
 static void test_hostile_schemas(void **state)
 {
 	static const char *const hostile[] = {
-		"PRAGMA user_version=2",
+		"PRAGMA user_version=1",
 		"PRAGMA user_version=0",
 		"CREATE TABLE more(x)",
 		"CREATE VIEW v AS SELECT * FROM header",
@@ -1016,12 +1016,13 @@ static void write_pair(struct fixture *fixture, time_t mtime)
 	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 }
 
-static void put_proof(struct fixture *fixture, enum pyc_check result)
+static void put_proof_at(struct fixture *fixture, uint8_t level, enum pyc_check result)
 {
 	struct proof proof = {
 		.source = digest_of(TEXT, strlen(TEXT)),
 		.body = digest_of(body, BODY_SIZE),
 		.magic = 3495,
+		.level = level,
 		.result = result,
 	};
 	struct store_db *db;
@@ -1030,6 +1031,11 @@ static void put_proof(struct fixture *fixture, enum pyc_check result)
 	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, why), 0);
 	assert_int_equal(store_db_put_proof(db, &proof), 0);
 	store_db_close(db);
+}
+
+static void put_proof(struct fixture *fixture, enum pyc_check result)
+{
+	put_proof_at(fixture, 0, result);
 }
 
 static enum pyc_reason reason_of(struct fixture *fixture, const struct pyc_policy *policy)
@@ -1094,6 +1100,22 @@ static void test_proof_of_another_source(void **state)
 	put_proof(fixture, PYC_CHECK_OK);
 	assert_int_equal(reason_of(fixture, &verified), PYC_R_PROVED);
 	write_file(fixture, SOURCE, "x = 2\n", 6, "", 0);
+	assert_int_equal(reason_of(fixture, &verified), PYC_R_NOT_PROVED);
+}
+
+/* A body of python -O is not what belongs under the plain name. */
+static void test_proof_of_another_level(void **state)
+{
+	const struct pyc_policy verified = {.trust = PYC_TRUST_VERIFIED};
+	struct fixture *fixture = *state;
+
+	write_pair(fixture, 1);
+	put_proof_at(fixture, 1, PYC_CHECK_OK);
+	assert_int_equal(reason_of(fixture, &verified), PYC_R_NOT_PROVED);
+	put_proof_at(fixture, 1, PYC_CHECK_BAD);
+	put_proof_at(fixture, 0, PYC_CHECK_OK);
+	assert_int_equal(reason_of(fixture, &verified), PYC_R_PROVED);
+	run_sql(fixture->path, "UPDATE proof SET level = 2 - level * 2");
 	assert_int_equal(reason_of(fixture, &verified), PYC_R_NOT_PROVED);
 }
 
@@ -1184,9 +1206,10 @@ static void test_proofs_are_bounded(void **state)
 	assert_int_equal(store_db_put_proofs(db, &most), 0); /* the same again */
 	store_db_close(db);
 
-	run_sql(fixture->path, "UPDATE proof SET checksum = 0;"
-			       "INSERT INTO proof SELECT source, body, magic + 1, result, "
-			       "stored, interpreter, checksum FROM proof LIMIT 1000");
+	run_sql(fixture->path,
+		"UPDATE proof SET checksum = 0;"
+		"INSERT INTO proof SELECT source, body, magic + 1, level, result, "
+		"stored, interpreter, checksum FROM proof LIMIT 1000");
 	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, why), 0);
 	assert_int_equal(count_proofs(db, &bad), 0);
 	assert_int_equal(bad, PROOF_MAX);
@@ -1225,6 +1248,7 @@ int main(void)
 		TEST(test_bounded_while_writing),
 		TEST(test_proofs),
 		TEST(test_proof_of_another_source),
+		TEST(test_proof_of_another_level),
 		TEST(test_header_does_not_displace_a_body),
 		TEST(test_proofs_are_bounded),
 	};
