@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,4 +78,16 @@ struct proc_path proc_path(int fd)
 
 	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
 	return path;
+}
+
+char *path_of_fd(int fd)
+{
+	char path[PATH_MAX];
+	struct proc_path link = proc_path(fd);
+	ssize_t len = readlink(link.text, path, sizeof(path) - 1);
+
+	if (len < 0)
+		return NULL;
+	path[len] = '\0';
+	return strdup(path);
 }

@@ -49,6 +49,9 @@ struct proc_path {
 
 struct proc_path proc_path(int fd);
 
+/* The absolute path of an open file, without symlinks; the caller's. NULL with errno set. */
+char *path_of_fd(int fd);
+
 static inline struct timespec statx_time(struct statx_timestamp stamp)
 {
 	return (struct timespec){.tv_sec = stamp.tv_sec, .tv_nsec = stamp.tv_nsec};

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,19 +16,6 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/store_db.h"
-
-/* The absolute path of an open directory; the caller's. NULL with errno set. */
-static char *path_of(int fd)
-{
-	char path[PATH_MAX];
-	struct proc_path link = proc_path(fd);
-	ssize_t len = readlink(link.text, path, sizeof(path) - 1);
-
-	if (len < 0)
-		return NULL;
-	path[len] = '\0';
-	return strdup(path);
-}
 
 /* Where @path leads for a process whose root directory is @root. */
 static char *path_within(const char *root, const char *path)
@@ -44,7 +30,7 @@ static char *path_within(const char *root, const char *path)
 		errno = -fd;
 		return NULL;
 	}
-	return path_of(fd);
+	return path_of_fd(fd);
 }
 
 /* What a reader in @root calls @path, which lies below it. */

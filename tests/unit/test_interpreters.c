@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Finding interpreters: by names in an image whose programs cannot run here, and on this
+ * machine by what they answer. The programs here are made up; tests/e2e/test_explain.py
+ * has the real ones.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "cli/interpreter_places.h"
+#include "cli/interpreters.h"
+
+struct fixture {
+	char root[64];
+};
+
+static char *path_in(const struct fixture *fixture, const char *name)
+{
+	char *path = NULL;
+
+	assert_true(asprintf(&path, "%s/%s", fixture->root, name) > 0);
+	return path;
+}
+
+static void make(const struct fixture *fixture, const char *name, const char *text,
+		 mode_t mode)
+{
+	scope_free char *path = path_in(fixture, name);
+	scope_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(fchmod(fd, mode), 0);
+}
+
+static void make_link(const struct fixture *fixture, const char *target, const char *name)
+{
+	scope_free char *path = path_in(fixture, name);
+
+	assert_int_equal(symlink(target, path), 0);
+}
+
+static void make_dir(const struct fixture *fixture, const char *name)
+{
+	scope_free char *path = path_in(fixture, name);
+
+	assert_int_equal(mkdir(path, 0755), 0);
+}
+
+static int setup(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	assert_non_null(fixture);
+	strcpy(fixture->root, "/tmp/canonfs-interpreters-XXXXXX");
+	assert_non_null(mkdtemp(fixture->root));
+	assert_int_equal(chmod(fixture->root, 0755), 0);
+	make_dir(fixture, "usr");
+	make_dir(fixture, "usr/bin");
+	make_dir(fixture, "opt");
+	make_link(fixture, "usr/bin", "bin");
+	*state = fixture;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+	char command[128];
+
+	snprintf(command, sizeof(command), "/bin/rm -rf '%s'", fixture->root);
+	assert_int_equal(system(command), 0);
+	free(fixture);
+	return 0;
+}
+
+static void test_names(void **state)
+{
+	static const char *const good[] = {
+		"python", "python3", "python2.7", "python3.13t", "python3.6m",
+		"pypy",	  "pypy3",   "pypy3.11",  "graalpy",	 "python3.13td"};
+	static const char *const bad[] = {"python3-config", "python3.11-gdb.py", "pythonw",
+					  "ipython3",	    "pypy3clean",	 "py3",
+					  "python3.x",	    "graalpython",	 ""};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		assert_true(is_interpreter_name(good[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(is_interpreter_name(bad[i]));
+}
+
+/* What the image's programs say cannot be known: their names tell, where they do. */
+static void test_image_by_name(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct interpreter_list list;
+
+	make(fixture, "opt/real", "not for this machine", 0755);
+	make_link(fixture, "/opt/real", "usr/bin/python3.12");
+	make_link(fixture, "python3.12", "usr/bin/python3");
+	make(fixture, "usr/bin/python2.7", "nor this", 0755);
+	make(fixture, "usr/bin/pypy3.9", "nor this", 0755);
+	make(fixture, "usr/bin/pypy3", "no version", 0755);
+	make(fixture, "usr/bin/python3.99", "not born yet", 0755);
+	make(fixture, "usr/bin/python3.8", "not a program", 0644);
+	make(fixture, "usr/bin/python3.7", "#!/bin/sh\necho a shim\n", 0755);
+	make_link(fixture, "../../../../../../../bin/sh", "usr/bin/python3.6");
+
+	assert_int_equal(interpreters_find(fixture->root, &list), 0);
+	assert_int_equal(list.count, 3);
+	assert_string_equal(list.interpreters[0].name, "python2.7");
+	assert_int_equal(list.interpreters[0].magic->number, 62211);
+	assert_string_equal(list.interpreters[1].program, "/opt/real");
+	assert_string_equal(list.interpreters[1].name, "python3.12");
+	assert_string_equal(list.interpreters[1].root, fixture->root);
+	assert_int_equal(list.interpreters[1].magic->number, 3531);
+	assert_null(list.interpreters[1].release);
+	assert_non_null(list.interpreters[1].libraries);
+	assert_null(list.interpreters[1].libraries[0]);
+	assert_string_equal(list.interpreters[2].name, "pypy3.9");
+	assert_int_equal(list.interpreters[2].magic->number, 336);
+	assert_ptr_equal(interpreters_by_magic(&list, list.interpreters[1].magic),
+			 &list.interpreters[1]);
+	assert_null(interpreters_by_magic(&list, pyc_magic_lookup(3495)));
+
+	assert_int_equal(interpreters_add(fixture->root, "python3", &list), 0);
+	assert_int_equal(list.count, 3);
+	assert_string_equal(list.interpreters[2].name, "python3.12");
+	assert_int_equal(interpreters_add(fixture->root, "python3.6", &list), -ENOENT);
+	assert_int_equal(interpreters_add(fixture->root, "python3.8", &list), -ENOENT);
+	assert_int_equal(interpreters_add(fixture->root, "/usr/bin/python3.8", &list),
+			 -EACCES);
+	assert_int_equal(interpreters_add(fixture->root, "/usr/bin/pypy3", &list),
+			 -ENOTSUP);
+	assert_int_equal(list.count, 3);
+	interpreters_free(&list);
+}
+
+static void test_no_root(void **state)
+{
+	struct interpreter_list list;
+
+	(void)state;
+	assert_int_equal(interpreters_find("/nowhere/at/all", &list), -ENOENT);
+	interpreters_free(&list);
+}
+
+/* A program that is none, in the places where interpreters are looked for. */
+static void test_liars(void **state)
+{
+	const struct fixture *fixture = *state;
+	scope_free char *bin = path_in(fixture, "usr/bin");
+	scope_free char *shim = path_in(fixture, "usr/bin/python3.77");
+	struct interpreter_list list = {0};
+
+	make(fixture, "usr/bin/python3.77", "#!/bin/sh\nprintf '4f0d0d0a\\0x\\0y\\0'\n",
+	     0755);
+	make(fixture, "usr/bin/python3.78",
+	     "#!/bin/sh\nprintf 'a70d0d0a\\0003.11\\0/usr\\0/etc/passwd\\0\\0'\n", 0755);
+	make(fixture, "usr/bin/python3.79",
+	     "#!/bin/sh\nprintf 'a70d0d0a\\0003.11\\0/usr\\0/bin/sh\\0\\0'\n", 0755);
+	setenv("PATH", bin, 1);
+	assert_int_equal(interpreters_add("/", "python3.77", &list), -ENOTSUP);
+	assert_int_equal(interpreters_add("/", shim, &list), -ENOTSUP);
+	assert_int_equal(interpreters_add("/", "python3.78", &list), -EACCES);
+	assert_int_equal(interpreters_add("/", "python3.79", &list), -ENOTSUP);
+	assert_int_equal(interpreters_add("/", "python3.80", &list), -ENOENT);
+	assert_int_equal(interpreters_add("/", "/bin/true", &list), -ENOTSUP);
+	assert_int_equal(list.count, 0);
+	interpreters_free(&list);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
+		cmocka_unit_test_setup_teardown(test_image_by_name, setup, teardown),
+		cmocka_unit_test(test_no_root),
+		cmocka_unit_test_setup_teardown(test_liars, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
