@@ -8,6 +8,7 @@ to the nearest subreaper), so that they can be measured and are known to have en
 """
 import contextlib
 import ctypes
+import dataclasses
 import os
 import pathlib
 import re
@@ -22,6 +23,8 @@ import time
 CLONE_NEWNS = 0x00020000
 MS_REC_PRIVATE = 0x4000 | 0x40000
 PR_SET_CHILD_SUBREAPER = 36
+
+MOUNT_PATIENCE_S = 10
 
 # Neither the user's settings nor the user's files.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/"}
@@ -140,19 +143,38 @@ def bound_read_only(source, point):
         run("umount", "-l", point)
 
 
+@dataclasses.dataclass(frozen=True)
+class Mount:
+    """A mount as it was made: the processes that serve it (none for the kernel's own file
+    systems), and the seconds from the command's start until it was there."""
+    pids: frozenset
+    seconds: float
+
+
 @contextlib.contextmanager
-def served(command, point):
-    """A FUSE mount; gives the pids of its server, which has ended when this ends."""
+def served(command, point, unmount=("umount", "-l")):
+    """A mount that a command makes; gives its Mount. When this ends, so have its servers."""
     before, mounts = descendants(), mounts_below(point)
+    begin = time.perf_counter()
     run(*command)
-    if mounts_below(point) == mounts:
-        raise Failed(f"{command[0]} mounted nothing")
+    # Some servers go to the background first, and mount then.
+    while mounts_below(point) == mounts:
+        if time.perf_counter() - begin > MOUNT_PATIENCE_S or not descendants() - before:
+            raise Failed(f"{command[0]} mounted nothing")
+        time.sleep(0.001)
+    seconds_ = time.perf_counter() - begin
     pids = descendants() - before
     try:
-        yield pids
+        yield Mount(frozenset(pids), seconds_)
     finally:
-        run("umount", "-l", point)
+        run(*unmount, point)
         end_processes(pids, patience_s=10)
+
+
+def type_of_mount(point):
+    """The file-system type of the mount that is on top at a path."""
+    return run("findmnt", "--noheadings", "--first-only", "--output", "FSTYPE",
+               "--target", point).stdout.strip()
 
 
 def resident_kib(pids):
@@ -162,6 +184,19 @@ def resident_kib(pids):
         text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
         total += int(re.search(r"^Pss: +(\d+) kB", text, re.M).group(1))
     return total
+
+
+def cpu_seconds(pids):
+    """What processes have computed so far. Threads that have ended are not counted; None
+    where the kernel does not tell."""
+    total = 0
+    for pid in pids:
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            try:
+                total += int((task / "schedstat").read_text().split()[0])
+            except OSError:
+                return None
+    return total / 1e9
 
 
 # ---- runs ----
@@ -232,11 +267,26 @@ def interleaved(things, rounds):
 
 TRACEFS = pathlib.Path("/sys/kernel/tracing")
 EVENT = "events/fuse/fuse_request_send"
+TRACE_KB = 128 << 10  # room for 600,000 requests
+
+
+def connections(pids, point):
+    """The FUSE connections that a mount's processes serve, by the kernel's number. Newer
+    kernels tell in fdinfo; elsewhere the mount itself is asked."""
+    found = set()
+    for pid in pids:
+        for info in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+            with contextlib.suppress(OSError):
+                found.update(re.findall(r"^fuse_connection:\s*(\d+)", info.read_text(), re.M))
+    if not found and pids:
+        device = os.stat(point).st_dev
+        found.add(str(os.major(device) << 20 | os.minor(device)))
+    return found
 
 
 @contextlib.contextmanager
-def requests_of(point):
-    """Counts the FUSE requests that the kernel sends for one mount, by opcode; gives None
+def requests_of(numbers):
+    """Counts the FUSE requests that the kernel sends on connections, by opcode; gives None
     where the kernel has no tracepoint for them or tracefs is out of reach."""
     if not (TRACEFS / "trace").exists():
         subprocess.run(["mount", "-t", "tracefs", "none", TRACEFS], capture_output=True,
@@ -244,18 +294,21 @@ def requests_of(point):
     if not (TRACEFS / EVENT).exists():
         yield None
         return
-    device = os.stat(point).st_dev
-    connection = os.major(device) << 20 | os.minor(device)
     counts = {}
     instance = TRACEFS / "instances" / f"canonfs-{os.getpid()}"
     instance.mkdir()
     try:
-        (instance / EVENT / "filter").write_text(f"connection == {connection}")
+        (instance / "buffer_size_kb").write_text(str(TRACE_KB // os.cpu_count()))
+        (instance / EVENT / "filter").write_text(
+            " || ".join(f"connection == {number}" for number in sorted(numbers)))
         (instance / EVENT / "enable").write_text("1")
         yield counts
         (instance / EVENT / "enable").write_text("0")
         for opcode in re.findall(r"\(FUSE_(\w+)\)", (instance / "trace").read_text()):
             counts[opcode] = counts.get(opcode, 0) + 1
+        for stats in (instance / "per_cpu").glob("cpu*/stats"):
+            if "overrun: 0\n" not in stats.read_text():
+                raise Failed("more requests than the trace buffer holds")
     finally:
         instance.rmdir()
 
