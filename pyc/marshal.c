@@ -13,47 +13,13 @@
 
 #include "pyc/marshal_private.h"
 
-/* MAX_MARSHAL_STACK_DEPTH of CPython on Linux; PyPy goes some thousands deeper. */
-#define MAX_DEPTH 2000
-
-#define FLAG_REF 0x80u /* on a type code: give the object an index */
-#define NO_REF	 UINT32_MAX
+#define NO_REF UINT32_MAX
 
 /* Enough for most bodies without malloc(); the stack of a caller's thread may be small. */
 #define INLINE_FRAMES 24
 #define INLINE_REFS   256
 
-enum shape {
-	SHAPE_UNKNOWN,
-	SHAPE_SINGLETON, /* the type code is all; never given an index */
-	SHAPE_FIXED,	 /* .size bytes, any content */
-	SHAPE_LONG,	 /* int32 count and sign, digits of 15 bits */
-	SHAPE_FLOATS,	 /* .size times: uint8 length, a number as text */
-	SHAPE_STRING,	 /* int32 length, content */
-	SHAPE_SHORT,	 /* uint8 length, content */
-	SHAPE_REF,	 /* int32 index */
-	SHAPE_ITEMS,	 /* int32 count, objects */
-	SHAPE_FEW,	 /* uint8 count, objects */
-	SHAPE_TRIPLE,	 /* three objects */
-	SHAPE_DICT,	 /* pairs of objects, then NULL */
-	SHAPE_CODE,
-};
-
-/**
- * struct type_info - one type code
- * @shape: what follows it
- * @class: what it gives; for containers see finish()
- * @size:  see enum shape
- * @needs: DIALECT_ bits: versions that know it
- */
-struct type_info {
-	uint8_t shape;
-	uint8_t class;
-	uint8_t size;
-	uint8_t needs;
-};
-
-static const struct type_info types[128] = {
+const struct marshal_type marshal_types[MARSHAL_TYPES] = {
 	['0'] = {SHAPE_SINGLETON, VALUE_NULL, 0, 0},
 	['N'] = {SHAPE_SINGLETON, VALUE_SCALAR, 0, 0},
 	['F'] = {SHAPE_SINGLETON, VALUE_SCALAR, 0, 0},
@@ -208,8 +174,8 @@ static enum pyc_marshal_status refs_get(const struct refs *refs, uint32_t index,
 
 static bool stack_grow(struct stack *stack)
 {
-	uint32_t capacity =
-		stack->capacity * 4 < MAX_DEPTH ? stack->capacity * 4 : MAX_DEPTH;
+	uint32_t capacity = stack->capacity * 4 < MARSHAL_MAX_DEPTH ? stack->capacity * 4
+								    : MARSHAL_MAX_DEPTH;
 	struct frame *frames =
 		grow(stack->frames, stack->few, stack->depth * sizeof(*frames),
 		     capacity * sizeof(*frames));
@@ -314,7 +280,7 @@ static enum pyc_marshal_status read_string(struct walk *w, uint8_t type,
 	enum pyc_marshal_status status;
 	uint32_t n;
 
-	status = read_length(in, types[type].shape == SHAPE_SHORT, &n);
+	status = read_length(in, marshal_types[type].shape == SHAPE_SHORT, &n);
 	if (status != PYC_MARSHAL_OK)
 		return status;
 	if (!string_fits(features, type, in->body + in->pos, n))
@@ -399,10 +365,10 @@ static enum pyc_marshal_status open_container(struct walk *w, uint8_t type, bool
 	enum pyc_marshal_status status;
 	uint32_t left;
 
-	switch (types[type].shape) {
+	switch (marshal_types[type].shape) {
 	case SHAPE_ITEMS:
 	case SHAPE_FEW:
-		status = read_length(&w->in, types[type].shape == SHAPE_FEW, &left);
+		status = read_length(&w->in, marshal_types[type].shape == SHAPE_FEW, &left);
 		if (status != PYC_MARSHAL_OK)
 			return status;
 		break;
@@ -422,7 +388,7 @@ static enum pyc_marshal_status open_container(struct walk *w, uint8_t type, bool
 static enum pyc_marshal_status read_plain(struct walk *w, uint8_t type,
 					  struct marshal_value *value)
 {
-	const struct type_info *info = &types[type];
+	const struct marshal_type *info = &marshal_types[type];
 
 	switch (info->shape) {
 	case SHAPE_SINGLETON:
@@ -451,25 +417,25 @@ static enum pyc_marshal_status read_plain(struct walk *w, uint8_t type,
 static enum pyc_marshal_status read_object(struct walk *w, struct marshal_value *value)
 {
 	enum pyc_marshal_status status;
-	const struct type_info *info;
+	const struct marshal_type *info;
 	bool referable = false;
 	uint8_t type;
 
 	if (marshal_left(&w->in) == 0)
 		return PYC_MARSHAL_TRUNCATED;
-	if (w->stack.depth == MAX_DEPTH)
+	if (w->stack.depth == MARSHAL_MAX_DEPTH)
 		return PYC_MARSHAL_TOO_DEEP;
 	value->start = w->in.pos;
 	type = w->in.body[w->in.pos++];
 	if (w->dialect->features & DIALECT_REFS) {
-		referable = type & FLAG_REF;
-		type &= (uint8_t)~FLAG_REF;
+		referable = type & MARSHAL_FLAG_REF;
+		type &= (uint8_t)~MARSHAL_FLAG_REF;
 	} else if (w->dialect->features & DIALECT_PY2) {
 		referable = type == 't';
 	}
-	if (type >= sizeof(types) / sizeof(types[0]))
+	if (type >= MARSHAL_TYPES)
 		return PYC_MARSHAL_BAD_TYPE;
-	info = &types[type];
+	info = &marshal_types[type];
 	if (info->shape == SHAPE_UNKNOWN || (info->needs & ~w->dialect->features))
 		return PYC_MARSHAL_BAD_TYPE;
 	/* CPython ignores the flag here, PyPy gives an index: no writer sets it. */
@@ -566,34 +532,83 @@ static enum pyc_marshal_status walk_body(struct walk *w)
 	}
 }
 
-enum pyc_marshal_status pyc_marshal_check(const struct pyc_magic *magic,
-					  const uint8_t *body, size_t len, size_t *ret_len)
+static enum pyc_marshal_status walk_init(struct walk *w, const struct pyc_magic *magic,
+					 const uint8_t *body, size_t len)
 {
-	enum pyc_marshal_status status;
-	struct walk w;
-
-	w.dialect = marshal_dialect_of(magic);
-	if (!w.dialect)
+	w->stack.frames = w->stack.few;
+	w->stack.depth = 0;
+	w->stack.capacity = INLINE_FRAMES;
+	w->refs.entries = w->refs.few;
+	w->refs.count = 0;
+	w->refs.capacity = INLINE_REFS;
+	w->refs.limit = (uint32_t)(len / sizeof(uint32_t));
+	w->dialect = marshal_dialect_of(magic);
+	if (!w->dialect)
 		return PYC_MARSHAL_UNSUPPORTED;
 	if (len >= MARSHAL_MAX_BODY)
 		return PYC_MARSHAL_NO_MEMORY;
-	w.in = (struct marshal_input){body, (uint32_t)len, 0};
-	w.stack.frames = w.stack.few;
-	w.stack.depth = 0;
-	w.stack.capacity = INLINE_FRAMES;
-	w.refs.entries = w.refs.few;
-	w.refs.count = 0;
-	w.refs.capacity = INLINE_REFS;
-	w.refs.limit = (uint32_t)(len / sizeof(uint32_t));
+	w->in = (struct marshal_input){body, (uint32_t)len, 0};
+	return PYC_MARSHAL_OK;
+}
 
-	status = walk_body(&w);
+static void walk_fini(struct walk *w)
+{
+	if (w->stack.frames != w->stack.few)
+		free(w->stack.frames);
+	if (w->refs.entries != w->refs.few)
+		free(w->refs.entries);
+}
+
+enum pyc_marshal_status pyc_marshal_check(const struct pyc_magic *magic,
+					  const uint8_t *body, size_t len, size_t *ret_len)
+{
+	struct walk w;
+	enum pyc_marshal_status status = walk_init(&w, magic, body, len);
+
+	if (status == PYC_MARSHAL_OK)
+		status = walk_body(&w);
 	if (status == PYC_MARSHAL_OK && ret_len)
 		*ret_len = w.in.pos;
-	if (w.stack.frames != w.stack.few)
-		free(w.stack.frames);
-	if (w.refs.entries != w.refs.few)
-		free(w.refs.entries);
+	walk_fini(&w);
 	return status;
+}
+
+/* A copy, without the classes; one word more than there are, as malloc(0) may be NULL. */
+static enum pyc_marshal_status take_refs(const struct refs *refs, struct marshal_map *map)
+{
+	map->refs = malloc((refs->count + (size_t)1) * sizeof(*map->refs));
+	if (!map->refs)
+		return PYC_MARSHAL_NO_MEMORY;
+	for (uint32_t i = 0; i < refs->count; i++)
+		map->refs[i] = refs->entries[i] & (MARSHAL_MAX_BODY - 1);
+	map->ref_count = refs->count;
+	return PYC_MARSHAL_OK;
+}
+
+enum pyc_marshal_status marshal_map_init(struct marshal_map *map,
+					 const struct pyc_magic *magic, const uint8_t *body,
+					 size_t len)
+{
+	struct walk w;
+	enum pyc_marshal_status status = walk_init(&w, magic, body, len);
+
+	*map = (struct marshal_map){.body = body};
+	if (status == PYC_MARSHAL_OK)
+		status = walk_body(&w);
+	if (status == PYC_MARSHAL_OK)
+		status = take_refs(&w.refs, map);
+	if (status == PYC_MARSHAL_OK) {
+		map->dialect = w.dialect;
+		map->len = w.in.pos;
+	}
+	walk_fini(&w);
+	return status;
+}
+
+void marshal_map_fini(struct marshal_map *map)
+{
+	free(map->refs);
+	map->refs = NULL;
 }
 
 const char *pyc_marshal_status_text(enum pyc_marshal_status status)

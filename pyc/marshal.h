@@ -45,6 +45,29 @@ enum pyc_marshal_status {
 enum pyc_marshal_status pyc_marshal_check(const struct pyc_magic *magic,
 					  const uint8_t *body, size_t len, size_t *ret_len);
 
+enum pyc_marshal_match {
+	PYC_MARSHAL_SAME,
+	PYC_MARSHAL_DIFFERS,
+	PYC_MARSHAL_UNDECIDED, /* one cannot be walked, or it takes too long */
+};
+
+/**
+ * pyc_marshal_compare() - are two bodies the same code?
+ * @magic:     of both
+ * @ret_field: what of a code object differs first, for people; static storage, NULL unless
+ *             they differ; may be NULL
+ *
+ * Compares what a loader would build, not bytes: neither how objects are shared (back
+ * references, interning) nor the order of a set's items matters, nor what the file is
+ * called, if every code object in a body calls it the same. Everything else does: the type
+ * and every bit of each constant and of each field that the version has.
+ *
+ * Memory: as pyc_marshal_check() for each, and eight bytes for each item of a set.
+ */
+enum pyc_marshal_match pyc_marshal_compare(const struct pyc_magic *magic, const uint8_t *a,
+					   size_t a_len, const uint8_t *b, size_t b_len,
+					   const char **ret_field);
+
 /* The defect in words, for people; static storage. */
 const char *pyc_marshal_status_text(enum pyc_marshal_status status);
 

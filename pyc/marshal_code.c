@@ -141,6 +141,37 @@ bool marshal_code_done(const struct marshal_dialect *dialect,
 	return dialect->fields[code->field] == FIELD_END;
 }
 
+enum marshal_field_kind marshal_code_field(const struct marshal_dialect *dialect,
+					   unsigned index, const char **ret_name)
+{
+	static const char *const names[FIELDS] = {
+		[FIELD_ARGCOUNT] = "number of arguments",
+		[FIELD_POSONLYARGCOUNT] = "number of arguments",
+		[FIELD_KWONLYARGCOUNT] = "number of arguments",
+		[FIELD_NLOCALS] = "number of variables",
+		[FIELD_STACKSIZE] = "stack size",
+		[FIELD_FLAGS] = "flags",
+		[FIELD_FIRSTLINENO] = "line numbers",
+		[FIELD_CODE] = "instructions",
+		[FIELD_CONSTS] = "constants",
+		[FIELD_NAMES] = "names",
+		[FIELD_VARNAMES] = "variables",
+		[FIELD_LOCALSPLUSNAMES] = "variables",
+		[FIELD_LOCALSPLUSKINDS] = "variables",
+		[FIELD_FILENAME] = "file name",
+		[FIELD_NAME] = "name",
+		[FIELD_LINETABLE] = "line or exception table",
+	};
+	enum code_field field = dialect->fields[index];
+
+	*ret_name = names[field];
+	if (field == FIELD_END)
+		return MARSHAL_FIELD_END;
+	if (field == FIELD_FILENAME)
+		return MARSHAL_FIELD_FILENAME;
+	return field <= FIELD_LAST_INT ? MARSHAL_FIELD_INT : MARSHAL_FIELD_OBJECT;
+}
+
 /* The checks on integers that stand at the head of _PyCode_Validate(). */
 static bool take_int(struct marshal_code *code, enum code_field field, uint32_t n)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the three files of the marshal walk share: values without objects, the reader,
- * and what differs from one interpreter version to the next.
+ * What the files of the marshal walk share: values without objects, the reader, and what
+ * differs from one interpreter version to the next.
  *
  *	marshal.c	the walk: type codes, containers, back references
  *	marshal_code.c	code objects: their fields by version, and what a loader checks
  *	marshal_text.c	strings and numbers written as text
+ *	marshal_compare.c	two bodies side by side
  */
 #ifndef CANONFS_PYC_MARSHAL_PRIVATE_H
 #define CANONFS_PYC_MARSHAL_PRIVATE_H
@@ -44,6 +45,44 @@ _Static_assert(VALUE_CLASSES <= 1 << (32 - MARSHAL_OFFSET_BITS), "classes fill 4
 #define TRAIT_BYTES    0x04u
 #define TRAIT_TUPLE    0x08u
 #define TRAIT_NAMES    0x10u
+
+#define MARSHAL_FLAG_REF 0x80u /* on a type code: give the object an index */
+
+/* MAX_MARSHAL_STACK_DEPTH of CPython on Linux; PyPy goes some thousands deeper. */
+#define MARSHAL_MAX_DEPTH 2000
+
+enum marshal_shape {
+	SHAPE_UNKNOWN,
+	SHAPE_SINGLETON, /* the type code is all; never given an index */
+	SHAPE_FIXED,	 /* .size bytes, any content */
+	SHAPE_LONG,	 /* int32 count and sign, digits of 15 bits */
+	SHAPE_FLOATS,	 /* .size times: uint8 length, a number as text */
+	SHAPE_STRING,	 /* int32 length, content */
+	SHAPE_SHORT,	 /* uint8 length, content */
+	SHAPE_REF,	 /* int32 index */
+	SHAPE_ITEMS,	 /* int32 count, objects */
+	SHAPE_FEW,	 /* uint8 count, objects */
+	SHAPE_TRIPLE,	 /* three objects */
+	SHAPE_DICT,	 /* pairs of objects, then NULL */
+	SHAPE_CODE,
+};
+
+/**
+ * struct marshal_type - one type code
+ * @shape: what follows it
+ * @class: what it gives; for containers see finish() in marshal.c
+ * @size:  see enum marshal_shape
+ * @needs: DIALECT_ bits: versions that know it
+ */
+struct marshal_type {
+	uint8_t shape;
+	uint8_t class;
+	uint8_t size;
+	uint8_t needs;
+};
+
+#define MARSHAL_TYPES 128
+extern const struct marshal_type marshal_types[MARSHAL_TYPES];
 
 unsigned marshal_traits(enum marshal_class value_class);
 
@@ -135,6 +174,38 @@ enum pyc_marshal_status marshal_code_take(const struct marshal_dialect *dialect,
 /* Are all fields read? */
 bool marshal_code_done(const struct marshal_dialect *dialect,
 		       const struct marshal_code *code);
+
+/* What stands at a place among the fields of a code object. */
+enum marshal_field_kind {
+	MARSHAL_FIELD_END,
+	MARSHAL_FIELD_INT,
+	MARSHAL_FIELD_FILENAME,
+	MARSHAL_FIELD_OBJECT,
+};
+
+/* @ret_name: for people; static storage */
+enum marshal_field_kind marshal_code_field(const struct marshal_dialect *dialect,
+					   unsigned index, const char **ret_name);
+
+/**
+ * struct marshal_map - a body that was walked, and where its back references lead
+ * @len:  bytes of the code object; what follows it is not looked at
+ * @refs: offset of each object that has an index; owned
+ */
+struct marshal_map {
+	const struct marshal_dialect *dialect;
+	const uint8_t *body;
+	uint32_t len;
+	uint32_t *refs;
+	uint32_t ref_count;
+};
+
+/* Walks a body as pyc_marshal_check() does. Return: as that; marshal_map_fini() either way.
+ */
+enum pyc_marshal_status marshal_map_init(struct marshal_map *map,
+					 const struct pyc_magic *magic, const uint8_t *body,
+					 size_t len);
+void marshal_map_fini(struct marshal_map *map);
 
 /* UTF-8 as Python's "surrogatepass" takes it: lone surrogates are fine. */
 bool marshal_text_is_utf8(const uint8_t *text, size_t len);
