@@ -478,13 +478,13 @@ def test_a_hostile_import_sets_nothing_aside(folder, small_tree, cache):
 
 def test_too_many_proofs(folder, cache):
     proofs = folder / "proofs"
-    lines = [f"{n:032x} {n:032x} 3495 0 same 1700000000 x\n" for n in range(65537)]
-    proofs.write_text("canonfs-proofs 1\n" + "".join(lines) + "end 65537\n")
-    assert "has more than 65536 proofs" in command(cache, "import", proofs)
-    proofs.write_text("canonfs-proofs 1\n" + "".join(lines[1:]) + "end 65536\n")
-    assert cache_json(cache, "import", proofs) == {"proofs": 65536}
+    lines = [f"{n:032x} {n:032x} 3495 0 same 1700000000 x\n" for n in range(131073)]
+    proofs.write_text("canonfs-proofs 1\n" + "".join(lines) + "end 131073\n")
+    assert "has more than 131072 proofs" in command(cache, "import", proofs)
+    proofs.write_text("canonfs-proofs 1\n" + "".join(lines[1:]) + "end 131072\n")
+    assert cache_json(cache, "import", proofs) == {"proofs": 131072}
     proofs.write_text("canonfs-proofs 1\n" + lines[0] + "end 1\n")
-    assert "would have more than 65536 proofs" in command(cache, "import", proofs)
+    assert "would have more than 131072 proofs" in command(cache, "import", proofs)
 
 
 @pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["verify"], ["path"],
