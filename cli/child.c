@@ -56,21 +56,28 @@ static int enter_root(const char *root)
 	return become_nobody();
 }
 
+static int set_limit(int resource, uint64_t max)
+{
+	const struct rlimit limit = {max, max};
+
+	return setrlimit(resource, &limit) < 0 ? -errno : 0;
+}
+
 /* In the child: only what is safe after fork(). */
 static void become(const struct child_command *command, int out)
 {
-	static const struct rlimit no_files = {0, 0};
 	char *const environment[] = {(char[]){"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
 				     (char[]){"LC_ALL=C"}, NULL};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	setsid();
 	/* SIGXFSZ is ignored by every Python; write(2) gives EFBIG then. */
-	if (null < 0 || setrlimit(RLIMIT_FSIZE, &no_files) < 0 ||
+	if (null < 0 || set_limit(RLIMIT_FSIZE, 0) < 0 ||
+	    (command->memory_bytes && set_limit(RLIMIT_AS, command->memory_bytes) < 0) ||
 	    dup2(command->input >= 0 ? command->input : null, STDIN_FILENO) < 0 ||
 	    dup2(out, STDOUT_FILENO) < 0 ||
 	    dup2(command->errors ? out : null, STDERR_FILENO) < 0 ||
-	    enter_root(command->root) < 0)
+	    enter_root(command->root) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return;
 	/* execve() takes no const, and changes nothing. */
 	execve(command->argv[0], (char *const *)(uintptr_t)command->argv, environment);

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /**
@@ -38,10 +39,11 @@ struct child {
  * @input:    descriptor of its standard input; -1 for /dev/null
  * @errors:   whether standard error is collected as well; else it is dropped
  * @max_bytes: that it may print
+ * @memory_bytes: address space that it may use; 0: as much as it likes
  *
  * It runs in the root directory, in a session of its own, with an empty environment but
- * PATH and LC_ALL, and no file that it writes can get longer: PyPy saves bytecode in spite
- * of -B.
+ * PATH and LC_ALL; it ends when the thread that started it does; and no file that it writes
+ * can get longer: PyPy saves bytecode in spite of -B.
  */
 struct child_command {
 	const char *const *argv;
@@ -49,6 +51,7 @@ struct child_command {
 	int input;
 	bool errors;
 	size_t max_bytes;
+	uint64_t memory_bytes;
 };
 
 /**
