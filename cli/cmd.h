@@ -22,6 +22,7 @@ struct command {
 extern const struct command command_cache;
 extern const struct command command_mount;
 extern const struct command command_umount;
+extern const struct command command_verify;
 
 /**
  * cmd_mount_helper() - what mount(8) runs as mount.canonfs
