@@ -6,7 +6,7 @@
 #include "base/json_text.h"
 
 #include <json-c/printbuf.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The length of the well-formed UTF-8 sequence at @text, 0 for none (RFC 3629). */
@@ -74,4 +74,27 @@ struct json_object *json_text(const char *text)
 	if (string && !is_utf8(text))
 		json_object_set_serializer(string, print_bytes, NULL, NULL);
 	return string;
+}
+
+void json_add_text(struct json_object *object, const char *key, const char *text)
+{
+	json_object_object_add(object, key, json_text(text));
+}
+
+void json_add_number(struct json_object *object, const char *key, int64_t number)
+{
+	json_object_object_add(object, key, json_object_new_int64(number));
+}
+
+void json_add_bool(struct json_object *object, const char *key, bool value)
+{
+	json_object_object_add(object, key, json_object_new_boolean(value));
+}
+
+void json_add_decimal(struct json_object *object, const char *key, double value, int digits)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%.*f", digits, value);
+	json_object_object_add(object, key, json_object_new_double_s(value, text));
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * File names in JSON (json-c): bytes that need not be UTF-8.
+ * Making JSON (json-c), with file names, which need not be UTF-8.
  */
 #ifndef CANONFS_BASE_JSON_TEXT_H
 #define CANONFS_BASE_JSON_TEXT_H
 
 #include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 /**
  * json_text() - a JSON string
@@ -16,5 +18,17 @@
  * Return: the caller's; NULL (JSON's null) when out of memory, and for NULL.
  */
 struct json_object *json_text(const char *text);
+
+/*
+ * Members of @object; @key is static or lives as long as @object. A member that there is no
+ * memory for is left out.
+ */
+void json_add_text(struct json_object *object, const char *key, const char *text);
+void json_add_number(struct json_object *object, const char *key, int64_t number);
+void json_add_bool(struct json_object *object, const char *key, bool value);
+
+/* With @digits behind the point. */
+void json_add_decimal(struct json_object *object, const char *key, double value,
+		      int digits);
 
 #endif

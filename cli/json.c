@@ -6,19 +6,39 @@
 
 #include <stdio.h>
 
-void json_add_text(struct json_object *object, const char *key, const char *text)
+static struct json_object *retext_object(struct json_object *object)
 {
-	json_object_object_add(object, key, json_text(text));
+	struct json_object *copy = json_object_new_object();
+	struct json_object_iter i;
+
+	json_object_object_foreachC(object, i)
+		json_object_object_add(copy, i.key, json_retext(i.val));
+	return copy;
 }
 
-void json_add_number(struct json_object *object, const char *key, int64_t number)
+static struct json_object *retext_array(struct json_object *array)
 {
-	json_object_object_add(object, key, json_object_new_int64(number));
+	struct json_object *copy = json_object_new_array();
+
+	for (size_t i = 0; i < json_object_array_length(array); i++)
+		json_object_array_add(copy,
+				      json_retext(json_object_array_get_idx(array, i)));
+	return copy;
 }
 
-void json_add_bool(struct json_object *object, const char *key, bool value)
+/* The parser's bound on depth is ours. */
+struct json_object *json_retext(struct json_object *object)
 {
-	json_object_object_add(object, key, json_object_new_boolean(value));
+	switch (json_object_get_type(object)) {
+	case json_type_object:
+		return retext_object(object);
+	case json_type_array:
+		return retext_array(object);
+	case json_type_string:
+		return json_text(json_object_get_string(object));
+	default:
+		return json_object_get(object);
+	}
 }
 
 static void print(struct json_object *object, int flags)

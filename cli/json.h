@@ -6,15 +6,15 @@
 #define CANONFS_CLI_JSON_H
 
 #include <json-c/json.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 #include "base/json_text.h"
 
-/* Members of @object; @key is static or lives as long as @object. */
-void json_add_text(struct json_object *object, const char *key, const char *text);
-void json_add_number(struct json_object *object, const char *key, int64_t number);
-void json_add_bool(struct json_object *object, const char *key, bool value);
+/**
+ * json_retext() - a copy for others to read
+ * @object: may hold strings of any bytes; borrowed
+ * Return: the same with strings as json_text() makes them; the caller's.
+ */
+struct json_object *json_retext(struct json_object *object);
 
 /* Prints @object, indented and ended by a newline; takes ownership. */
 void json_print(struct json_object *object);
