@@ -132,6 +132,7 @@ void content_check_body(struct content_file *file)
 
 	if (content->body != PYC_CHECK_UNKNOWN || size < magic->header_size)
 		return;
+	table_count_body(file->table);
 	data = read_whole(file->fd, file->identity.size);
 	if (!data || !is_unchanged(file) ||
 	    memcmp(data, content->header.raw, magic->header_size) != 0)
@@ -177,6 +178,7 @@ void content_check_source(struct content_file *file, int source_fd)
 	content->hash = PYC_CHECK_UNKNOWN;
 	clock_gettime(CLOCK_REALTIME, &now);
 	file->source_settled = identity_is_settled(&before, now);
+	table_count_source(file->table);
 	data = read_whole(source_fd, before.size);
 	if (!data || stat_identity(source_fd, file->mount_id, &after) < 0 ||
 	    !identity_equal(&before, &after))

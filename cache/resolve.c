@@ -437,6 +437,11 @@ struct pyc_policy resolver_policy(struct resolver *resolver)
 	return current_policy(resolver);
 }
 
+struct table_counts resolver_counts(const struct resolver *resolver)
+{
+	return table_counts(resolver->table);
+}
+
 int resolve_link(struct resolver *resolver, const char *path, alias_found_fn *found,
 		 void *context)
 {

@@ -15,6 +15,7 @@
 
 #include "cache/alias.h"
 #include "cache/identity.h"
+#include "cache/table.h"
 #include "cache/tree.h"
 #include "pyc/verdict.h"
 
@@ -75,6 +76,9 @@ int resolve_pyc_whole(struct resolver *resolver, const char *path, int fd,
  * verdicts are reached by. The first call walks a sample of the tree.
  */
 struct pyc_policy resolver_policy(struct resolver *resolver);
+
+/* What was known of contents, and what had to be read. */
+struct table_counts resolver_counts(const struct resolver *resolver);
 
 /**
  * resolve_mtime() - the st_mtime that a view shows for a file

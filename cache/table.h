@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cache/content.h"
 #include "cache/identity.h"
@@ -39,6 +40,25 @@ void table_free(struct table *table);
  */
 bool table_get(struct table *table, const struct identity *identity,
 	       struct content *ret_content, bool *ret_current);
+
+/**
+ * struct table_counts - what the table spared, and what it did not
+ * @hits, @misses: of table_get(): a current entry; none, or one of an earlier state
+ * @bodies:        of pycs that were read whole
+ * @sources:       that were read
+ */
+struct table_counts {
+	uint64_t hits;
+	uint64_t misses;
+	uint64_t bodies;
+	uint64_t sources;
+};
+
+struct table_counts table_counts(const struct table *table);
+
+/* To be called where a body or a source is read. */
+void table_count_body(struct table *table);
+void table_count_source(struct table *table);
 
 /* Remembers; the least recently used entry of its bucket gives way. */
 void table_put(struct table *table, const struct identity *identity,

@@ -91,7 +91,7 @@ static void reply(struct job *job, int error)
 	int r = error ? -ENOENT : fuse_reply_entry(job->req, &job->param);
 
 	if (error)
-		fuse_reply_err(job->req, -error);
+		op_fail(job->req, -error);
 	if (r == -ENOENT)
 		node_forget(job->front->nodes, job->param.ino, 1);
 	job_free(job);
@@ -139,7 +139,7 @@ void alias_reply_entry(fuse_req_t req, struct front *front, const char *path,
 	int r;
 
 	if (!job) {
-		fuse_reply_err(req, ENOMEM);
+		op_fail(req, ENOMEM);
 		node_forget(front->nodes, param->ino, 1);
 		return;
 	}

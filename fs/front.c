@@ -11,6 +11,7 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
+#include "pyc/names.h"
 
 /* The name is gone, or is another kind of file: not the node's file any more. */
 static int stale_error(int error)
@@ -58,6 +59,14 @@ void front_attr(struct front *front, const char *path, const struct statx *stx,
 	statx_to_stat(stx, ret_st);
 	ret_st->st_ino = node_ino(front->nodes, ret_st->st_dev, ret_st->st_ino);
 	ret_st->st_mtim = resolve_mtime(front->resolver, path, stx);
+}
+
+bool front_is_pyc_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	struct pyc_name name;
+
+	return pyc_name_parse(slash ? slash + 1 : path, true, &name) != PYC_PLACE_NONE;
 }
 
 bool front_hides(struct front *front, int dir_fd, const char *name)

@@ -17,11 +17,13 @@
 #include "cache/resolve.h"
 #include "cache/tree.h"
 #include "fs/node_table.h"
+#include "fs/trace.h"
 
 /* Nodes at most; 110 bytes and a page of the kernel's own for each. */
 #define FRONT_MAX_NODES (UINT32_C(1) << 24)
 
 struct fuse_session;
+struct stats;
 
 /**
  * struct front - one mounted tree
@@ -32,6 +34,8 @@ struct fuse_session;
  * @posix_acl:   the source's file system has POSIX ACLs, so the kernel must ask for them
  * @alias_turn:  held by the one lookup of a link to bytecode that is being answered
  * @alias_jobs:  lookups of such links that are not answered yet
+ * @stats:       counters; borrowed
+ * @trace:       events for those who watch
  * @many_devices: st_ino is made up for some files (node_ino())
  */
 struct front {
@@ -46,6 +50,8 @@ struct front {
 	bool many_devices;
 	sem_t alias_turn;
 	_Atomic unsigned alias_jobs;
+	struct stats *stats;
+	struct trace trace;
 };
 
 /**
@@ -85,6 +91,9 @@ struct front_entry {
  */
 int front_lookup(struct front *front, uint64_t parent, int dir_fd, const char *dir_path,
 		 const char *name, struct front_entry *ret_entry);
+
+/* Is a path named like a bytecode file? */
+bool front_is_pyc_name(const char *path);
 
 /* Whether a name in the directory @dir_fd is hidden from readers. */
 bool front_hides(struct front *front, int dir_fd, const char *name);

@@ -44,7 +44,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	if (r < 0) {
-		fuse_reply_err(req, -r);
+		op_fail(req, -r);
 		return;
 	}
 	param.ino = entry.id;
@@ -85,7 +85,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)fi;
 	fd = front_open(front, ino, O_PATH, &path, &stx);
 	if (fd < 0) {
-		fuse_reply_err(req, -fd);
+		op_fail(req, -fd);
 		return;
 	}
 	front_attr(front, path, &stx, &st);
@@ -105,7 +105,7 @@ void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask,
 	(void)flags, (void)mask, (void)fi;
 	fd = front_open(front, ino, O_PATH, &path, &stx);
 	if (fd < 0) {
-		fuse_reply_err(req, -fd);
+		op_fail(req, -fd);
 		return;
 	}
 	front_attr(front, path, &stx, &st);
@@ -125,12 +125,12 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 
 	fd = front_open(front_of(req), ino, O_PATH, NULL, &stx);
 	if (fd < 0) {
-		fuse_reply_err(req, -fd);
+		op_fail(req, -fd);
 		return;
 	}
 	len = readlinkat(fd, "", target, sizeof(target) - 1);
 	if (len < 0) {
-		fuse_reply_err(req, errno);
+		op_fail(req, errno);
 		return;
 	}
 	target[len] = '\0';
@@ -143,7 +143,7 @@ void op_statfs(fuse_req_t req, fuse_ino_t ino)
 
 	(void)ino;
 	if (fstatvfs(front_of(req)->tree->root_fd, &statistics) < 0)
-		fuse_reply_err(req, errno);
+		op_fail(req, errno);
 	else
 		fuse_reply_statfs(req, &statistics);
 }

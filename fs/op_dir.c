@@ -45,7 +45,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	fd = front_open(front_of(req), ino, O_RDONLY | O_DIRECTORY, NULL, &stx);
 	if (fd < 0)
-		fuse_reply_err(req, -fd);
+		op_fail(req, -fd);
 	else
 		fuse_reply_open(req, fi);
 }
@@ -163,12 +163,12 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool
 	int r;
 
 	if (!buffer) {
-		fuse_reply_err(req, ENOMEM);
+		op_fail(req, ENOMEM);
 		return;
 	}
 	fd = front_open(listing.front, ino, O_RDONLY | O_DIRECTORY, &path, &stx);
 	if (fd < 0) {
-		fuse_reply_err(req, -fd);
+		op_fail(req, -fd);
 		return;
 	}
 	listing.buffer = buffer;
@@ -176,7 +176,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool
 	listing.fd = fd;
 	r = fill(&listing, offset);
 	if (r < 0)
-		fuse_reply_err(req, -r);
+		op_fail(req, -r);
 	else
 		fuse_reply_buf(req, buffer, listing.used);
 }

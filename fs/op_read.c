@@ -19,15 +19,7 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
-#include "pyc/names.h"
-
-static bool is_pyc_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	struct pyc_name name;
-
-	return pyc_name_parse(slash ? slash + 1 : path, true, &name) != PYC_PLACE_NONE;
-}
+#include "fs/observe.h"
 
 /* What the pages of a file depend on. */
 struct page_basis {
@@ -57,7 +49,7 @@ static uint64_t page_stamp(struct front *front, const char *path, int fd,
 	struct page_basis basis = {.file = identity_of(stx, 0)};
 	struct resolution resolution;
 
-	if (!is_pyc_name(path) ||
+	if (!front_is_pyc_name(path) ||
 	    resolve_pyc(front->resolver, path, fd, stx, &resolution) < 0)
 		return stamp_of(&basis, false);
 	basis.source = resolution.source;
@@ -85,7 +77,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	fd = front_open(front, ino, O_RDONLY | O_NONBLOCK, &path, &stx);
 	if (fd < 0) {
-		fuse_reply_err(req, -fd);
+		op_fail(req, -fd);
 		return;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -127,16 +119,18 @@ static void read_pyc(fuse_req_t req, const char *path, int fd, const struct stat
 	ssize_t n;
 
 	if (!data) {
-		fuse_reply_err(req, ENOMEM);
+		op_fail(req, ENOMEM);
 		return;
 	}
 	n = pread_full(fd, data, size, offset);
 	if (n < 0) {
-		fuse_reply_err(req, (int)-n);
+		op_fail(req, (int)-n);
 		return;
 	}
 	if (resolved)
 		patch_header(&resolution, data, (size_t)n, offset);
+	observe_decision(front_of(req), path, fuse_req_ctx(req)->pid,
+			 resolved ? &resolution.decision : NULL);
 	fuse_reply_buf(req, (const char *)data, (size_t)n);
 }
 
@@ -160,8 +154,8 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	(void)fi;
 	fd = front_open(front_of(req), ino, O_RDONLY | O_NONBLOCK, &path, &stx);
 	if (fd < 0)
-		fuse_reply_err(req, -fd);
-	else if (offset < PYC_HEADER_MAX && is_pyc_name(path))
+		op_fail(req, -fd);
+	else if (offset < PYC_HEADER_MAX && front_is_pyc_name(path))
 		read_pyc(req, path, fd, &stx, size, offset);
 	else
 		read_plain(req, fd, size, offset);
@@ -177,12 +171,12 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 	(void)fi;
 	fd = front_open(front_of(req), ino, O_RDONLY | O_NONBLOCK, NULL, &stx);
 	if (fd < 0) {
-		fuse_reply_err(req, -fd);
+		op_fail(req, -fd);
 		return;
 	}
 	found = lseek(fd, offset, whence);
 	if (found < 0)
-		fuse_reply_err(req, errno);
+		op_fail(req, errno);
 	else
 		fuse_reply_lseek(req, found);
 }

@@ -40,7 +40,7 @@ static size_t drop_trusted(char *names, size_t len)
 static void reply(fuse_req_t req, size_t size, const char *value, ssize_t len)
 {
 	if (len < 0)
-		fuse_reply_err(req, errno);
+		op_fail(req, errno);
 	else if (size == 0)
 		fuse_reply_xattr(req, (size_t)len);
 	else if ((size_t)len > size)
@@ -57,12 +57,12 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	struct statx stx;
 
 	if (size && !value) {
-		fuse_reply_err(req, ENOMEM);
+		op_fail(req, ENOMEM);
 		return;
 	}
 	fd = front_open(front_of(req), ino, O_PATH, NULL, &stx);
 	if (fd < 0) {
-		fuse_reply_err(req, -fd);
+		op_fail(req, -fd);
 		return;
 	}
 	path = proc_path(fd);
@@ -78,12 +78,12 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	ssize_t len;
 
 	if (!names) {
-		fuse_reply_err(req, ENOMEM);
+		op_fail(req, ENOMEM);
 		return;
 	}
 	fd = front_open(front_of(req), ino, O_PATH, NULL, &stx);
 	if (fd < 0) {
-		fuse_reply_err(req, -fd);
+		op_fail(req, -fd);
 		return;
 	}
 	path = proc_path(fd);

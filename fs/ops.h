@@ -9,6 +9,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/front.h"
+#include "fs/stats.h"
 
 /* The table for fuse_session_new(); its user data is a struct front. */
 extern const struct fuse_lowlevel_ops front_ops;
@@ -16,6 +17,13 @@ extern const struct fuse_lowlevel_ops front_ops;
 static inline struct front *front_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
+}
+
+/* fuse_reply_err() for an error that may be worth counting. @error: a positive errno */
+static inline void op_fail(fuse_req_t req, int error)
+{
+	stats_error(front_of(req)->stats, error);
+	fuse_reply_err(req, error);
 }
 
 /* op_attr.c: names and attributes */

@@ -325,7 +325,8 @@ void mount_options_fini(struct mount_options *options)
 	free(options->context);
 	free(options->root);
 	free(options->cache);
-	options->context = options->root = options->cache = NULL;
+	free(options->given);
+	options->context = options->root = options->cache = options->given = NULL;
 }
 
 static int take_word(struct mount_options *options, char *name, char *error, size_t size)
@@ -369,13 +370,26 @@ static char *next_word(char **list)
 	return word;
 }
 
+/* Appends, with a comma between. */
+static int remember_given(struct mount_options *options, const char *list)
+{
+	const char *before = options->given ? options->given : "";
+	char *joined;
+
+	if (asprintf(&joined, "%s%s%s", before, *before ? "," : "", list) < 0)
+		return -ENOMEM;
+	free(options->given);
+	options->given = joined;
+	return 0;
+}
+
 int mount_options_parse(struct mount_options *options, const char *list, char *ret_error,
 			size_t error_size)
 {
 	scope_free char *copy = strdup(list);
 	char *rest = copy;
 
-	if (!copy)
+	if (!copy || remember_given(options, list) < 0)
 		return -ENOMEM;
 	while (*rest) {
 		int r = take_word(options, next_word(&rest), ret_error, error_size);

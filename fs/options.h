@@ -32,6 +32,7 @@ enum mutability {
  * @cache:       the database of what earlier mounts learned; owned, NULL for the default
  * @no_cache:    do without
  * @cache_size:  bytes that the database may use
+ * @given:       all of the -o arguments, as they were; owned, NULL for none
  * @context:     SELinux mount options, handed to the kernel as they are; owned, may be NULL
  */
 struct mount_options {
@@ -46,6 +47,7 @@ struct mount_options {
 	char *cache;
 	bool no_cache;
 	int64_t cache_size;
+	char *given;
 	char *context;
 };
 

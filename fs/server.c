@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "fs/attach.h"
+#include "fs/control.h"
 #include "fs/mountinfo.h"
 #include "fs/places.h"
 #include "fs/worker.h"
@@ -26,6 +27,7 @@
 /**
  * struct server - one mount
  * @device: st_dev of the mount, once it is there
+ * @control: its control socket and counters
  * @worker: pid
  * @ready_fd: in the background: a pipe to the process that the user started; else -1
  * @signals: what the supervisor waits for; blocked in all of its processes
@@ -34,6 +36,7 @@ struct server {
 	const struct mount_options *options;
 	struct places places;
 	uint64_t device;
+	struct control control;
 	pid_t worker;
 	int ready_fd;
 	sigset_t signals;
@@ -145,7 +148,9 @@ static int start_worker(struct server *server, int fuse_fd)
 
 		if (background)
 			close(server->ready_fd);
-		_exit(worker_run(server->options, &server->places, fuse_fd, background));
+		close_fd(&server->control.dir_fd);
+		_exit(worker_run(server->options, &server->places, &server->control,
+				 fuse_fd, background));
 	}
 	return 0;
 }
@@ -155,11 +160,15 @@ static int start(struct server *server)
 {
 	scope_fd int fuse_fd = -1;
 	struct stat st;
+	bool ours;
 	int r = attach(server->options, server->places.source, server->places.point,
 		       &fuse_fd);
 
 	if (r < 0)
 		return r;
+	/* Not by stat(2): nobody answers yet. */
+	if (mountinfo_top(server->places.point, &server->device, &ours) > 0)
+		control_open(&server->control, server->device);
 	r = start_worker(server, fuse_fd);
 	/* The worker's is the only one now: if it dies, requests fail and do not hang. */
 	close_fd(&fuse_fd);
@@ -188,12 +197,15 @@ static int run(struct server *server)
 	int status = EXIT_MOUNT_FAILURE;
 
 	block_signals(server);
-	if (chdir("/") == 0 && start(server) == 0) {
+	if (control_init(&server->control) < 0)
+		log_error("cannot serve %s: out of memory", quoted(server->places.point));
+	else if (chdir("/") == 0 && start(server) == 0) {
 		places_close(&server->places);
 		if (server->ready_fd >= 0)
 			go_to_background(server->ready_fd);
 		status = supervise(server);
 	}
+	control_fini(&server->control);
 	return status;
 }
 

@@ -28,7 +28,9 @@
 #include "base/scope.h"
 #include "cache/store.h"
 #include "fs/alias_reply.h"
+#include "fs/control_status.h"
 #include "fs/mountinfo.h"
+#include "fs/observe.h"
 #include "fs/ops.h"
 
 #define MIN_THREADS 4
@@ -160,7 +162,7 @@ static bool has_posix_acl(const struct tree *tree)
 }
 
 static int front_init(struct front *front, const struct mount_options *options,
-		      const struct places *places)
+		      const struct places *places, struct stats *stats)
 {
 	const struct tree *tree = &places->tree;
 	struct node_key root;
@@ -175,7 +177,11 @@ static int front_init(struct front *front, const struct mount_options *options,
 		.immutable = is_immutable(options, tree),
 		.posix_acl = has_posix_acl(tree),
 		.many_devices = has_many_devices(tree),
+		.stats = stats,
 	};
+	r = trace_init(&front->trace);
+	if (r < 0)
+		return r;
 	front->timeout_s = front->immutable ? IMMUTABLE_TIMEOUT_S : MUTABLE_TIMEOUT_S;
 	sem_init(&front->alias_turn, 0, 1);
 	front->nodes = node_table_new(&root, FRONT_MAX_NODES);
@@ -191,10 +197,13 @@ static void front_fini(struct front *front)
 	resolver_free(front->resolver);
 	store_close(front->store);
 	sem_destroy(&front->alias_turn);
+	trace_fini(&front->trace);
 }
 
-static void *serve(void *session)
+static void *serve(void *context)
 {
+	struct front *front = context;
+	struct fuse_session *session = front->session;
 	struct fuse_buf buffer = {.mem = NULL};
 
 	while (!fuse_session_exited(session)) {
@@ -204,6 +213,9 @@ static void *serve(void *session)
 			continue;
 		if (n <= 0)
 			break;
+		/* Never spliced: FUSE_CAP_SPLICE_READ is not wanted (op_init()). */
+		if (!(buffer.flags & FUSE_BUF_IS_FD))
+			observe_request(front, buffer.mem, buffer.size);
 		fuse_session_process_buf(session, &buffer);
 	}
 	free(buffer.mem);
@@ -211,7 +223,7 @@ static void *serve(void *session)
 }
 
 /* Serves with several threads; returns when the mount ended. */
-static int serve_all(struct fuse_session *session)
+static int serve_all(struct front *front)
 {
 	long threads = 2 * sysconf(_SC_NPROCESSORS_ONLN);
 	pthread_t thread[MAX_THREADS];
@@ -222,7 +234,7 @@ static int serve_all(struct fuse_session *session)
 	if (threads > MAX_THREADS)
 		threads = MAX_THREADS;
 	while (started < threads &&
-	       pthread_create(&thread[started], NULL, serve, session) == 0)
+	       pthread_create(&thread[started], NULL, serve, front) == 0)
 		started++;
 	if (started == 0) {
 		log_error("cannot start a thread: out of memory");
@@ -251,23 +263,24 @@ static int serve_front(struct front *front, int fuse_fd)
 	front->session = session;
 	snprintf(fd_path, sizeof(fd_path), "/dev/fd/%d", fuse_fd);
 	if (fuse_session_mount(session, fd_path) == 0)
-		status = serve_all(session);
+		status = serve_all(front);
 	alias_reply_finish(front);
 	fuse_session_destroy(session); /* closes fuse_fd */
 	return status;
 }
 
 int worker_run(const struct mount_options *options, const struct places *places,
-	       int fuse_fd, bool background)
+	       const struct control *control, int fuse_fd, bool background)
 {
 	const char *point = places->point;
+	struct control_server *server;
 	struct front front;
 	int status;
 	int r;
 
 	prctl(PR_SET_NAME, "canonfs-worker");
 	leave_mounts(places->cache.path);
-	r = front_init(&front, options, places);
+	r = front_init(&front, options, places, control->stats);
 	if (r < 0) {
 		log_error("cannot serve %s: %s", quoted(point), strerror(-r));
 		return 1;
@@ -277,7 +290,10 @@ int worker_run(const struct mount_options *options, const struct places *places,
 	log_info("%s: the source is %s", quoted(point),
 		 front.immutable ? "immutable"
 				 : "mutable: names and attributes hold for 1 s");
+	server = control_start(&(struct control_view){
+		.control = control, .options = options, .places = places, .front = &front});
 	status = serve_front(&front, fuse_fd);
+	control_stop(server);
 	front_fini(&front);
 	return status;
 }

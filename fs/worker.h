@@ -5,12 +5,14 @@
 #ifndef CANONFS_FS_WORKER_H
 #define CANONFS_FS_WORKER_H
 
+#include "fs/control.h"
 #include "fs/options.h"
 #include "fs/places.h"
 
 /**
  * worker_run() - serve a FUSE connection until it ends
  * @places:  opened before the mount was made
+ * @control: the mount's control socket and counters
  * @fuse_fd: the open /dev/fuse; taken
  * @background: let go of the standard streams once the first steps have succeeded
  *
@@ -18,6 +20,6 @@
  * Return: an exit status: 0 when the mount ended, 1 on an error (logged).
  */
 int worker_run(const struct mount_options *options, const struct places *places,
-	       int fuse_fd, bool background);
+	       const struct control *control, int fuse_fd, bool background);
 
 #endif

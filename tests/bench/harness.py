@@ -79,6 +79,8 @@ def workspace():
         signal.signal(number, leave)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="canonfs-"))
     os.environ["STATE_DIRECTORY"] = str(folder)  # the cache: nothing is left behind
+    os.environ["RUNTIME_DIRECTORY"] = str(folder / "run")  # nor are control sockets
+    folder.joinpath("run").mkdir(0o700)
     folder.chmod(0o755)
     try:
         yield folder

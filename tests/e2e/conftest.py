@@ -30,10 +30,13 @@ MS_REC_PRIVATE = 0x4000 | 0x40000
 
 
 def pytest_configure(config):
-    """Leave the host's mount namespace, and its cache, before anything is mounted."""
+    """Leave the host's mount namespace, cache and control sockets, before anything is mounted."""
     state = tempfile.TemporaryDirectory(prefix="canonfs-test-state-")
     config.add_cleanup(state.cleanup)
     os.environ["STATE_DIRECTORY"] = state.name
+    runtime = pathlib.Path(state.name, "run")
+    runtime.mkdir(0o700)
+    os.environ["RUNTIME_DIRECTORY"] = str(runtime)
     if os.geteuid() != 0:
         return
     libc = ctypes.CDLL(None, use_errno=True)

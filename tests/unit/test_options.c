@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 
@@ -19,6 +20,7 @@
 
 static char error[512];
 
+/* Without .given, so that most tests have nothing to free; test_given() has it. */
 static struct mount_options parsed(const char *list)
 {
 	struct mount_options options;
@@ -26,6 +28,8 @@ static struct mount_options parsed(const char *list)
 	mount_options_init(&options);
 	error[0] = '\0';
 	assert_int_equal(mount_options_parse(&options, list, error, sizeof(error)), 0);
+	free(options.given);
+	options.given = NULL;
 	return options;
 }
 
@@ -125,6 +129,7 @@ static void test_canonical(void **state)
 	assert_int_equal(mount_options_parse(&options, "canonical=9", error, sizeof(error)),
 			 0);
 	assert_int_equal(options.policy.canonical_count, 3);
+	mount_options_fini(&options);
 	for (int i = 0; i < PYC_CANONICAL_MAX - 1; i++)
 		snprintf(list + strlen(list), sizeof(list) - strlen(list), "canonical=%d,",
 			 i);
@@ -275,6 +280,24 @@ static void test_small_error_buffer(void **state)
 	assert_int_equal(mount_options_parse(&options, "bogus", small, 4), -EINVAL);
 	assert_string_equal(small, "unk");
 	assert_int_equal(small[4], 'z');
+	mount_options_fini(&options);
+}
+
+/* All of it is kept as it was, for people. */
+static void test_given(void **state)
+{
+	struct mount_options options;
+
+	(void)state;
+	mount_options_init(&options);
+	assert_null(options.given);
+	assert_int_equal(
+		mount_options_parse(&options, "root=/a\,b,ro", error, sizeof(error)), 0);
+	assert_string_equal(options.given, "root=/a\,b,ro");
+	assert_int_equal(mount_options_parse(&options, "mtime=1", error, sizeof(error)), 0);
+	assert_string_equal(options.given, "root=/a\,b,ro,mtime=1");
+	mount_options_fini(&options);
+	assert_null(options.given);
 }
 
 int main(void)
@@ -294,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_words_of_fstab),
 		cmocka_unit_test(test_list_syntax),
 		cmocka_unit_test(test_small_error_buffer),
+		cmocka_unit_test(test_given),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

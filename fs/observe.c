@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Counting and telling; see observe.h.
+ */
+#include "fs/observe.h"
+
+#include <linux/fuse.h>
+#include <string.h>
+#include <time.h>
+
+#include "fs/stats.h"
+#include "fs/trace.h"
+
+/* The name that follows the header and @offset more bytes, where it is one. */
+static char *name_in(const void *message, size_t size, size_t offset)
+{
+	const char *name = (const char *)message + sizeof(struct fuse_in_header) + offset;
+	size_t used = sizeof(struct fuse_in_header) + offset;
+
+	return used < size && memchr(name, '\0', size - used) ? strdup(name) : NULL;
+}
+
+static void tell_request(struct front *front, const void *message, size_t size)
+{
+	const struct fuse_in_header *in = message;
+	struct trace_event event = {.kind = TRACE_REQUEST, .opcode = in->opcode};
+
+	if (node_path(front->nodes, in->nodeid, &event.path, NULL) < 0)
+		event.path = NULL;
+	if (in->opcode == FUSE_LOOKUP)
+		event.name = name_in(message, size, 0);
+	else if (in->opcode == FUSE_GETXATTR)
+		event.name = name_in(message, size, sizeof(struct fuse_getxattr_in));
+	trace_put(&front->trace, &event, (pid_t)in->pid);
+}
+
+void observe_request(struct front *front, const void *message, size_t size)
+{
+	const struct fuse_in_header *in = message;
+	struct timespec now;
+
+	if (size < sizeof(*in))
+		return;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	stats_request(front->stats, in->opcode, (uint32_t)now.tv_sec);
+	if (trace_wanted(&front->trace, TRACE_REQUEST))
+		tell_request(front, message, size);
+}
+
+static void tell_decision(struct front *front, const char *path, pid_t tid,
+			  const struct pyc_decision *decision)
+{
+	struct trace_event event = {
+		.kind = TRACE_DECISION,
+		.path = strdup(path),
+		.verdict = decision->verdict,
+		.reason = decision->reason,
+		.changed = decision->changed,
+	};
+
+	trace_put(&front->trace, &event, tid);
+}
+
+void observe_decision(struct front *front, const char *path, pid_t tid,
+		      const struct pyc_decision *decision)
+{
+	stats_decision(front->stats, decision);
+	if (decision && trace_wanted(&front->trace, TRACE_DECISION))
+		tell_decision(front, path, tid, decision);
+}
