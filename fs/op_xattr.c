@@ -14,6 +14,7 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
+#include "fs/virtual_xattr.h"
 
 /*
  * The kernel lists trusted.* to administrators only (fs/xattr.c, xattr_list_one()); here it
@@ -49,6 +50,19 @@ static void reply(fuse_req_t req, size_t size, const char *value, ssize_t len)
 		fuse_reply_buf(req, value, (size_t)len);
 }
 
+/* Whether the request is answered: bytecode files have some attributes of our making. */
+static bool reply_virtual(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	char value[VIRTUAL_XATTR_MAX];
+	ssize_t len = virtual_xattr_get(front_of(req), ino, name, value);
+
+	if (len == -ENODATA)
+		return false;
+	errno = len < 0 ? (int)-len : 0;
+	reply(req, size, value, len);
+	return true;
+}
+
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	scope_free char *value = size ? malloc(size) : NULL;
@@ -60,6 +74,8 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		op_fail(req, ENOMEM);
 		return;
 	}
+	if (virtual_xattr_is(name) && reply_virtual(req, ino, name, size))
+		return;
 	fd = front_open(front_of(req), ino, O_PATH, NULL, &stx);
 	if (fd < 0) {
 		op_fail(req, -fd);
