@@ -21,6 +21,7 @@ struct command {
 
 extern const struct command command_cache;
 extern const struct command command_mount;
+extern const struct command command_status;
 extern const struct command command_umount;
 extern const struct command command_verify;
 

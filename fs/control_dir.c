@@ -21,7 +21,7 @@
 #include "base/scope.h"
 
 /* Connections that wait to be accepted. */
-#define BACKLOG 16
+#define BACKLOG 128
 
 static const char *environment(const char *name)
 {

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Text from elsewhere (paths, names of processes) in listings.
+ */
+#ifndef CANONFS_CLI_SHOWN_H
+#define CANONFS_CLI_SHOWN_H
+
+#include <string.h>
+
+#include "base/log.h"
+
+/* @buffer: QUOTED_MAX bytes */
+static inline const char *shown_in(const char *text, char *buffer)
+{
+	quote_path(text, buffer, QUOTED_MAX);
+	if (strchr(buffer, '\\'))
+		return buffer;
+	buffer[strlen(buffer) - 1] = '\0';
+	return buffer + 1;
+}
+
+/* As it is, or quoted where it holds what a terminal must not get; lives as quoted(). */
+#define shown(text) shown_in((text), (char[QUOTED_MAX]){0})
+
+#endif
