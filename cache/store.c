@@ -190,13 +190,9 @@ static bool load_row(const struct store_row *row, void *closure)
 
 static int load_proofs(struct store *store)
 {
-	size_t bad = 0;
-	/* Disproofs first: they must not be those for which there is no room. */
-	int r = store_db_proofs(store->db, PYC_CHECK_BAD, &store->proofs, &bad);
+	size_t bad;
+	int r = store_db_proofs(store->db, &store->proofs, &bad);
 
-	if (r == 0)
-		r = store_db_proofs(store->db, PYC_CHECK_OK, &store->proofs, &bad);
-	proof_set_seal(&store->proofs);
 	store->bad += bad;
 	return r;
 }

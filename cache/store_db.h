@@ -93,11 +93,10 @@ int store_db_put_proof(struct store_db *db, const struct proof *proof);
 int store_db_put_proofs(struct store_db *db, const struct proof_set *set);
 
 /*
- * Adds those with one result to @set, as far as it has room. Damaged ones are counted; at
- * PROOF_MAX of them it stops.
+ * Adds all to @set, disproofs first, as far as it has room, and seals it. Damaged ones are
+ * counted; at PROOF_MAX of them it stops.
  */
-int store_db_proofs(struct store_db *db, enum pyc_check result, struct proof_set *set,
-		    size_t *ret_bad);
+int store_db_proofs(struct store_db *db, struct proof_set *set, size_t *ret_bad);
 
 /* ---- size ---- */
 

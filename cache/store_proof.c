@@ -118,8 +118,8 @@ static bool read_proof(sqlite3_stmt *statement, struct proof *ret_proof)
 	return checksum == checksum_of(&proof) && proof_is_valid(&proof);
 }
 
-int store_db_proofs(struct store_db *db, enum pyc_check result, struct proof_set *set,
-		    size_t *ret_bad)
+static int load_proofs(struct store_db *db, enum pyc_check result, struct proof_set *set,
+		       size_t *ret_bad)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	struct proof proof;
@@ -139,4 +139,17 @@ int store_db_proofs(struct store_db *db, enum pyc_check result, struct proof_set
 			return r == -E2BIG ? 0 : r;
 	}
 	return store_error(code);
+}
+
+int store_db_proofs(struct store_db *db, struct proof_set *set, size_t *ret_bad)
+{
+	int r;
+
+	*ret_bad = 0;
+	/* Disproofs first: they must not be those for which there is no room. */
+	r = load_proofs(db, PYC_CHECK_BAD, set, ret_bad);
+	if (r == 0)
+		r = load_proofs(db, PYC_CHECK_OK, set, ret_bad);
+	proof_set_seal(set);
+	return r;
 }

@@ -257,9 +257,7 @@ static int count_all(struct store_db *db, struct tally *rows, struct tally *proo
 	int r = store_db_rows(db, -1, count_row, rows);
 
 	if (r == 0)
-		r = store_db_proofs(db, PYC_CHECK_BAD, &set, &bad);
-	if (r == 0)
-		r = store_db_proofs(db, PYC_CHECK_OK, &set, &bad);
+		r = store_db_proofs(db, &set, &bad);
 	*proofs = (struct tally){.good = (int64_t)set.count, .bad = (int64_t)bad};
 	proof_set_fini(&set);
 	return r;

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "cli/json.h"
+#include "cli/proofs.h"
 
 #define DAY_S 86400
 
@@ -63,19 +64,6 @@ int cache_clear(struct store_db *db, const struct cache_request *request)
 
 /* ---- export ---- */
 
-static int all_proofs(struct store_db *db, struct proof_set *set)
-{
-	size_t bad = 0;
-	int r = store_db_proofs(db, PYC_CHECK_BAD, set, &bad);
-
-	if (r == 0)
-		r = store_db_proofs(db, PYC_CHECK_OK, set, &bad);
-	if (bad > 0)
-		log_warning("%zu proofs in the cache are damaged, ignoring them", bad);
-	proof_set_seal(set);
-	return r;
-}
-
 static int write_file(const struct proof_set *set, const char *path)
 {
 	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
@@ -93,7 +81,7 @@ static int write_file(const struct proof_set *set, const char *path)
 int cache_export(struct store_db *db, const struct cache_request *request)
 {
 	struct proof_set set = {.count = 0};
-	int r = all_proofs(db, &set);
+	int r = proofs_load(db, &set);
 	int status = 0;
 
 	if (r < 0) {

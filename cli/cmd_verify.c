@@ -18,6 +18,7 @@
 #include "base/scope.h"
 #include "cache/pairing.h"
 #include "cache/store_db.h"
+#include "cli/proofs.h"
 #include "cli/verify.h"
 
 static const char usage[] =
@@ -95,19 +96,6 @@ static int wrong_usage(void)
 
 /* ---- the cache ---- */
 
-static int load_known(struct store_db *db, struct proof_set *known)
-{
-	size_t bad = 0;
-	int r = store_db_proofs(db, PYC_CHECK_BAD, known, &bad);
-
-	if (r == 0)
-		r = store_db_proofs(db, PYC_CHECK_OK, known, &bad);
-	if (bad > 0)
-		log_warning("%zu proofs in the cache are damaged, ignoring them", bad);
-	proof_set_seal(known);
-	return r;
-}
-
 /* Before anything is compiled: it must not turn out at the end that it was for nothing. */
 static int open_cache(struct request *request, struct work *work)
 {
@@ -121,7 +109,7 @@ static int open_cache(struct request *request, struct work *work)
 	if (r == 0 && why[0])
 		log_warning("set the cache %s aside: %s", quoted(path), why);
 	if (r == 0)
-		r = load_known(work->db, &request->run.known);
+		r = proofs_load(work->db, &request->run.known);
 	if (r == 0)
 		return 0;
 	log_error("cannot record in the cache %s: %s; %suse --no-record, or --cache with a "

@@ -16,6 +16,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/store_db.h"
+#include "cli/proofs.h"
 
 /* Where @path leads for a process whose root directory is @root. */
 static char *path_within(const char *root, const char *path)
@@ -51,19 +52,6 @@ static void report_store(const struct mount_options *options, int error, const c
 		log_warning("cannot use the cache: %s; going on without its proofs", why);
 }
 
-static int load_proofs(struct store_db *db, struct proof_set *set)
-{
-	size_t bad = 0;
-	int r = store_db_proofs(db, PYC_CHECK_BAD, set, &bad);
-
-	if (r == 0)
-		r = store_db_proofs(db, PYC_CHECK_OK, set, &bad);
-	if (bad > 0)
-		log_warning("%zu proofs in the cache are damaged, ignoring them", bad);
-	proof_set_seal(set);
-	return r;
-}
-
 static void open_proofs(const struct mount_options *options, struct proof_set *set)
 {
 	char why[STORE_WHY_MAX] = "out of memory";
@@ -77,7 +65,7 @@ static void open_proofs(const struct mount_options *options, struct proof_set *s
 	if (r == 0)
 		r = store_db_open(&place, STORE_DB_EXISTING, &db, why);
 	if (r == 0) {
-		r = load_proofs(db, set);
+		r = proofs_load(db, set);
 		store_db_close(db);
 	}
 	store_place_close(&place);

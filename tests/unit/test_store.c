@@ -1182,7 +1182,7 @@ static size_t count_proofs(struct store_db *db, size_t *ret_bad)
 	size_t count;
 
 	*ret_bad = 0;
-	assert_int_equal(store_db_proofs(db, PYC_CHECK_OK, &set, ret_bad), 0);
+	assert_int_equal(store_db_proofs(db, &set, ret_bad), 0);
 	count = set.count;
 	proof_set_fini(&set);
 	return count;
