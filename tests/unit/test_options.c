@@ -292,10 +292,10 @@ static void test_given(void **state)
 	mount_options_init(&options);
 	assert_null(options.given);
 	assert_int_equal(
-		mount_options_parse(&options, "root=/a\,b,ro", error, sizeof(error)), 0);
-	assert_string_equal(options.given, "root=/a\,b,ro");
+		mount_options_parse(&options, "root=/a\\,b,ro", error, sizeof(error)), 0);
+	assert_string_equal(options.given, "root=/a\\,b,ro");
 	assert_int_equal(mount_options_parse(&options, "mtime=1", error, sizeof(error)), 0);
-	assert_string_equal(options.given, "root=/a\,b,ro,mtime=1");
+	assert_string_equal(options.given, "root=/a\\,b,ro,mtime=1");
 	mount_options_fini(&options);
 	assert_null(options.given);
 }
