@@ -23,6 +23,7 @@
 #include "cache/sample.h"
 #include "cache/store.h"
 #include "cache/table.h"
+#include "pyc/outcome.h"
 
 /* Different embedded times that one source's pycs can have; more do not vote. */
 #define MAX_VOTES 32
@@ -398,15 +399,36 @@ static void look_at_all(struct work *work)
 		find_proof(work);
 }
 
+/* The same, as far as it decides what an interpreter does with the file on the disk. */
+static void look_for_outcome(struct work *work)
+{
+	struct pyc_facts *facts = &work->facts;
+
+	facts->body = work->file.content.body;
+	if (facts->header_status != PYC_HEADER_OK ||
+	    pyc_outcome(facts, facts->source_mtime, NULL) != PYC_OUTCOME_UNKNOWN)
+		return;
+	content_check_body(&work->file);
+	facts->body = work->file.content.body;
+	if (facts->header.kind == PYC_KIND_HASH_CHECKED &&
+	    work->source.state == PYC_SOURCE_REGULAR)
+		check_source(work);
+}
+
+enum depth { DEPTH_VERDICT, DEPTH_OUTCOME, DEPTH_WHOLE };
+
 static int resolve(struct resolver *resolver, const char *path, int fd,
-		   const struct statx *stx, bool whole, struct resolution *ret_resolution)
+		   const struct statx *stx, enum depth depth,
+		   struct resolution *ret_resolution)
 {
 	struct work work;
 	int r = gather(resolver, path, fd, stx, &work);
 
 	if (r == 0) {
-		if (whole)
+		if (depth == DEPTH_WHOLE)
 			look_at_all(&work);
+		else if (depth == DEPTH_OUTCOME)
+			look_for_outcome(&work);
 		if (work.source.path)
 			work.facts.served_mtime =
 				resolve_mtime(resolver, work.source.path, &work.source.stx);
@@ -422,13 +444,19 @@ static int resolve(struct resolver *resolver, const char *path, int fd,
 int resolve_pyc(struct resolver *resolver, const char *path, int fd,
 		const struct statx *stx, struct resolution *ret_resolution)
 {
-	return resolve(resolver, path, fd, stx, false, ret_resolution);
+	return resolve(resolver, path, fd, stx, DEPTH_VERDICT, ret_resolution);
 }
 
 int resolve_pyc_whole(struct resolver *resolver, const char *path, int fd,
 		      const struct statx *stx, struct resolution *ret_resolution)
 {
-	return resolve(resolver, path, fd, stx, true, ret_resolution);
+	return resolve(resolver, path, fd, stx, DEPTH_WHOLE, ret_resolution);
+}
+
+int resolve_pyc_outcome(struct resolver *resolver, const char *path, int fd,
+			const struct statx *stx, struct resolution *ret_resolution)
+{
+	return resolve(resolver, path, fd, stx, DEPTH_OUTCOME, ret_resolution);
 }
 
 struct pyc_policy resolver_policy(struct resolver *resolver)

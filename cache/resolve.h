@@ -71,6 +71,13 @@ int resolve_pyc(struct resolver *resolver, const char *path, int fd,
 int resolve_pyc_whole(struct resolver *resolver, const char *path, int fd,
 		      const struct statx *stx, struct resolution *ret_resolution);
 
+/**
+ * resolve_pyc_outcome() - resolve_pyc() for those who count what interpreters do: also
+ * looked up is what pyc_outcome() of the file's own interpreter depends on
+ */
+int resolve_pyc_outcome(struct resolver *resolver, const char *path, int fd,
+			const struct statx *stx, struct resolution *ret_resolution);
+
 /*
  * The policy, with the canonical time that the tree's sources share, if they do: what
  * verdicts are reached by. The first call walks a sample of the tree.

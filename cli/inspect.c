@@ -78,7 +78,9 @@ static int open_tree_at(struct inspection *inspection, const char *path, const c
 	inspection->root = realpath(root ? root : "/", NULL);
 	if (!inspection->root)
 		return -errno;
-	inspection->path = path_within(inspection->root, path);
+	/* Without a root, a relative path is one from the working directory. */
+	inspection->path =
+		root ? path_within(inspection->root, path) : realpath(path, NULL);
 	if (!inspection->path)
 		return -errno;
 	/* Moved away while we looked, or a magic link. */

@@ -16,6 +16,7 @@
 static const struct command *const commands[] = {
 	&command_mount,
 	&command_umount,
+	&command_check,
 	&command_cache,
 	&command_status,
 	&command_verify,
