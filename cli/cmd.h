@@ -5,24 +5,30 @@
 #ifndef CANONFS_CLI_CMD_H
 #define CANONFS_CLI_CMD_H
 
+#include <stdbool.h>
+
 /**
  * struct command - one command
  * @name:    as typed
  * @summary: one line for canonfs --help
  * @usage:   all of its --help
  * @run:     argv[0] is the command's name. Return: an exit status.
+ * @keeps_descriptors: those that this process inherited stay open, for a command of the
+ * user's
  */
 struct command {
 	const char *name;
 	const char *summary;
 	const char *usage;
 	int (*run)(int argc, char **argv);
+	bool keeps_descriptors;
 };
 
 extern const struct command command_cache;
 extern const struct command command_check;
 extern const struct command command_mount;
 extern const struct command command_status;
+extern const struct command command_trace;
 extern const struct command command_umount;
 extern const struct command command_verify;
 

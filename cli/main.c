@@ -19,22 +19,36 @@ static const struct command *const commands[] = {
 	&command_check,
 	&command_cache,
 	&command_status,
+	&command_trace,
 	&command_verify,
 };
 
-/*
- * Descriptors 0 to 2 exist, so that nothing that is opened later is taken for them; those
- * above are the caller's (locks, pipes: runc leaks some) and would live as long as the
- * mount.
- */
-static void tidy_descriptors(void)
+/* Descriptors 0 to 2 exist, so that nothing that is opened later is taken for them. */
+static void provide_streams(void)
 {
 	int fd;
 
 	do {
 		fd = open("/dev/null", O_RDWR);
 	} while (fd >= 0 && fd <= STDERR_FILENO);
+	close(fd);
+}
+
+/*
+ * Those above are the caller's (locks, pipes: runc leaks some), and would live as long as
+ * the mount.
+ */
+static void close_inherited(void)
+{
 	close_range(STDERR_FILENO + 1, ~0U, 0);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(name, commands[i]->name) == 0)
+			return commands[i];
+	return NULL;
 }
 
 static void print_help(void)
@@ -62,8 +76,11 @@ int main(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0] ? argv[0] : "", '/');
 	const char *program = slash ? slash + 1 : argv[0];
+	const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
 
-	tidy_descriptors();
+	provide_streams();
+	if (!command || !command->keeps_descriptors)
+		close_inherited();
 	if (argc > 0 && strcmp(program, "mount.canonfs") == 0)
 		return cmd_mount_helper(argc, argv);
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
@@ -74,8 +91,7 @@ int main(int argc, char **argv)
 		puts(PACKAGE_STRING);
 		return 0;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (strcmp(argv[1], commands[i]->name) == 0)
-			return commands[i]->run(argc - 1, argv + 1);
+	if (command)
+		return command->run(argc - 1, argv + 1);
 	return command_mount.run(argc, argv);
 }

@@ -48,7 +48,8 @@ _canonfs() {
 	done
 
 	COMPREPLY=()
-	if [ "$previous" = -o ] || [[ ${COMP_LINE:0:COMP_POINT} =~ \ -o\ +[^\ ]*$ ]]; then
+	if [ "$command" != trace ] &&
+		{ [ "$previous" = -o ] || [[ ${COMP_LINE:0:COMP_POINT} =~ \ -o\ +[^\ ]*$ ]]; }; then
 		_canonfs_complete_mount_words
 	elif [ "$COMP_CWORD" = 1 ] && [[ $current != -* ]]; then
 		COMPREPLY=($(compgen -W "$commands" -- "$current") $(compgen -d -- "$current"))

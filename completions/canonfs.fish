@@ -49,7 +49,7 @@ end
 
 complete -c canonfs -n __canonfs_is_first -a '(__canonfs_words)'
 complete -c canonfs -n __canonfs_wants_options -f -a '(__canonfs_options)'
-complete -c canonfs -s o -x -d 'mount options' -a '(__canonfs_mount_words)'
+complete -c canonfs -n 'not __fish_seen_subcommand_from trace' -s o -x -d 'mount options' -a '(__canonfs_mount_words)'
 complete -c canonfs -n 'test (__canonfs_command) = cache; and test (count (commandline -opc)) = 2' \
     -f -a '(__canonfs_words cache)'
 complete -c canonfs -n 'contains (__canonfs_command) umount status trace' \
