@@ -78,22 +78,26 @@ void resolver_free(struct resolver *resolver)
 struct work {
 	struct resolver *resolver;
 	const char *path;
+	char *source_path; /* the source's, by its name; @source may be at a link's end */
 	struct content_file file;
 	struct source source;
 	struct pyc_facts facts;
 };
 
+static void end_work(struct work *work)
+{
+	source_fini(&work->source);
+	free(work->source_path);
+}
+
 static void find_source(struct work *work)
 {
-	char *path;
-	int r = pairing_source(work->path, &work->facts.name, &path);
+	int r = pairing_source(work->path, &work->facts.name, &work->source_path);
 
-	if (r == 0) {
-		source_find(work->resolver->tree, path, &work->source);
-		free(path);
-	} else {
+	if (r == 0)
+		source_find(work->resolver->tree, work->source_path, &work->source);
+	else
 		work->source.state = r == -ENOENT ? PYC_SOURCE_NONE : PYC_SOURCE_UNKNOWN;
-	}
 	work->facts.source = work->source.state;
 	if (work->source.state != PYC_SOURCE_REGULAR)
 		return;
@@ -145,7 +149,8 @@ static bool could_be_canonical(enum pyc_reason reason)
 /* The hash and the digest are worth what the source was when it was read just now. */
 static void check_source(struct work *work)
 {
-	scope_fd int fd = source_open(work->resolver->tree, work->path, &work->source);
+	scope_fd int fd =
+		source_open(work->resolver->tree, work->source_path, &work->source);
 
 	if (fd < 0)
 		return;
@@ -226,7 +231,8 @@ static void decide(struct work *work, struct pyc_decision *ret)
 	keep_learned(work, ret);
 }
 
-/* Everything but the mtime that the view shows. work->source is the caller's to end. */
+/* Everything but the mtime that the view shows. The caller ends it with end_work()
+ * in any case. */
 static int gather(struct resolver *resolver, const char *path, int fd,
 		  const struct statx *stx, struct work *work)
 {
@@ -290,7 +296,7 @@ static void ask_pyc(struct resolver *resolver, const char *path, struct ballot *
 		if (decision.vouched && work.facts.header.kind == PYC_KIND_TIMESTAMP)
 			cast_vote(ballot, work.facts.header.mtime);
 	}
-	source_fini(&work.source);
+	end_work(&work);
 }
 
 /* Levels of python -O, and none. */
@@ -437,7 +443,7 @@ static int resolve(struct resolver *resolver, const char *path, int fd,
 		ret_resolution->pyc = work.file.identity;
 		ret_resolution->source = identity_of(&work.source.stx, resolver->mount_id);
 	}
-	source_fini(&work.source);
+	end_work(&work);
 	return r;
 }
 

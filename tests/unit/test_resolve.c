@@ -666,6 +666,24 @@ static void test_hash_of_changed_source(void **state)
 	assert_reason(fixture, PYC, PYC_R_PROMOTED);
 }
 
+/* A link that leads out of the tree is followed for reading, too. */
+static void test_hash_of_source_outside(void **state)
+{
+	struct fixture *fixture = *state;
+	struct pyc_policy unchecked = {.hash = PYC_HASH_UNCHECK};
+	char outside[] = "/tmp/canonfs-outside-XXXXXX";
+	scope_fd int fd = mkstemp(outside);
+	enum pyc_reason reason;
+
+	assert_int_equal(write(fd, TEXT, SIZE), SIZE);
+	use(fixture, &unchecked);
+	symlinkat(outside, fixture->fd, SOURCE);
+	put_hash_pyc(fixture, PYC, 3, TEXT);
+	reason = reason_of(fixture, PYC);
+	unlink(outside);
+	assert_int_equal(reason, PYC_R_PROMOTED);
+}
+
 /* The source's ctime must be settled as well before its hash is remembered. */
 static void test_unsettled_source_of_a_hash(void **state)
 {
@@ -1154,6 +1172,7 @@ int main(void)
 		PLAIN(test_settled_is_remembered),
 		PLAIN(test_source_is_looked_at_each_time),
 		PLAIN(test_hash_of_changed_source),
+		PLAIN(test_hash_of_source_outside),
 		PLAIN(test_unsettled_source_of_a_hash),
 		PLAIN(test_hash_of_unreadable_source),
 		PLAIN(test_written_while_reading),
