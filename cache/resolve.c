@@ -99,6 +99,8 @@ static void find_source(struct work *work)
 	else
 		work->source.state = r == -ENOENT ? PYC_SOURCE_NONE : PYC_SOURCE_UNKNOWN;
 	work->facts.source = work->source.state;
+	work->facts.irregular = work->source.state == PYC_SOURCE_NONE &&
+				work->source.stx.stx_mode != 0;
 	if (work->source.state != PYC_SOURCE_REGULAR)
 		return;
 	work->facts.source_size = (int64_t)work->source.stx.stx_size;

@@ -69,7 +69,8 @@ static inline bool tree_is_submount(const struct statx *stx)
  * struct source - what Python finds where a pyc's source file should be
  * @state:  see enum pyc_source_state
  * @error:  -errno if @state is PYC_SOURCE_UNKNOWN
- * @stx:    of the final file; meaningful if @state is PYC_SOURCE_REGULAR
+ * @stx:    of the final file, if @state is PYC_SOURCE_REGULAR, or PYC_SOURCE_NONE because
+ *          that is no regular file; else zeroes
  * @path:   relative path of the final file, NULL where it lies outside of the tree; owned
  */
 struct source {

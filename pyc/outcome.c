@@ -136,7 +136,10 @@ enum pyc_outcome pyc_outcome(const struct pyc_facts *facts, struct timespec mtim
 		return PYC_IGNORES;
 	switch (facts->source) {
 	case PYC_SOURCE_NONE:
-		return load_sourceless(facts, reader);
+		/* 2.7 opens whatever is there (find_module()), and compiles a directory. */
+		return facts->irregular && !uses_cache_dir(reader)
+			       ? PYC_FAILS
+			       : load_sourceless(facts, reader);
 	case PYC_SOURCE_REGULAR:
 		return load_beside_source(facts, mtime, reader);
 	default:
