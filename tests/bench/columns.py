@@ -2,6 +2,10 @@
 """The columns of the comparison: what is done in a tree, and how long it takes.
 
 Each measures in seconds, and fails where a row does not do all of the work.
+
+tree     the one that is read
+remount  where the kernel happens to put a file's pages can matter more than who reads them:
+         a mount for each sample has that fall into the spread
 """
 import json
 import os
@@ -17,6 +21,7 @@ class PythonColumn:
     """A program that is run in the tree, with the tree's own interpreter."""
     group = "Python"
     tree = "image"
+    remount = False
 
     def __init__(self, name, title, *command):
         self.name, self.title, self.command = name, title, list(command)
@@ -30,6 +35,7 @@ class WalkColumn:
     its own: some servers run out of descriptors here, and then serve nothing any more."""
     group = "walk"
     tree = "walk"
+    remount = False
 
     def __init__(self, processes, tool):
         self.name = f"walk-{processes}"
@@ -59,6 +65,7 @@ class ReadColumn:
     times the reads."""
     group = "read"
     tree = "large"
+    remount = True
 
     def __init__(self, name, title, *words):
         self.name, self.title = name, title

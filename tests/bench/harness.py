@@ -166,11 +166,24 @@ def served(command, point, unmount=("umount", "-l")):
         time.sleep(0.001)
     seconds_ = time.perf_counter() - begin
     pids = descendants() - before
+    devices = connections(pids, point)
     try:
         yield Mount(frozenset(pids), seconds_)
     finally:
         run(*unmount, point)
         end_processes(pids, patience_s=10)
+        wait_until_torn_down(devices)
+
+
+def wait_until_torn_down(devices):
+    """The kernel frees a mount's pages after the mount point and the server are gone, if
+    the server's mount namespace held it last: that must not fall on what comes next."""
+    end = time.monotonic() + MOUNT_PATIENCE_S
+    while any(os.path.exists(f"/sys/class/bdi/{int(number) >> 20}:{int(number) & 0xfffff}")
+              for number in devices):
+        if time.monotonic() > end:
+            raise Failed("a FUSE mount is still there although its server has ended")
+        time.sleep(0.001)
 
 
 def type_of_mount(point):

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Measures columns in rows, under three conditions.
 
-    warm   all rows are mounted side by side, and every column was run in each before
+    warm   all rows are mounted side by side, and every column was run in each before (one
+           that wants to be remounted is mounted for the sample, and run before it)
     fresh  mounted for one sample; the pages of the trees stay in memory
     cold   mounted for one sample, and then the kernel's caches are dropped, all of them:
            names, inodes and pages of the tree, of the mount, and of a peer's source
 
-The rows take turns for each column, in a rotating order, so that what else the machine does
-falls on all of them.
+The rows take turns for each column, so that what else the machine does falls on all of them,
+in an order that changes: what a row leaves behind (caches, heat) falls on different ones.
 """
 import contextlib
 import os
@@ -62,13 +63,16 @@ def turns(rows, columns, rounds, say):
         for column in columns:
             say(f"round {number + 1} of {rounds}: {column.name}")
             shown = [row for row in rows if row.shows(column)]
-            shift = number % len(shown)
-            for row in shown[shift:] + shown[:shift]:
+            shift = number // 2 % len(shown)
+            order = shown[shift:] + shown[:shift]
+            for row in order if number % 2 else reversed(order):
                 yield number, column, row
 
 
 def trees_of(row, columns):
-    return list(dict.fromkeys(column.tree for column in columns if row.shows(column)))
+    """Those that stay mounted for the warm columns."""
+    return list(dict.fromkeys(column.tree for column in columns
+                              if row.shows(column) and not column.remount))
 
 
 class Conditions:
@@ -81,28 +85,37 @@ class Conditions:
     def turns(self, rounds, label):
         return turns(self.rows, self.columns, rounds, lambda text: self.say(f"{label}, {text}"))
 
-    def measured(self, column, row, view):
-        row.before(view, column)
-        return column.measure(view)
-
     def warm(self, look):
         """look(row, {tree: view}) is called for each row in the end, while it is mounted."""
         samples, observed = Samples(), Observed()
         with contextlib.ExitStack() as stack:
-            views = {(row, tree): stack.enter_context(row.shown(self.stage, tree))
-                     for row in self.rows for tree in trees_of(row, self.columns)}
+            views = {row: {tree: stack.enter_context(row.shown(self.stage, tree))
+                           for tree in trees_of(row, self.columns)} for row in self.rows}
+
+            def shown(row, column):
+                if column.remount:
+                    return self.used(row, column)
+                return contextlib.nullcontext(views[row][column.tree])
+
             for number, column, row in self.turns(self.rounds + 1, "warm"):
-                view = views[row, column.tree]
-                if number == 0:
-                    with contextlib.suppress(Failed, OSError):
-                        self.measured(column, row, view)
-                else:
-                    samples.take(column, row, lambda: self.measured(column, row, view))
-            self.observe_all(observed, lambda row, column: contextlib.nullcontext(
-                views[row, column.tree]))
+                sink = samples if number else Samples()
+                sink.take(column, row, lambda: self.sample(row, column, shown))
+            self.observe_all(observed, shown)
             for row in self.rows:
-                look(row, {tree: views[row, tree] for tree in trees_of(row, self.columns)})
+                look(row, views[row])
         return samples, observed
+
+    def sample(self, row, column, shown):
+        with shown(row, column) as view:
+            row.before(view, column)
+            return column.measure(view)
+
+    @contextlib.contextmanager
+    def used(self, row, column):
+        """Mounted for one sample, but not for the first time that the column is run."""
+        with row.shown(self.stage, column.tree) as view:
+            column.measure(view)
+            yield view
 
     def fresh(self):
         """The first round only brings the pages of the trees into memory."""

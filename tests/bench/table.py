@@ -12,7 +12,8 @@ def show(result):
     print(f"canonfs {result['canonfs']}, Python {result['python']}, Linux {result['kernel']}, "
           f"{result['cpus']} CPUs, {result['file_system']}, rounds: {result['rounds']}")
     begin, end = result["load_average"]
-    print(f"The machine's load: {begin} at the start, {end} at the end")
+    print(f"The machine's load: {begin} at the start, {end} at the end; scheduler: "
+          f"{result['scheduler']}")
     print("The first line has times, the others are ratios to it; of both, the median and "
           "the quartiles")
     for condition, found in result["conditions"].items():
