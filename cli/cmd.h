@@ -26,6 +26,7 @@ struct command {
 
 extern const struct command command_cache;
 extern const struct command command_check;
+extern const struct command command_explain;
 extern const struct command command_mount;
 extern const struct command command_status;
 extern const struct command command_trace;

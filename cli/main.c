@@ -18,6 +18,7 @@ static const struct command *const commands[] = {
 	&command_umount,
 	&command_check,
 	&command_cache,
+	&command_explain,
 	&command_status,
 	&command_trace,
 	&command_verify,
