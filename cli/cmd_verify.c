@@ -36,21 +36,21 @@ static const char usage[] =
 	"lies\n"
 	"among its libraries. Any other may be another release, which compiles otherwise.\n"
 	"\n"
-	"  --python PROGRAM  one more interpreter of this machine\n"
-	"  --root DIR        PATH is in the image DIR; as root, the image's interpreters "
+	"  --python PROGRAM   one more interpreter of this machine; may be repeated\n"
+	"  --root DIR         PATH is in the image DIR; as root, the image's interpreters "
 	"are\n"
-	"                    run, in a chroot and as nobody\n"
-	"  --cache FILE      not the default one; as the mount option cache=\n"
-	"  --no-record       use no cache: neither to look up nor to record\n"
-	"  --list RESULT     print the files that are proved, disproved, unknown or "
+	"                     run, in a chroot and as nobody\n"
+	"  --cache FILE       not the default one; as the mount option cache=\n"
+	"  --no-record        use no cache: neither to look up nor to record\n"
+	"  --list RESULT      print the files that are proved, disproved, unknown or "
 	"not-tried,\n"
-	"                    and nothing else; may be repeated\n"
-	"  --json            print JSON; with the files that are listed (default: "
+	"                     and nothing else; may be repeated\n"
+	"  --json             print JSON; with the files that are listed (default: "
 	"disproved\n"
-	"                    and unknown)\n"
-	"  --jobs N          so many at a time (default: as there are processors)\n"
-	"  --timeout SECONDS for one source (default: 60)\n"
-	"  --quiet           no progress\n"
+	"                     and unknown)\n"
+	"  --jobs N           so many at a time (default: as there are processors)\n"
+	"  --timeout SECONDS  for one source (default: 60)\n"
+	"  --quiet            no progress\n"
 	"\n"
 	"Examples:\n"
 	"  canonfs verify /usr/lib/python3.11\n"
@@ -177,38 +177,67 @@ static int record(struct request *request, struct work *work)
 
 /* ---- what to look at ---- */
 
+static bool is_pyc_name(const char *path)
+{
+	struct pyc_name name;
+
+	return pyc_name_parse(pairing_last(path), false, &name) != PYC_PLACE_NONE;
+}
+
+/* The directory of a path, without a slash at its end; the caller's. */
+static char *dir_of(const char *path)
+{
+	size_t len = (size_t)(pairing_last(path) - path);
+
+	if (len == 0)
+		return strdup(".");
+	return strndup(path, len > 1 ? len - 1 : len);
+}
+
+/* Without "." and symlinks, but for a bytecode file that is one itself; NULL if there is no
+ * such place. */
+static char *absolute(const char *path)
+{
+	scope_free char *dir = NULL;
+	scope_free char *real = NULL;
+	char *joined;
+
+	if (!is_pyc_name(path))
+		return realpath(path, NULL);
+	dir = dir_of(path);
+	real = dir ? realpath(dir, NULL) : NULL;
+	if (!real || asprintf(&joined, "%s/%s", real, pairing_last(path)) < 0)
+		return NULL;
+	return joined;
+}
+
 /*
  * Takes a path apart into a tree and what is in it. A bytecode file's tree is where its
  * source is, too. Return: the tree, the caller's; NULL when out of memory.
  */
 static char *tree_of(const char *path, const char **ret_inside)
 {
-	const char *last = pairing_last(path);
-	struct pyc_name name;
-	char *dir;
+	scope_free char *dir = NULL;
 
 	*ret_inside = ".";
-	if (pyc_name_parse(last, false, &name) == PYC_PLACE_NONE)
+	if (!is_pyc_name(path))
 		return strdup(path);
-	*ret_inside = last;
-	if (last == path)
-		return strdup(".");
-	dir = strndup(path, (size_t)(last - path) - (last - path > 1));
-	if (dir && strcmp(pairing_last(dir), PYC_CACHE_DIR) == 0) {
-		size_t len = strlen(dir) - strlen(PYC_CACHE_DIR);
-
-		*ret_inside = path + len;
-		strcpy(dir + len, len ? "" : ".");
-	}
-	return dir;
+	dir = dir_of(path);
+	*ret_inside = pairing_last(path);
+	if (!dir || strcmp(pairing_last(dir), PYC_CACHE_DIR) != 0)
+		return take_ptr(dir);
+	*ret_inside = path + (pairing_last(dir) - dir);
+	return dir_of(dir);
 }
 
 static int collect(struct request *request, struct work *work, const char *path)
 {
 	struct inspection *inspection = &work->inspections[work->inspection_count];
+	/* An image's paths are as its readers name them. */
+	scope_free char *real = request->root ? NULL : absolute(path);
 	struct mount_options options;
 	const char *inside;
-	scope_free char *tree = tree_of(path, &inside);
+	scope_free char *tree = tree_of(real ? real : path, &inside);
 	int r;
 
 	if (!tree)
