@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
@@ -110,4 +112,13 @@ int tree_stat(const struct tree *tree, const char *path, struct statx *ret_stx)
 	scope_fd int fd = tree_openat(tree, path, O_PATH);
 
 	return fd < 0 ? fd : statx_at(fd, "", ret_stx);
+}
+
+bool tree_has_many_devices(const struct tree *tree)
+{
+	struct statfs statistics;
+
+	return fstatfs(tree->root_fd, &statistics) < 0 ||
+	       statistics.f_type == OVERLAYFS_SUPER_MAGIC ||
+	       statistics.f_type == BTRFS_SUPER_MAGIC;
 }

@@ -65,6 +65,12 @@ static inline bool tree_is_submount(const struct statx *stx)
 	return (stx->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
+/*
+ * Can inode numbers of the tree collide? Several devices in one mount: overlayfs layers,
+ * btrfs subvolumes.
+ */
+bool tree_has_many_devices(const struct tree *tree);
+
 /**
  * struct source - what Python finds where a pyc's source file should be
  * @state:  see enum pyc_source_state

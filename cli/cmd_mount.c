@@ -39,6 +39,8 @@ static const char usage[] =
 	"    immutable         SOURCE never changes while mounted (the default if it is\n"
 	"                      mounted read-only)\n"
 	"    mutable           SOURCE may change although it is mounted read-only here\n"
+	"    stack=on          the kernel's overlayfs shows SOURCE itself, at its speed; SOURCE\n"
+	"                      must not change (default: stack=off; stack=auto: if it works)\n"
 	"    cache=FILE|off    where what was learned is kept for the next mount (default: "
 	"see\n"
 	"                      canonfs cache path)\n"

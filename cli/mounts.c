@@ -38,6 +38,10 @@ static const struct {
 			     "has no control socket: its server was killed, or could "
 			     "not make one (canonfs mount -v says why)",
 			     EX_UNAVAILABLE},
+	[MOUNT_SERVERLESS] = {"no-server-needed",
+			      "overlayfs shows it by itself: only times differ, and it has "
+			      "no server",
+			      EX_OK},
 	[MOUNT_GONE] = {"server-gone", "its server was killed; canonfs umount ends it",
 			EX_UNAVAILABLE},
 };
@@ -92,8 +96,7 @@ static int find_visible(struct known_mounts *mounts)
 		struct known_mount *mount;
 
 		/* One mount can be bound to several places. */
-		if (strcmp(entry.type, MOUNT_TYPE) != 0 ||
-		    find_device(mounts, entry.device))
+		if (!entry.ours || find_device(mounts, entry.device))
 			continue;
 		mount = add(mounts, entry.device, entry.user_id);
 		if (!mount) {
@@ -101,6 +104,7 @@ static int find_visible(struct known_mounts *mounts)
 			break;
 		}
 		mount->visible = true;
+		mount->serverless = entry.serverless;
 		mount->point = strdup(entry.point);
 		mount->source = strdup(entry.source);
 		if (!mount->point || !mount->source)
@@ -204,12 +208,10 @@ static bool device_at(const char *point, uint64_t *ret_device, bool *ret_below)
 	if (mountinfo_open(&list) < 0)
 		return false;
 	while (mountinfo_next(&list, &entry)) {
-		bool ours = strcmp(entry.type, MOUNT_TYPE) == 0;
-
-		if (ours && strcmp(entry.point, point) == 0) {
+		if (entry.ours && strcmp(entry.point, point) == 0) {
 			*ret_device = entry.device;
 			found = true;
-		} else if (ours && path_below(point, entry.point)) {
+		} else if (entry.ours && path_below(point, entry.point)) {
 			*ret_below = true;
 		}
 	}
@@ -301,7 +303,7 @@ bool mount_connect(struct known_mount *mount)
 	fd = connect_in(&dirs, mount->owner, name);
 	control_dirs_free(&dirs);
 	if (fd < 0) {
-		mount->state = state_of(fd);
+		mount->state = mount->serverless ? MOUNT_SERVERLESS : state_of(fd);
 		return false;
 	}
 	mount->fd = fd;

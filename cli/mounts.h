@@ -18,10 +18,11 @@
 enum mount_state {
 	MOUNT_UNASKED,
 	MOUNT_ANSWERS,
-	MOUNT_SILENT,	 /* does not answer */
-	MOUNT_DENIED,	 /* somebody else's */
-	MOUNT_NO_SOCKET, /* mounted without one */
-	MOUNT_GONE,	 /* the server was killed */
+	MOUNT_SILENT,	  /* does not answer */
+	MOUNT_DENIED,	  /* somebody else's */
+	MOUNT_NO_SOCKET,  /* mounted without one */
+	MOUNT_SERVERLESS, /* stacked, and nothing to serve */
+	MOUNT_GONE,	  /* the server was killed */
 };
 
 /**
@@ -31,6 +32,7 @@ enum mount_state {
  * @source:  owned
  * @owner:   whose it is
  * @visible: it is in this mount namespace
+ * @serverless: it needs no server
  * @fd:      connection to its server; -1: none
  * @answer:  owned; NULL where there is none. From another process: of any form, and its
  *           strings are any bytes (json_retext())
@@ -41,6 +43,7 @@ struct known_mount {
 	char *source;
 	uid_t owner;
 	bool visible;
+	bool serverless;
 	enum mount_state state;
 	int fd;
 	struct json_object *answer;

@@ -39,7 +39,7 @@ int control_init(struct control *control)
 		.dir_fd = -1,
 		.supervisor = getpid(),
 		.mode = "passthrough",
-		.mode_reason = "the only mode that there is",
+		.mode_reason = "",
 		.stats = stats_new(),
 	};
 	clock_gettime(CLOCK_BOOTTIME, &control->started);
@@ -66,11 +66,11 @@ static int open_own_dir(void)
 	return fd;
 }
 
-void control_open(struct control *control, uint64_t device)
+/* @name: CONTROL_NAME_MAX bytes */
+static void listen_as(struct control *control, const char *name)
 {
 	int r = open_own_dir();
 
-	control->device = device;
 	if (r < 0) {
 		log_info("there is no control socket: canonfs status and trace will not "
 			 "see this mount");
@@ -78,7 +78,7 @@ void control_open(struct control *control, uint64_t device)
 	}
 	control->dir_fd = r;
 	control_dir_clean(control->dir_fd);
-	control_name(device, control->name);
+	memcpy(control->name, name, sizeof(control->name));
 	r = control_dir_listen(control->dir_fd, control->name, &control->inode);
 	if (r < 0)
 		log_info("cannot make the control socket: %s; canonfs status and trace "
@@ -88,12 +88,54 @@ void control_open(struct control *control, uint64_t device)
 		control->listen_fd = r;
 }
 
-void control_fini(struct control *control)
+void control_open(struct control *control, uint64_t device)
 {
-	if (control->listen_fd >= 0)
+	char name[CONTROL_NAME_MAX];
+
+	control->stats->device = control->device = device;
+	control_name(device, name);
+	listen_as(control, name);
+}
+
+void control_prepare(struct control *control)
+{
+	char name[CONTROL_NAME_MAX];
+
+	snprintf(name, sizeof(name), ".new.%d", (int)getpid());
+	listen_as(control, name);
+}
+
+void control_publish(struct control *control, uint64_t device)
+{
+	char name[CONTROL_NAME_MAX];
+
+	control->stats->device = control->device = device;
+	if (control->dir_fd < 0)
+		return;
+	control_name(device, name);
+	if (renameat(control->dir_fd, control->name, control->dir_fd, name) < 0)
+		log_info("cannot name the control socket: %s", strerror(errno));
+	else
+		memcpy(control->name, name, sizeof(name));
+}
+
+void control_set_mode(struct control *control, const char *mode, const char *reason)
+{
+	control->mode = mode;
+	control->mode_reason = reason;
+}
+
+void control_close(struct control *control)
+{
+	if (control->dir_fd >= 0)
 		control_dir_remove(control->dir_fd, control->name, control->inode);
 	close_fd(&control->listen_fd);
 	close_fd(&control->dir_fd);
+}
+
+void control_fini(struct control *control)
+{
+	control_close(control);
 	stats_free(control->stats);
 	control->stats = NULL;
 }

@@ -46,7 +46,7 @@ struct stats;
  * @listen_fd:   the socket; -1 where there is none
  * @dir_fd:      its directory; -1 where there is none
  * @name:        its name; @inode: and which of that name is ours
- * @device:      st_dev of the mount
+ * @device:      st_dev of the mount; a worker's may be 0, see stats.device
  * @supervisor:  pid
  * @started:     CLOCK_BOOTTIME; @started_s: the same in seconds since 1970
  * @mode:        how the view is shown: "passthrough"; @mode_reason: and why so
@@ -69,6 +69,9 @@ struct control {
 /* Return: 0 or -ENOMEM; control_fini() either way. */
 int control_init(struct control *control);
 
+/* How the mount shows the source, and why so. Static storage, or that of the mount. */
+void control_set_mode(struct control *control, const char *mode, const char *reason);
+
 /**
  * control_open() - make the socket
  * @device: st_dev of the mount
@@ -76,6 +79,17 @@ int control_init(struct control *control);
  * Where that is not possible the mount goes on without, with a line for -v.
  */
 void control_open(struct control *control, uint64_t device);
+
+/**
+ * control_prepare() - make the socket of a mount that has no device yet
+ *
+ * Nobody finds it until control_publish(), which may come after workers have begun.
+ */
+void control_prepare(struct control *control);
+void control_publish(struct control *control, uint64_t device);
+
+/* Removes the socket; there may be another one. */
+void control_close(struct control *control);
 
 /* Removes the socket. For the supervisor; a worker just ends. */
 void control_fini(struct control *control);

@@ -205,7 +205,7 @@ struct json_object *control_status(const struct control_view *view)
 
 	if (!object)
 		return NULL;
-	control_name(control->device, device);
+	control_name(control->stats->device, device);
 	add_text(object, "point", view->places->point);
 	add_text(object, "source", view->places->source);
 	add_text(object, "device", device);

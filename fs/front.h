@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The FUSE passthrough front: what its request handlers share.
+ * The FUSE front, passthrough or data layer: what its request handlers share.
  *
  * Handlers keep nothing between requests but the node table: an open file is its node, a
  * directory stream is its node and the lower file system's own d_off cookie. So a request
@@ -37,6 +37,8 @@ struct stats;
  * @stats:       counters; borrowed
  * @trace:       events for those who watch
  * @many_devices: st_ino is made up for some files (node_ino())
+ * @stubs_fd:    root of the stub layer if this is the data layer of a stacked mount
+ *               (fs/data.h); else -1; borrowed
  */
 struct front {
 	const struct tree *tree;
@@ -48,6 +50,7 @@ struct front {
 	struct fuse_session *session;
 	bool posix_acl;
 	bool many_devices;
+	int stubs_fd;
 	sem_t alias_turn;
 	_Atomic unsigned alias_jobs;
 	struct stats *stats;
@@ -57,7 +60,7 @@ struct front {
 /**
  * front_open() - open the file that a node stands for
  * @flags:    open(2) flags; O_PATH where the content is not needed
- * @ret_path: relative path, the caller's to free; may be NULL
+ * @ret_path: relative path in the tree, the caller's to free; may be NULL
  * @ret_stx:  of the open file
  *
  * Return: a descriptor, the caller's; -ESTALE where the name is another file by now (the

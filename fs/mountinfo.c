@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/path.h"
+#include "fs/stack.h"
 
 int mountinfo_open(struct mountinfo *list)
 {
@@ -38,6 +39,23 @@ static void unescape(char *text)
 		}
 	}
 	*out = '\0';
+}
+
+/*
+ * An overlay says what its layers were called when it was made; a user's own overlay could
+ * have one of this name only if the user named it so.
+ */
+static bool is_ours(const char *type, const char *options)
+{
+	static const char layer[] = "lowerdir=" STACK_STUBS ":";
+	const char *found;
+
+	if (strcmp(type, MOUNT_TYPE) == 0)
+		return true;
+	if (strcmp(type, "overlay") != 0 || !options)
+		return false;
+	found = strstr(options, layer);
+	return found && (found == options || found[-1] == ',');
 }
 
 /* id parent major:minor root point options [optional...] - type source super-options */
@@ -75,6 +93,9 @@ static bool parse(char *line, struct mount_entry *ret_entry)
 		.point = point,
 		.type = type,
 		.source = source ? source : "",
+		.ours = is_ours(type, options),
+		.serverless = is_ours(type, options) && strcmp(type, MOUNT_TYPE) != 0 &&
+			      !strstr(options, "::"),
 		.user_id =
 			user ? (unsigned)strtoul(user + strlen("user_id="), NULL, 10) : 0,
 	};
@@ -128,7 +149,7 @@ static int collect(const char *point, struct steps *ret_steps)
 			.id = entry.id,
 			.parent = entry.parent,
 			.device = entry.device,
-			.ours = strcmp(entry.type, MOUNT_TYPE) == 0,
+			.ours = entry.ours,
 			.len = strlen(entry.point),
 		};
 	}
@@ -185,6 +206,20 @@ int mountinfo_top(const char *point, uint64_t *ret_device, bool *ret_ours)
 		*ret_ours = here->ours;
 	}
 	free(steps.step);
+	return r;
+}
+
+int mountinfo_has(uint64_t device)
+{
+	struct mount_entry entry;
+	struct mountinfo list;
+	int r = mountinfo_open(&list);
+
+	if (r < 0)
+		return r;
+	while (r == 0 && mountinfo_next(&list, &entry))
+		r = entry.device == device;
+	mountinfo_close(&list);
 	return r;
 }
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* Of a passthrough mount; a stacked one has the type overlay, and a layer of our name. */
 #define MOUNT_TYPE "fuse.canonfs"
 
 /**
@@ -17,6 +18,8 @@
  * @device: st_dev of its files
  * @point:  absolute path, without escapes
  * @type:   file system type with its subtype
+ * @ours:   whether it is a canonfs, of either kind
+ * @serverless: and one of those that need no server
  * @source: as it was given to mount(2)
  * @user_id: of a FUSE mount: whose it is; else 0
  *
@@ -29,6 +32,8 @@ struct mount_entry {
 	const char *point;
 	const char *type;
 	const char *source;
+	bool ours;
+	bool serverless;
 	unsigned user_id;
 };
 
@@ -55,6 +60,9 @@ bool mountinfo_next(struct mountinfo *list, struct mount_entry *ret_entry);
  * Return: 1 if there is one, 0 if not, -errno.
  */
 int mountinfo_top(const char *point, uint64_t *ret_device, bool *ret_ours);
+
+/* Is there any mount of a device? 1, 0, or -errno. */
+int mountinfo_has(uint64_t device);
 
 /**
  * mountinfo_below() - a mount strictly below a directory

@@ -148,6 +148,22 @@ static int take_canonical(struct mount_options *options, const struct word *word
 	return 0;
 }
 
+static int take_stack(struct mount_options *options, const struct word *word,
+		      const char *value, char *error, size_t size)
+{
+	(void)word;
+	if (value && strcmp(value, "auto") == 0)
+		options->stack = STACK_AUTO;
+	else if (value && strcmp(value, "on") == 0)
+		options->stack = STACK_ON;
+	else if (value && strcmp(value, "off") == 0)
+		options->stack = STACK_OFF;
+	else
+		return refuse(error, size, "option stack= must be auto, on or off, not %s",
+			      quoted(value ? value : ""));
+	return 0;
+}
+
 static int take_switch(struct mount_options *options, const struct word *word,
 		       const char *value, char *error, size_t size)
 {
@@ -259,6 +275,7 @@ static const struct word words[] = {
 	{.name = "canonical", .take = take_canonical},
 	{.name = "immutable", .take = take_switch},
 	{.name = "mutable", .take = take_switch},
+	{.name = "stack", .take = take_stack},
 	{.name = "xdev", .take = take_switch},
 	{.name = "root", .take = take_root},
 	{.name = "cache", .take = take_cache},
@@ -316,6 +333,7 @@ void mount_options_init(struct mount_options *options)
 {
 	*options = (struct mount_options){
 		.policy = {.trust = PYC_TRUST_CANONICAL},
+		.stack = STACK_OFF,
 		.cache_size = STORE_DEFAULT_SIZE,
 	};
 }

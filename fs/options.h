@@ -18,10 +18,17 @@ enum mutability {
 	MUTABILITY_ALWAYS /* -o mutable */
 };
 
+enum stack_mode {
+	STACK_AUTO, /* if it works */
+	STACK_ON,   /* or the mount fails */
+	STACK_OFF
+};
+
 /**
  * struct mount_options - a mount
  * @policy:      which pycs are vouched for, and what both sides show
  * @mutability:  may the source change while it is mounted?
+ * @stack:       show the source by overlayfs, not by the FUSE passthrough?
  * @remount:     change the flags of a mount that is there
  * @xdev:        hide file systems that are mounted below the source
  * @allow_other: let other users in; for root always
@@ -38,6 +45,7 @@ enum mutability {
 struct mount_options {
 	struct pyc_policy policy;
 	enum mutability mutability;
+	enum stack_mode stack;
 	bool remount;
 	bool xdev;
 	bool allow_other;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/log.h"
 #include "base/path.h"
@@ -152,6 +153,16 @@ int places_open(struct places *places, const struct mount_options *options,
 	if (r == 0)
 		find_cache(places, options);
 	return r;
+}
+
+bool places_immutable(const struct places *places, const struct mount_options *options)
+{
+	struct statvfs statistics;
+
+	if (options->mutability != MUTABILITY_AUTO)
+		return options->mutability == MUTABILITY_NEVER;
+	return fstatvfs(places->tree.root_fd, &statistics) == 0 &&
+	       statistics.f_flag & ST_RDONLY;
 }
 
 void places_close(struct places *places)

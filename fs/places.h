@@ -33,6 +33,9 @@ struct places {
 int places_open(struct places *places, const struct mount_options *options,
 		const char *source, const char *point);
 
+/* Can the source not change while it is mounted? As was said, or as it is mounted. */
+bool places_immutable(const struct places *places, const struct mount_options *options);
+
 void places_close(struct places *places);
 
 #endif

@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -19,6 +21,7 @@
 #include "fs/control.h"
 #include "fs/mountinfo.h"
 #include "fs/places.h"
+#include "fs/stack.h"
 #include "fs/worker.h"
 
 /* How long a mount that was told to end may wait for its last users. */
@@ -28,7 +31,8 @@
  * struct server - one mount
  * @device: st_dev of the mount, once it is there
  * @control: its control socket and counters
- * @worker: pid
+ * @mode: how it shows the source
+ * @worker: pid; 0 where nothing is served: none is needed, or a stacked mount lost it
  * @ready_fd: in the background: a pipe to the process that the user started; else -1
  * @signals: what the supervisor waits for; blocked in all of its processes
  */
@@ -37,6 +41,7 @@ struct server {
 	struct places places;
 	uint64_t device;
 	struct control control;
+	struct mount_mode mode;
 	pid_t worker;
 	int ready_fd;
 	sigset_t signals;
@@ -75,6 +80,8 @@ static void end_worker(const struct server *server)
 	struct timespec timeout = {.tv_sec = DRAIN_S};
 	sigset_t child;
 
+	if (server->worker == 0)
+		return;
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	while (waitpid(server->worker, NULL, WNOHANG) == 0) {
@@ -88,14 +95,43 @@ static int worker_status(const struct server *server)
 {
 	int status;
 
-	if (waitpid(server->worker, &status, WNOHANG) != server->worker)
+	if (server->worker == 0 ||
+	    waitpid(server->worker, &status, WNOHANG) != server->worker)
 		return -1;
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
-	log_error("the server of %s was killed by signal %d; unmounting, so that the bare "
-		  "source shows",
-		  quoted(server->places.point), WTERMSIG(status));
+	log_error("the server of %s was killed by signal %d; %s",
+		  quoted(server->places.point), WTERMSIG(status),
+		  server->mode.stacked
+			  ? "bytecode that was not read yet is compiled again, until this "
+			    "is mounted anew"
+			  : "unmounting, so that the bare source shows");
 	return EXIT_MOUNT_FAILURE;
+}
+
+/*
+ * The worker ended before its mount. A passthrough mount fails all requests from now on,
+ * so it is taken away. A stacked one shows the source by itself: it stays.
+ * Return: the supervisor's exit status, -1 to go on.
+ */
+static int lose_worker(struct server *server, int status)
+{
+	server->worker = 0;
+	if (server->mode.stacked) {
+		close_fd(&server->control.listen_fd); /* nobody answers any more */
+		return -1;
+	}
+	end_mount(server);
+	return status;
+}
+
+/* Waits for a signal; without a worker, which tells the end of the mount, for 1 s. */
+static int wait_for_signal(const struct server *server)
+{
+	const struct timespec second = {.tv_sec = 1};
+
+	return server->worker ? sigwaitinfo(&server->signals, NULL)
+			      : sigtimedwait(&server->signals, NULL, &second);
 }
 
 static int supervise(struct server *server)
@@ -103,15 +139,17 @@ static int supervise(struct server *server)
 	int status = -1;
 
 	while (status < 0) {
-		int signal = sigwaitinfo(&server->signals, NULL);
+		int signal = wait_for_signal(server);
 
 		if (signal == SIGCHLD) {
 			status = worker_status(server);
 			if (status > 0)
-				end_mount(server);
+				status = lose_worker(server, status);
 		} else if (signal > 0) {
 			end_mount(server);
 			end_worker(server);
+			status = 0;
+		} else if (errno == EAGAIN && mountinfo_has(server->device) == 0) {
 			status = 0;
 		}
 	}
@@ -135,7 +173,13 @@ static void block_signals(struct server *server)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
-static int start_worker(struct server *server, int fuse_fd)
+/**
+ * start_worker() - start the process that serves
+ * @stack:     the layers if the mount is stacked; NULL if not
+ * @report_fd: for the worker's report; -1 if not stacked
+ */
+static int start_worker(struct server *server, struct stack *stack, int fuse_fd,
+			int report_fd)
 {
 	server->worker = fork();
 	if (server->worker < 0) {
@@ -144,19 +188,110 @@ static int start_worker(struct server *server, int fuse_fd)
 		return -EAGAIN;
 	}
 	if (server->worker == 0) {
-		bool background = server->ready_fd >= 0;
+		const struct worker_task task = {
+			.options = server->options,
+			.places = &server->places,
+			.control = &server->control,
+			.stack = stack,
+			.report_fd = report_fd,
+			.fuse_fd = fuse_fd,
+			.background = server->ready_fd >= 0,
+		};
 
-		if (background)
-			close(server->ready_fd);
+		close_fd(&server->ready_fd);
 		close_fd(&server->control.dir_fd);
-		_exit(worker_run(server->options, &server->places, &server->control,
-				 fuse_fd, background));
+		if (stack)
+			close_fd(&stack->fuse_mount); /* or it would outlive its users */
+		_exit(worker_run(&task));
 	}
 	return 0;
 }
 
+/*
+ * Waits for the worker's report. It may take long, and nothing is mounted yet: a signal
+ * that ends the mount ends this process, and the worker with it.
+ */
+static int wait_for_report(int report_fd, char *why)
+{
+	struct pollfd poll_fd = {.fd = report_fd, .events = POLLIN};
+	struct worker_report report;
+	sigset_t none;
+
+	sigemptyset(&none);
+	while (ppoll(&poll_fd, 1, NULL, &none) < 0 && errno == EINTR)
+		;
+	if (read(report_fd, &report, sizeof(report)) != sizeof(report)) {
+		snprintf(why, STACK_WHY_MAX, "the server died while it read the source");
+		return -EIO;
+	}
+	if (report.error < 0)
+		snprintf(why, STACK_WHY_MAX, "%s", report.why);
+	return report.error;
+}
+
+/* Has a worker write the stubs; on success it goes on serving the data layer. */
+static int prepare_stack(struct server *server, struct stack *stack)
+{
+	int report[2];
+	int r;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return -errno;
+	r = start_worker(server, stack, stack->fuse_fd, report[1]);
+	close(report[1]);
+	if (r == 0)
+		r = wait_for_report(report[0], server->mode.why_not);
+	close(report[0]);
+	return r;
+}
+
+/* Ends a worker whose mount did not come about, or that had stubs to write only. */
+static void reap_worker(struct server *server, bool in_peace)
+{
+	if (server->worker == 0)
+		return;
+	if (!in_peace)
+		kill(server->worker, SIGKILL);
+	while (waitpid(server->worker, NULL, 0) < 0 && errno == EINTR)
+		;
+	server->worker = 0;
+}
+
+/*
+ * The control socket is made before the worker, which inherits it, and gets its name when
+ * the mount has a device. Return: 0; -errno with the reason in server->mode, and nothing
+ * is left.
+ */
+static int start_stacked(struct server *server)
+{
+	struct mount_mode *mode = &server->mode;
+	struct stack stack;
+	int r = stack_open(&stack, server->options, &server->places, mode->why_not);
+	bool ours;
+
+	mode->stacked = r == 0;
+	if (r == 0) {
+		control_set_mode(&server->control, "stacked",
+				 "overlayfs shows the source itself");
+		if (stack.fuse_fd >= 0)
+			control_prepare(&server->control);
+		r = prepare_stack(server, &stack);
+	}
+	if (r == 0)
+		r = stack_attach(&stack, server->options, &server->places, mode->why_not);
+	if (r < 0 || stack.fuse_fd < 0)
+		reap_worker(server, r == 0);
+	mode->stacked = r == 0;
+	stack_close(&stack);
+	if (r < 0)
+		control_close(&server->control);
+	else if (mountinfo_top(server->places.point, &server->device, &ours) > 0)
+		control_publish(&server->control, server->device);
+	return r;
+}
+
 /* Mounts and starts the worker; on success the mount answers. */
-static int start(struct server *server)
+static int start_passthrough(struct server *server)
 {
 	scope_fd int fuse_fd = -1;
 	struct stat st;
@@ -166,10 +301,11 @@ static int start(struct server *server)
 
 	if (r < 0)
 		return r;
+	control_set_mode(&server->control, "passthrough", server->mode.why_not);
 	/* Not by stat(2): nobody answers yet. */
 	if (mountinfo_top(server->places.point, &server->device, &ours) > 0)
 		control_open(&server->control, server->device);
-	r = start_worker(server, fuse_fd);
+	r = start_worker(server, NULL, fuse_fd, -1);
 	/* The worker's is the only one now: if it dies, requests fail and do not hang. */
 	close_fd(&fuse_fd);
 	if (r == 0 && stat(server->places.point, &st) == 0) {
@@ -179,6 +315,27 @@ static int start(struct server *server)
 	log_error("the mount on %s does not answer", quoted(server->places.point));
 	detach(server->places.point, true);
 	return r < 0 ? r : -EIO;
+}
+
+static int start(struct server *server)
+{
+	const char *point = server->places.point;
+
+	if (server->options->stack == STACK_OFF) {
+		snprintf(server->mode.why_not, STACK_WHY_MAX, "stack=off");
+		return start_passthrough(server);
+	}
+	if (start_stacked(server) == 0) {
+		log_info("%s: stacked: overlayfs shows the source itself", quoted(point));
+		return 0;
+	}
+	if (server->options->stack == STACK_ON) {
+		log_error("cannot stack the mount on %s: %s", quoted(point),
+			  server->mode.why_not);
+		return -EIO;
+	}
+	log_info("%s: not stacked: %s", quoted(point), server->mode.why_not);
+	return start_passthrough(server);
 }
 
 /* Tells the process that the user started that the mount is usable. */
@@ -203,7 +360,9 @@ static int run(struct server *server)
 		places_close(&server->places);
 		if (server->ready_fd >= 0)
 			go_to_background(server->ready_fd);
-		status = supervise(server);
+		/* Nothing to serve: who waits in the foreground sees the end. */
+		status = server->ready_fd >= 0 && server->worker == 0 ? 0
+								      : supervise(server);
 	}
 	control_fini(&server->control);
 	return status;

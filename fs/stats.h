@@ -36,6 +36,7 @@ enum stats_error_class {
 
 /**
  * struct stats - the counters of one mount
+ * @device:    st_dev of the mount; the supervisor's to set, once there is one
  * @requests:  by opcode; the last one is for all opcodes that are higher
  * @recent:    requests in one second: its number (CLOCK_MONOTONIC) in the upper half, how
  *             many in the lower
@@ -45,6 +46,7 @@ enum stats_error_class {
  * @errors:    by enum stats_error_class
  */
 struct stats {
+	_Atomic uint64_t device;
 	_Atomic uint64_t requests[STATS_OPCODES];
 	_Atomic uint64_t recent[STATS_SECONDS];
 	_Atomic uint64_t verdicts[PYC_VERDICTS];

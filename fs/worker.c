@@ -10,15 +10,13 @@
 #include "fs/worker.h"
 
 #include <errno.h>
-#include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/statvfs.h>
-#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -29,9 +27,11 @@
 #include "cache/store.h"
 #include "fs/alias_reply.h"
 #include "fs/control_status.h"
+#include "fs/data.h"
 #include "fs/mountinfo.h"
 #include "fs/observe.h"
 #include "fs/ops.h"
+#include "fs/scan.h"
 
 #define MIN_THREADS 4
 #define MAX_THREADS 16
@@ -43,8 +43,7 @@
 /* The mounts on the way to the cache, but not through one of our kind. */
 static bool leads_to(const struct mount_entry *entry, const char *path)
 {
-	return path && path_below(path, entry->point) &&
-	       strcmp(entry->type, MOUNT_TYPE) != 0;
+	return path && path_below(path, entry->point) && !entry->ours;
 }
 
 /*
@@ -106,8 +105,7 @@ static bool is_covered(const char *path)
 	if (mountinfo_open(&list) < 0)
 		return true;
 	while (mountinfo_next(&list, &entry))
-		covered |= path_below(path, entry.point) &&
-			   strcmp(entry.type, MOUNT_TYPE) == 0;
+		covered |= path_below(path, entry.point) && entry.ours;
 	mountinfo_close(&list);
 	return covered;
 }
@@ -131,28 +129,6 @@ static struct store *open_store(const struct mount_options *options,
 	return store_start(cache, places->tree.root_fd, options->cache_size);
 }
 
-static bool is_immutable(const struct mount_options *options, const struct tree *tree)
-{
-	struct statvfs statistics;
-
-	if (options->mutability != MUTABILITY_AUTO)
-		return options->mutability == MUTABILITY_NEVER;
-	return fstatvfs(tree->root_fd, &statistics) == 0 && statistics.f_flag & ST_RDONLY;
-}
-
-/*
- * Can inode numbers of the tree collide? Several devices in one mount: overlayfs layers,
- * btrfs subvolumes.
- */
-static bool has_many_devices(const struct tree *tree)
-{
-	struct statfs statistics;
-
-	return fstatfs(tree->root_fd, &statistics) < 0 ||
-	       statistics.f_type == OVERLAYFS_SUPER_MAGIC ||
-	       statistics.f_type == BTRFS_SUPER_MAGIC;
-}
-
 static bool has_posix_acl(const struct tree *tree)
 {
 	struct proc_path path = proc_path(tree->root_fd);
@@ -161,9 +137,10 @@ static bool has_posix_acl(const struct tree *tree)
 	       errno != EOPNOTSUPP;
 }
 
-static int front_init(struct front *front, const struct mount_options *options,
-		      const struct places *places, struct stats *stats)
+static int front_init(struct front *front, const struct worker_task *task)
 {
+	const struct mount_options *options = task->options;
+	const struct places *places = task->places;
 	const struct tree *tree = &places->tree;
 	struct node_key root;
 	struct statx stx;
@@ -174,10 +151,11 @@ static int front_init(struct front *front, const struct mount_options *options,
 	root = node_key_of(&stx);
 	*front = (struct front){
 		.tree = tree,
-		.immutable = is_immutable(options, tree),
+		.immutable = places_immutable(places, options),
 		.posix_acl = has_posix_acl(tree),
-		.many_devices = has_many_devices(tree),
-		.stats = stats,
+		.many_devices = tree_has_many_devices(tree),
+		.stubs_fd = task->stack ? task->stack->stubs_fd : -1,
+		.stats = task->control->stats,
 	};
 	r = trace_init(&front->trace);
 	if (r < 0)
@@ -250,8 +228,9 @@ static int serve_front(struct front *front, int fuse_fd)
 	char name[] = "canonfs";
 	char *argv[] = {name, NULL};
 	struct fuse_args arguments = FUSE_ARGS_INIT(1, argv);
+	const struct fuse_lowlevel_ops *ops = front->stubs_fd < 0 ? &front_ops : &data_ops;
 	struct fuse_session *session =
-		fuse_session_new(&arguments, &front_ops, sizeof(front_ops), front);
+		fuse_session_new(&arguments, ops, sizeof(*ops), front);
 	char fd_path[32];
 	int status = 1;
 
@@ -269,31 +248,79 @@ static int serve_front(struct front *front, int fuse_fd)
 	return status;
 }
 
-int worker_run(const struct mount_options *options, const struct places *places,
-	       const struct control *control, int fuse_fd, bool background)
+/* ---- the stubs of a stacked mount ---- */
+
+static int write_stubs(const struct worker_task *task, struct front *front, char *why)
 {
-	const char *point = places->point;
+	bool all_sources = task->options->policy.view != PYC_VIEW_SOURCE;
+	struct stubs stubs;
+	int r;
+
+	stubs_init(&stubs, task->stack->stubs_fd, front->tree, task->stack->in_userns);
+	r = scan_tree(front->resolver, front->tree, all_sources, &stubs, why);
+	stubs_fini(&stubs);
+	return r;
+}
+
+/*
+ * Writes the stubs and says so to the supervisor, which makes the overlay. Until then this
+ * process is nothing without it.
+ */
+static int prepare_stack(const struct worker_task *task, struct front *front)
+{
+	struct worker_report report = {.error = 0};
+	int report_fd = task->report_fd;
+
+	report.error = write_stubs(task, front, report.why);
+	prctl(PR_SET_PDEATHSIG, 0);
+	if (write(report_fd, &report, sizeof(report)) < 0)
+		report.error = -errno;
+	close(report_fd);
+	return report.error;
+}
+
+/* ---- the process ---- */
+
+static int work(const struct worker_task *task, struct front *front)
+{
+	const char *point = task->places->point;
 	struct control_server *server;
+	int status;
+
+	if (task->stack && prepare_stack(task, front) < 0)
+		return 1;
+	if (task->fuse_fd < 0)
+		return 0;
+	if (task->background)
+		log_to_syslog();
+	log_info("%s: the source is %s", quoted(point),
+		 front->immutable ? "immutable"
+				  : "mutable: names and attributes hold for 1 s");
+	server = control_start(&(struct control_view){.control = task->control,
+						      .options = task->options,
+						      .places = task->places,
+						      .front = front});
+	status = serve_front(front, task->fuse_fd);
+	control_stop(server);
+	return status;
+}
+
+int worker_run(const struct worker_task *task)
+{
 	struct front front;
 	int status;
 	int r;
 
 	prctl(PR_SET_NAME, "canonfs-worker");
-	leave_mounts(places->cache.path);
-	r = front_init(&front, options, places, control->stats);
+	if (task->stack)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	leave_mounts(task->places->cache.path);
+	r = front_init(&front, task);
 	if (r < 0) {
-		log_error("cannot serve %s: %s", quoted(point), strerror(-r));
+		log_error("cannot serve %s: %s", quoted(task->places->point), strerror(-r));
 		return 1;
 	}
-	if (background)
-		log_to_syslog();
-	log_info("%s: the source is %s", quoted(point),
-		 front.immutable ? "immutable"
-				 : "mutable: names and attributes hold for 1 s");
-	server = control_start(&(struct control_view){
-		.control = control, .options = options, .places = places, .front = &front});
-	status = serve_front(&front, fuse_fd);
-	control_stop(server);
+	status = work(task, &front);
 	front_fini(&front);
 	return status;
 }

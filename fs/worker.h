@@ -8,18 +8,44 @@
 #include "fs/control.h"
 #include "fs/options.h"
 #include "fs/places.h"
+#include "fs/stack.h"
+
+/**
+ * struct worker_report - what a worker says to the supervisor when it has written the stubs
+ * @error: 0 or -errno
+ * @why:   the reason, if @error is not 0
+ */
+struct worker_report {
+	int error;
+	char why[STACK_WHY_MAX];
+};
+
+/**
+ * struct worker_task - what a worker has to do
+ * @places:     opened before the mount was made
+ * @control:    the mount's control socket and counters; borrowed
+ * @stack:      its layers if the mount is stacked: the worker writes the stubs, reports,
+ *              and serves the data layer; borrowed
+ * @report_fd:  where the report goes; taken; -1 if the mount is not stacked
+ * @fuse_fd:    the open /dev/fuse; taken; -1 where there is nothing to serve
+ * @background: let go of the standard streams once the first steps have succeeded
+ */
+struct worker_task {
+	const struct mount_options *options;
+	const struct places *places;
+	const struct control *control;
+	const struct stack *stack;
+	int report_fd;
+	int fuse_fd;
+	bool background;
+};
 
 /**
  * worker_run() - serve a FUSE connection until it ends
- * @places:  opened before the mount was made
- * @control: the mount's control socket and counters
- * @fuse_fd: the open /dev/fuse; taken
- * @background: let go of the standard streams once the first steps have succeeded
  *
  * To be called in a process of its own: it leaves the mount namespace.
- * Return: an exit status: 0 when the mount ended, 1 on an error (logged).
+ * Return: an exit status: 0 when the mount ended, 1 on an error (logged, or reported).
  */
-int worker_run(const struct mount_options *options, const struct places *places,
-	       const struct control *control, int fuse_fd, bool background);
+int worker_run(const struct worker_task *task);
 
 #endif

@@ -83,14 +83,17 @@ def mount_point(line):
     return os.fsdecode(where.decode("unicode_escape").encode("latin-1"))
 
 
+def type_of_mount(line):
+    """Of a line of mountinfo; "canonfs" for ours, of either kind."""
+    kind, _, options = line.split(" - ")[1].split(" ", 2)
+    stacked = kind == "overlay" and ",lowerdir=canonfs-stubs:" in f",{options}"
+    return "canonfs" if kind == "fuse.canonfs" or stacked else kind
+
+
 def mounts_at(point):
     """The types of the mounts at a path, the top one last."""
-    types = []
-    for line in mountinfo():
-        left, right = line.split(" - ")
-        if mount_point(left) == str(point):
-            types.append(right.split()[0])
-    return types
+    return [type_of_mount(line) for line in mountinfo()
+            if mount_point(line.split(" - ")[0]) == str(point)]
 
 
 def servers():
@@ -113,10 +116,46 @@ def wait_until(condition, seconds=10):
     return True
 
 
+# What the option stack= is for the running test; see front().
+FRONT = {"stack": None}
+
+
+@pytest.fixture(params=["passthrough", "stacked"])
+def front(request):
+    """A test that uses this runs over both fronts; its sources must not change. One with a
+    parameter "options" that says mutable has no stacked form."""
+    FRONT["stack"] = {"passthrough": "off", "stacked": "on"}[request.param]
+    yield request.param
+    FRONT["stack"] = None
+
+
+def pytest_collection_modifyitems(config, items):
+    def has_no_form(item):
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        return parameters.get("front") == "stacked" and any(
+            "mutable" in value.split(",") for value in parameters.values()
+            if isinstance(value, str))
+
+    left_out = [item for item in items if has_no_form(item)]
+    items[:] = [item for item in items if item not in left_out]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+
+
+def with_front(options):
+    """Mount options, with those of the test's front."""
+    words = [word for word in options.split(",") if word]
+    if FRONT["stack"] and not any(word.startswith("stack=") for word in words):
+        words.append(f"stack={FRONT['stack']}")
+        words += ["immutable"] * (FRONT["stack"] == "on" and "immutable" not in words)
+    return ",".join(words)
+
+
 @contextlib.contextmanager
 def mounted(source, point, options=""):
     """A canonfs mount; on the way out it is unmounted and its server has ended."""
     before = servers()
+    options = with_front(options)
     command = [CANONFS, source, point] + (["-o", options] if options else [])
     run(*command)
     started = servers() - before
@@ -128,6 +167,25 @@ def mounted(source, point, options=""):
         for pid in servers() & started:
             os.kill(pid, signal.SIGKILL)
         assert gone, "the server did not end with its mount"
+
+
+def refuses_to_stack(source, point, reason, options="immutable"):
+    """stack=on fails and leaves nothing behind; stack=auto goes on without."""
+    before, others = servers(), mountinfo()
+    result = run(CANONFS, source, point, "-o", f"{options},stack=on", check=False)
+    assert result.returncode == 32
+    assert len(result.stderr.splitlines()) == 1
+    assert f"cannot stack the mount on '{point}': " in result.stderr and reason in result.stderr
+    assert wait_until(lambda: servers() == before)
+    assert mountinfo() == others
+    said = run(CANONFS, source, point, "-v", "-o", f"{options},stack=auto").stderr
+    started = servers() - before
+    try:
+        assert "not stacked: " in said and reason in said
+        assert "fuse.canonfs" in mountinfo()[-1]
+    finally:
+        run("umount", point)
+        assert wait_until(lambda: not servers() & started)
 
 
 @pytest.fixture

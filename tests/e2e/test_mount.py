@@ -56,7 +56,7 @@ def canonfs(*words, command=(), **options):
 
 
 def usable(point):
-    return mounts_at(point)[-1:] == ["fuse.canonfs"] and \
+    return mounts_at(point)[-1:] == ["canonfs"] and \
         pathlib.Path(point, "file").read_text() == "text"
 
 
@@ -72,7 +72,7 @@ class Foreground:
         before = servers()
         self.process = subprocess.Popen([CANONFS, source, point, "-f", "-o", options],
                                         stderr=subprocess.PIPE, text=True)
-        assert wait_until(lambda: "fuse.canonfs" in mounts_at(point))
+        assert wait_until(lambda: "canonfs" in mounts_at(point))
         os.statvfs(point)
         self.supervisor = self.process.pid
         self.workers = servers() - before - {self.supervisor}
@@ -500,6 +500,8 @@ def test_unknown_switch(place, word):
     ("hash=no", "canonfs: option hash= must be keep or unchecked, not 'no'"),
     ("canonical", CANONICAL + "''"),
     ("canonical=soon", CANONICAL + "'soon'"),
+    ("stack", "canonfs: option stack= must be auto, on or off, not ''"),
+    ("stack=yes", "canonfs: option stack= must be auto, on or off, not 'yes'"),
     ("immutable=1", "canonfs: option immutable takes no value"),
     ("mutable=", "canonfs: option mutable takes no value"),
     ("xdev=yes", "canonfs: option xdev takes no value"),
@@ -546,7 +548,7 @@ def test_already_mounted(place):
         says(canonfs(place / "source", point), 32,
              f"canonfs: MOUNTPOINT '{point}' already has a canonfs mount; end it with canonfs "
              f"umount {point}")
-        assert mounts_at(point) == ["fuse.canonfs"]
+        assert mounts_at(point) == ["canonfs"]
 
 
 def test_umount_of_another_file_system(place):
@@ -699,7 +701,7 @@ def test_fstab(place, installed, helper, kind):
     run("mount", "-a", "-T", fstab, timeout=LIMIT)
     assert usable(place / "point")
     run("mount", "-a", "-T", fstab, timeout=LIMIT)  # it is there: nothing to do
-    assert mounts_at(place / "point") == ["fuse.canonfs"]
+    assert mounts_at(place / "point") == ["canonfs"]
     run("umount", place / "point")
     run("mount", "-T", fstab, place / "point", timeout=LIMIT)
     assert usable(place / "point")
@@ -853,6 +855,7 @@ def test_help_and_version():
 
 def test_help_names_every_option():
     text = canonfs("mount", "--help").stdout
-    for option in ("trust=", "mtime=", "hash=", "canonical=", "immutable", "mutable", "xdev",
+    for option in ("trust=", "mtime=", "hash=", "canonical=", "immutable", "mutable", "stack=",
+                   "xdev",
                    "root=", "allow_other", "nosuid", "nodev", "noexec", "context="):
         assert option in text, option

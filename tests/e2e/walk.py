@@ -120,6 +120,28 @@ def differences(left, right):
     return found
 
 
+# What overlayfs shows in another way: numbers of its own in (st_ino, d_ino); a directory that
+# leads to a stub is the stub layer's; and a stub is younger than its file, and another one.
+STACKED_NUMBERS = {"st_ino", "d_ino"}
+STACKED_FOLDERS = {"st_nlink", "st_size", "st_blocks", "st_blksize", "st_ctime_ns"}
+STACKED_STUBS = {"st_nlink", "st_blocks", "st_blksize", "st_ctime_ns"}
+
+
+def stacked_differences(left, right):
+    """differences() that a stacked mount cannot help are left out."""
+    found = differences(left, right)
+    changed = {path for path, fact, _, _ in found if fact in ("mtime_word", "st_mtime_ns")}
+    folders = {path for path, facts in left.items() if stat.S_ISDIR(facts["st_mode"])}
+
+    def helpless(path, fact):
+        return (fact in STACKED_NUMBERS or (path in folders and fact in STACKED_FOLDERS) or
+                (path in changed and fact in STACKED_STUBS))
+
+    wrong = [(path, "numbers", facts["st_ino"], facts["d_ino"]) for path, facts in right.items()
+             if facts.get("d_ino", facts["st_ino"]) != facts["st_ino"]]
+    return [one for one in found if not helpless(*one[:2])] + wrong
+
+
 def as_user(uid, function, *arguments):
     """Runs a function as another user, without capabilities; its result or exception."""
     read_end, write_end = os.pipe()

@@ -40,7 +40,12 @@ static void test_lines(void **state)
 			"23 22 0:21 / /sys rw - sysfs sysfs rw\n"
 			"90 22 0:45 /sub/dir /mnt ro,nosuid master:3 propagate_from:2 - "
 			"fuse.canonfs "
-			"/usr ro,user_id=0\n");
+			"/usr ro,user_id=0\n"
+			"91 22 0:46 / /a ro - overlay /usr "
+			"ro,lowerdir=canonfs-stubs:canonfs-source::canonfs-data,xino=on\n"
+			"92 22 0:47 / /b ro - overlay none ro,lowerdir=/canonfs-stubs:/x\n"
+			"93 22 0:48 / /c rw - tmpfs lowerdir=canonfs-stubs:x "
+			"lowerdir=canonfs-stubs:x\n");
 
 	(void)state;
 	assert_true(mountinfo_next(&list, &entry));
@@ -55,6 +60,14 @@ static void test_lines(void **state)
 	assert_string_equal(entry.point, "/mnt");
 	assert_string_equal(entry.type, MOUNT_TYPE);
 	assert_string_equal(entry.source, "/usr");
+	assert_true(entry.ours);
+	assert_true(mountinfo_next(&list, &entry));
+	assert_string_equal(entry.source, "/usr");
+	assert_true(entry.ours);
+	for (int i = 0; i < 2; i++) {
+		assert_true(mountinfo_next(&list, &entry));
+		assert_false(entry.ours);
+	}
 	assert_false(mountinfo_next(&list, &entry));
 	mountinfo_close(&list);
 }

@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A parallel walk, then parallel verdicts; see scan.h.
+ *
+ * Passes, since a link to bytecode anywhere can make a verdict elsewhere another
+ * (cache/alias.h): the names of the whole tree; the links; then, folder by folder, the
+ * bytecode and the sources; at last files of several names, whose stubs have as many.
+ */
+#include "fs/scan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "pyc/names.h"
+
+#define DENTS_BYTES 32768
+#define MIN_THREADS 2
+#define MAX_THREADS 16
+
+/**
+ * struct folder - a directory of the tree
+ * @path:  relative to the tree
+ * @names: of the files in it that may need a stub, each with its NUL; @bytes of them
+ */
+struct folder {
+	char *path;
+	char *names;
+	size_t bytes;
+	size_t capacity;
+};
+
+/**
+ * struct twin - a file of several names that needs a stub
+ * @device, @inode: of the file
+ * @shows:          what the stub shows; names that show the same share one
+ */
+struct twin {
+	char *path;
+	bool is_source;
+	uint64_t device;
+	uint64_t inode;
+	uint8_t shows[PYC_HEADER_MAX];
+};
+
+/* Things that threads find and that are worked on later. */
+struct list {
+	void **item;
+	size_t count;
+	size_t capacity;
+};
+
+struct scan {
+	struct resolver *resolver;
+	const struct tree *tree;
+	struct stubs *stubs;
+	bool all_sources;
+	uint64_t device; /* of the root */
+	bool one_device; /* has to be checked */
+	char *why;	 /* written by whoever sets error first */
+	_Atomic int error;
+
+	pthread_mutex_t lock; /* guards the rest; no i/o under it */
+	pthread_cond_t wake;  /* a folder was found, or the walk is over */
+	struct list todo;     /* folders still to be read */
+	size_t reading;	      /* threads that may find more */
+	struct list folders;  /* with files that may need a stub */
+	struct list links;    /* paths of links to bytecode */
+	struct list twins;    /* sorted, before they are worked on */
+	_Atomic size_t next;  /* of the list that is being worked on */
+};
+
+/* ---- failure ---- */
+
+static void fail(struct scan *scan, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The first failure is the one that is told. */
+static void fail(struct scan *scan, int error, const char *format, ...)
+{
+	va_list arguments;
+	int none = 0;
+
+	if (!atomic_compare_exchange_strong(&scan->error, &none, error))
+		return;
+	va_start(arguments, format);
+	vsnprintf(scan->why, SCAN_WHY_MAX, format, arguments);
+	va_end(arguments);
+}
+
+static void fail_at(struct scan *scan, int error, const char *what, const char *path)
+{
+	char quoted_path[SCAN_WHY_MAX / 2];
+
+	quote_path(path, quoted_path, sizeof(quoted_path));
+	fail(scan, error, "%s %s: %s", what, quoted_path, strerror(-error));
+}
+
+/* ---- threads ---- */
+
+typedef void *scan_thread(void *scan);
+
+/* Runs a function in several threads; returns when all have ended. */
+static void run_threads(struct scan *scan, scan_thread *run)
+{
+	long threads = sysconf(_SC_NPROCESSORS_ONLN);
+	pthread_t thread[MAX_THREADS];
+	int started = 0;
+
+	/* More than there are processors: a cold tree is read from a disk. */
+	threads = threads < MIN_THREADS ? MIN_THREADS : threads;
+	threads = threads > MAX_THREADS / 2 ? MAX_THREADS : 2 * threads;
+	while (started < threads && pthread_create(&thread[started], NULL, run, scan) == 0)
+		started++;
+	if (started == 0)
+		run(scan);
+	for (int i = 0; i < started; i++)
+		pthread_join(thread[i], NULL);
+}
+
+/* Return: false when out of memory, which is a failure of the scan. */
+static bool list_add_locked(struct scan *scan, struct list *list, void *item)
+{
+	if (list->count == list->capacity) {
+		size_t capacity = list->capacity ? 2 * list->capacity : 1024;
+		void **grown = reallocarray(list->item, capacity, sizeof(*grown));
+
+		if (!grown) {
+			fail(scan, -ENOMEM, "out of memory");
+			return false;
+		}
+		list->item = grown;
+		list->capacity = capacity;
+	}
+	list->item[list->count++] = item;
+	return true;
+}
+
+static void folder_free(struct folder *folder)
+{
+	if (!folder)
+		return;
+	free(folder->path);
+	free(folder->names);
+	free(folder);
+}
+
+/* ---- names ---- */
+
+/* The path of a name in a folder; NULL when out of memory. */
+static char *join(const char *folder, const char *name)
+{
+	char *path;
+
+	if (strcmp(folder, ".") == 0)
+		return strdup(name);
+	return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
+}
+
+static void add_folder(struct scan *scan, const char *parent, const char *name)
+{
+	struct folder *folder = calloc(1, sizeof(*folder));
+
+	if (folder)
+		folder->path = name ? join(parent, name) : strdup(parent);
+	if (!folder || !folder->path) {
+		fail(scan, -ENOMEM, "out of memory");
+		folder_free(folder);
+		return;
+	}
+	pthread_mutex_lock(&scan->lock);
+	if (!list_add_locked(scan, &scan->todo, folder))
+		folder_free(folder);
+	pthread_cond_signal(&scan->wake);
+	pthread_mutex_unlock(&scan->lock);
+}
+
+static void add_link(struct scan *scan, const char *folder, const char *name)
+{
+	char *path = join(folder, name);
+	bool added = false;
+
+	pthread_mutex_lock(&scan->lock);
+	if (path)
+		added = list_add_locked(scan, &scan->links, path);
+	else
+		fail(scan, -ENOMEM, "out of memory");
+	pthread_mutex_unlock(&scan->lock);
+	if (!added)
+		free(path);
+}
+
+static void add_file(struct scan *scan, struct folder *folder, const char *name)
+{
+	size_t bytes = strlen(name) + 1;
+
+	if (folder->bytes + bytes > folder->capacity) {
+		size_t capacity = 2 * folder->capacity + bytes + 256;
+		char *grown = realloc(folder->names, capacity);
+
+		if (!grown) {
+			fail(scan, -ENOMEM, "out of memory");
+			return;
+		}
+		folder->names = grown;
+		folder->capacity = capacity;
+	}
+	memcpy(folder->names + folder->bytes, name, bytes);
+	folder->bytes += bytes;
+}
+
+static bool is_dot(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* overlayfs takes a device 0:0 for a file that was deleted, and does not show it. */
+static void check_whiteout(struct scan *scan, const struct folder *folder, int fd,
+			   const char *name)
+{
+	scope_free char *path = join(folder->path, name);
+	struct statx stx;
+	int r = statx_at(fd, name, &stx);
+
+	if (r < 0 || !path)
+		fail_at(scan, r < 0 ? r : -ENOMEM, "cannot look at", path ? path : name);
+	else if (stx.stx_rdev_major == 0 && stx.stx_rdev_minor == 0)
+		fail_at(scan, -EOPNOTSUPP, "overlayfs would hide the device", path);
+}
+
+/*
+ * On a source of several devices (btrfs subvolumes, overlayfs over several file systems)
+ * inode numbers collide, and overlayfs would show one st_dev for all: two files for one.
+ */
+static void check_number(struct scan *scan, const struct folder *folder, int fd,
+			 const char *name)
+{
+	struct statx stx;
+	int r = statx_at(fd, name, &stx);
+
+	if (r < 0)
+		fail_at(scan, r, "cannot look at", name);
+	else if (makedev(stx.stx_dev_major, stx.stx_dev_minor) != scan->device &&
+		 strcmp(name, "..") != 0)
+		fail_at(scan, -EXDEV,
+			"the source has several devices, whose inode numbers collide:",
+			folder->path);
+}
+
+/* Whether a name in the folder may be bytecode, or be a link to it. */
+static bool may_be_pyc(const char *name)
+{
+	struct pyc_name parts;
+
+	return pyc_name_parse(name, true, &parts) != PYC_PLACE_NONE;
+}
+
+static unsigned char type_of(struct scan *scan, int fd, const struct dirent64 *dirent)
+{
+	struct statx stx;
+	int r;
+
+	if (dirent->d_type != DT_UNKNOWN)
+		return dirent->d_type;
+	r = statx_at(fd, dirent->d_name, &stx);
+	if (r < 0)
+		fail_at(scan, r, "cannot look at", dirent->d_name);
+	return r < 0 ? DT_UNKNOWN : IFTODT(stx.stx_mode);
+}
+
+static void take_name(struct scan *scan, struct folder *folder, int fd,
+		      const struct dirent64 *dirent)
+{
+	const char *name = dirent->d_name;
+
+	switch (type_of(scan, fd, dirent)) {
+	case DT_DIR:
+		if (!is_dot(name))
+			add_folder(scan, folder->path, name);
+		break;
+	case DT_LNK:
+		if (alias_is_link_name(name))
+			add_link(scan, folder->path, name);
+		break;
+	case DT_REG:
+		if (may_be_pyc(name) || (scan->all_sources && pyc_name_is_source(name)))
+			add_file(scan, folder, name);
+		break;
+	case DT_CHR:
+		check_whiteout(scan, folder, fd, name);
+		break;
+	default:
+		break;
+	}
+}
+
+static void read_folder(struct scan *scan, struct folder *folder)
+{
+	_Alignas(struct dirent64) char dents[DENTS_BYTES];
+	scope_fd int fd = tree_openat(scan->tree, folder->path, O_RDONLY | O_DIRECTORY);
+	ssize_t n = fd < 0 ? fd : 0;
+
+	while (fd >= 0 && !scan->error && (n = getdents64(fd, dents, sizeof(dents))) > 0) {
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *dirent =
+				(const struct dirent64 *)(dents + at);
+
+			at += dirent->d_reclen;
+			take_name(scan, folder, fd, dirent);
+			if (scan->one_device)
+				check_number(scan, folder, fd, dirent->d_name);
+		}
+	}
+	if (n < 0)
+		fail_at(scan, fd < 0 ? fd : -errno, "cannot list", folder->path);
+}
+
+/* A folder that was read is kept if there is something in it; takes ownership. */
+static void keep_folder_locked(struct scan *scan, struct folder *folder)
+{
+	if (folder->bytes == 0 || !list_add_locked(scan, &scan->folders, folder))
+		folder_free(folder);
+}
+
+static void *walk(void *closure)
+{
+	struct scan *scan = closure;
+
+	pthread_mutex_lock(&scan->lock);
+	while (scan->todo.count > 0 || scan->reading > 0) {
+		struct folder *folder;
+
+		if (scan->todo.count == 0) {
+			pthread_cond_wait(&scan->wake, &scan->lock);
+			continue;
+		}
+		folder = scan->todo.item[--scan->todo.count];
+		scan->reading++;
+		pthread_mutex_unlock(&scan->lock);
+		read_folder(scan, folder);
+		pthread_mutex_lock(&scan->lock);
+		keep_folder_locked(scan, folder);
+		scan->reading--;
+	}
+	pthread_cond_broadcast(&scan->wake);
+	pthread_mutex_unlock(&scan->lock);
+	return NULL;
+}
+
+/* ---- links ---- */
+
+/* An alias_found_fn: nobody has seen anything yet, so there is nothing to forget. */
+static int note_nothing(void *context, uint64_t device, uint64_t inode)
+{
+	(void)context, (void)device, (void)inode;
+	return 0;
+}
+
+static void *check_links(void *closure)
+{
+	struct scan *scan = closure;
+	size_t i;
+
+	while (!scan->error && (i = scan->next++) < scan->links.count) {
+		const char *path = scan->links.item[i];
+		int r = resolve_link(scan->resolver, path, note_nothing, NULL);
+
+		if (r < 0)
+			fail_at(scan, r,
+				"cannot tell where this link to bytecode leads:", path);
+	}
+	return NULL;
+}
+
+/* ---- bytecode and sources ---- */
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static void twin_free(struct twin *twin)
+{
+	if (!twin)
+		return;
+	free(twin->path);
+	free(twin);
+}
+
+/* Leaves a file of several names for later, when all of them are known. */
+static int defer(struct scan *scan, const struct stub_file *file, const void *shows,
+		 size_t bytes)
+{
+	struct twin *twin = calloc(1, sizeof(*twin));
+	bool added = false;
+
+	if (twin)
+		twin->path = strdup(file->path);
+	if (!twin || !twin->path) {
+		twin_free(twin);
+		return -ENOMEM;
+	}
+	twin->is_source = !file->is_data;
+	twin->device = makedev(file->stx->stx_dev_major, file->stx->stx_dev_minor);
+	twin->inode = file->stx->stx_ino;
+	memcpy(twin->shows, shows, bytes);
+	pthread_mutex_lock(&scan->lock);
+	added = list_add_locked(scan, &scan->twins, twin);
+	pthread_mutex_unlock(&scan->lock);
+	if (!added)
+		twin_free(twin);
+	return 0;
+}
+
+static int add_source(struct scan *scan, const char *path, bool may_defer)
+{
+	struct stub_file file = {.path = path};
+	scope_fd int fd = tree_openat(scan->tree, path, O_PATH);
+	struct statx stx;
+	int r = fd < 0 ? fd : statx_at(fd, "", &stx);
+
+	if (r < 0)
+		return r;
+	file.mtime = resolve_mtime(scan->resolver, path, &stx);
+	if (same_time(file.mtime, statx_time(stx.stx_mtime)))
+		return 0;
+	file.fd = fd;
+	file.stx = &stx;
+	if (may_defer && stx.stx_nlink > 1)
+		return defer(scan, &file, &file.mtime, sizeof(file.mtime));
+	return stubs_add(scan->stubs, &file);
+}
+
+/*
+ * Without its stub a pyc shows as it is on disk. That is safe if it was to be vouched for,
+ * and else if nothing else shows another time than on disk.
+ */
+static bool may_go_without(const struct scan *scan, int error,
+			   const struct pyc_decision *decision)
+{
+	return error == -ENAMETOOLONG && decision->vouched && !scan->all_sources;
+}
+
+static int add_pyc(struct scan *scan, const char *path, bool may_defer)
+{
+	scope_fd int fd = tree_openat(scan->tree, path, O_RDONLY | O_NONBLOCK);
+	struct stub_file file = {.path = path, .fd = fd, .is_data = true};
+	struct resolution resolution;
+	struct statx stx;
+	int r = fd < 0 ? fd : statx_at(fd, "", &stx);
+
+	if (r < 0)
+		return r;
+	r = resolve_pyc(scan->resolver, path, fd, &stx, &resolution);
+	if (r < 0 || !resolution.decision.changed)
+		return r;
+	file.mtime = statx_time(stx.stx_mtime);
+	file.stx = &stx;
+	if (may_defer && stx.stx_nlink > 1)
+		return defer(scan, &file, resolution.decision.header.raw,
+			     sizeof(resolution.decision.header.raw));
+	r = stubs_add(scan->stubs, &file);
+	return may_go_without(scan, r, &resolution.decision) ? 0 : r;
+}
+
+static void fail_stub(struct scan *scan, int error, const char *path)
+{
+	if (error == -ENOSPC)
+		fail(scan, error, "too many files differ");
+	else
+		fail_at(scan, error, "cannot make a stub of", path);
+}
+
+static void add_stubs(struct scan *scan, const struct folder *folder)
+{
+	const char *end = folder->names + folder->bytes;
+	const char *name;
+
+	for (name = folder->names; name < end && !scan->error; name += strlen(name) + 1) {
+		scope_free char *path = join(folder->path, name);
+		int r = -ENOMEM;
+
+		if (path)
+			r = pyc_name_is_source(name) ? add_source(scan, path, true)
+						     : add_pyc(scan, path, true);
+		if (r < 0)
+			fail_stub(scan, r, path ? path : name);
+	}
+}
+
+static void *judge(void *closure)
+{
+	struct scan *scan = closure;
+	size_t i;
+
+	/* Stubs get their modes when they are made; the mask of other threads stays. */
+	unshare(CLONE_FS);
+	umask(0);
+	while (!scan->error && (i = scan->next++) < scan->folders.count)
+		add_stubs(scan, scan->folders.item[i]);
+	return NULL;
+}
+
+/* ---- files of several names ---- */
+
+static int compare_files(const struct twin *a, const struct twin *b)
+{
+	if (a->device != b->device)
+		return a->device < b->device ? -1 : 1;
+	if (a->inode != b->inode)
+		return a->inode < b->inode ? -1 : 1;
+	return memcmp(a->shows, b->shows, sizeof(a->shows));
+}
+
+static int compare_twins(const void *a, const void *b)
+{
+	const struct twin *one = *(struct twin *const *)a;
+	const struct twin *other = *(struct twin *const *)b;
+	int order = compare_files(one, other);
+
+	return order ? order : strcmp(one->path, other->path);
+}
+
+static const struct twin *twin_at(const struct scan *scan, size_t i)
+{
+	return i < scan->twins.count ? scan->twins.item[i] : NULL;
+}
+
+/* The stub of the first name, and links to it for those that show the same. */
+static void add_family(struct scan *scan, size_t i)
+{
+	const struct twin *first = twin_at(scan, i);
+	const struct twin *twin;
+	int r = first->is_source ? add_source(scan, first->path, false)
+				 : add_pyc(scan, first->path, false);
+
+	if (r < 0)
+		fail_stub(scan, r, first->path);
+	/* None, if its path is too long: then none of the others. */
+	if (r < 0 || stubs_type(scan->stubs->root_fd, first->path) == 0)
+		return;
+	while (!scan->error && (twin = twin_at(scan, ++i)) &&
+	       compare_files(first, twin) == 0) {
+		r = stubs_link(scan->stubs, twin->path, first->path);
+		if (r < 0)
+			fail_stub(scan, r, twin->path);
+	}
+}
+
+static void *add_families(void *closure)
+{
+	struct scan *scan = closure;
+	size_t i;
+
+	unshare(CLONE_FS);
+	umask(0);
+	while (!scan->error && (i = scan->next++) < scan->twins.count)
+		if (i == 0 || compare_files(twin_at(scan, i - 1), twin_at(scan, i)) != 0)
+			add_family(scan, i);
+	return NULL;
+}
+
+static void scan_fini(struct scan *scan)
+{
+	for (size_t i = 0; i < scan->todo.count; i++)
+		folder_free(scan->todo.item[i]);
+	for (size_t i = 0; i < scan->folders.count; i++)
+		folder_free(scan->folders.item[i]);
+	for (size_t i = 0; i < scan->links.count; i++)
+		free(scan->links.item[i]);
+	for (size_t i = 0; i < scan->twins.count; i++)
+		twin_free(scan->twins.item[i]);
+	free(scan->todo.item);
+	free(scan->twins.item);
+	free(scan->folders.item);
+	free(scan->links.item);
+	pthread_cond_destroy(&scan->wake);
+	pthread_mutex_destroy(&scan->lock);
+}
+
+/* What all files have to have in common, if the file system may hold several devices. */
+static int find_device(struct scan *scan)
+{
+	struct statx stx;
+	int r = statx_at(scan->tree->root_fd, "", &stx);
+
+	if (r < 0)
+		return r;
+	scan->device = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+	scan->one_device = tree_has_many_devices(scan->tree);
+	return 0;
+}
+
+int scan_tree(struct resolver *resolver, const struct tree *tree, bool all_sources,
+	      struct stubs *stubs, char *ret_why)
+{
+	struct scan scan = {
+		.resolver = resolver,
+		.tree = tree,
+		.stubs = stubs,
+		.all_sources = all_sources,
+		.why = ret_why,
+	};
+	int r = find_device(&scan);
+
+	if (r == 0)
+		r = stubs_add_root(stubs);
+	pthread_mutex_init(&scan.lock, NULL);
+	pthread_cond_init(&scan.wake, NULL);
+	if (r < 0)
+		fail_at(&scan, r, "cannot make a stub of", ".");
+	add_folder(&scan, ".", NULL);
+	run_threads(&scan, walk);
+	run_threads(&scan, check_links);
+	scan.next = 0;
+	run_threads(&scan, judge);
+	scan.next = 0;
+	if (scan.twins.count > 0)
+		qsort(scan.twins.item, scan.twins.count, sizeof(scan.twins.item[0]),
+		      compare_twins);
+	run_threads(&scan, add_families);
+	r = scan.error ? 0 : stubs_finish(stubs);
+	if (r < 0)
+		fail(&scan, r, "cannot set times: %s", strerror(-r));
+	r = scan.error;
+	scan_fini(&scan);
+	return r;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The scan at the beginning of a stacked mount: what does the view change, in the whole
+ * tree? For each such file it writes a stub.
+ *
+ * Everything is looked at anew in each mount: the names, so that no link to bytecode goes
+ * unseen, and of each pyc and its source the attributes that cache/resolve believes what it
+ * knows by. What bytes say is known from earlier mounts (cache/store.h), so a second scan
+ * of an image reads next to nothing.
+ */
+#ifndef CANONFS_FS_SCAN_H
+#define CANONFS_FS_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cache/resolve.h"
+#include "cache/tree.h"
+#include "fs/stubs.h"
+
+/* Room for the reason of a failure: one line without a newline. */
+#define SCAN_WHY_MAX 512
+
+/**
+ * scan_tree() - write the stubs of a tree
+ * @resolver:    of @tree
+ * @all_sources: sources show other times, too, so they have to be looked at
+ * @stubs:       empty
+ * @ret_why:     on failure, what cannot be shown by a stacked mount; SCAN_WHY_MAX bytes
+ *
+ * Return: 0 or -errno. To be called before anybody sees the tree: links to bytecode are
+ * found on the way.
+ */
+int scan_tree(struct resolver *resolver, const struct tree *tree, bool all_sources,
+	      struct stubs *stubs, char *ret_why);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The uppermost layer of a stacked mount: for each file that the view changes, a stub that
+ * has the attributes and no data ("metacopy", Documentation/filesystems/overlayfs.rst),
+ * and the directories that lead there.
+ *
+ * overlayfs shows a stub's attributes and reads the data elsewhere: of bytecode, in the
+ * FUSE layer; of a source that only shows another time, in the source itself.
+ */
+#ifndef CANONFS_FS_STUBS_H
+#define CANONFS_FS_STUBS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "cache/tree.h"
+
+/* Where the data of bytecode is in the FUSE layer; no file of the source may have it. */
+#define STUBS_DATA_DIR ".canonfs"
+
+/*
+ * Stubs and their directories at most, some 2 KiB of kernel memory each; a tree with more
+ * is not stacked.
+ */
+#define STUBS_MAX 262144
+
+/**
+ * struct stubs - a stub layer that is being written
+ * @root_fd:   of the private tmpfs; borrowed
+ * @tree:      what it stands for; borrowed
+ * @in_userns: attributes of overlayfs are user.*, not trusted.*
+ * @lock:      of the rest
+ * @dirs:      the directories made so far, whose times are still those of the last stub
+ *             made in them
+ *
+ * Safe from several threads until stubs_finish().
+ */
+struct stubs {
+	int root_fd;
+	const struct tree *tree;
+	bool in_userns;
+	pthread_mutex_t lock;
+	char **dirs;
+	size_t dir_count;
+	size_t dir_capacity;
+};
+
+void stubs_init(struct stubs *stubs, int root_fd, const struct tree *tree, bool in_userns);
+
+void stubs_fini(struct stubs *stubs);
+
+/* The tmpfs for a stub layer. Return: a descriptor of its root, or -errno. */
+int stubs_mount(void);
+
+/**
+ * struct stub_file - the file that a stub stands for
+ * @path:    relative to the tree
+ * @fd:      the file, open; O_PATH is enough
+ * @stx:     of @fd
+ * @mtime:   what the stub shows
+ * @is_data: its data is in the FUSE layer; else in the source
+ */
+struct stub_file {
+	const char *path;
+	int fd;
+	const struct statx *stx;
+	struct timespec mtime;
+	bool is_data;
+};
+
+/**
+ * stubs_add() - write a stub, and the directories above it
+ * Return: 0; -ENAMETOOLONG where @is_data and overlayfs could not find the data; -ENOSPC
+ * where there are too many; -EOPNOTSUPP where an attribute cannot be shown; another
+ * -errno.
+ */
+int stubs_add(struct stubs *stubs, const struct stub_file *file);
+
+/**
+ * stubs_link() - let a file show as another name of one that has a stub
+ * @path, @twin: relative to the tree; @twin has the stub
+ * Return: 0 or -errno, as stubs_add().
+ */
+int stubs_link(struct stubs *stubs, const char *path, const char *twin);
+
+/* Gives the directories their times: to be called once, at the end. 0 or -errno. */
+int stubs_finish(struct stubs *stubs);
+
+/* The root always has a stub: stubs_add() without a file. */
+int stubs_add_root(struct stubs *stubs);
+
+/**
+ * stubs_type() - what a path is in the layer
+ * Return: its S_IFMT bits; 0 where there is nothing.
+ */
+unsigned stubs_type(int root_fd, const char *path);
+
+#endif

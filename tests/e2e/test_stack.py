@@ -1,0 +1,491 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The stacked mount: overlayfs shows the source itself, and a FUSE layer below it has nothing
+but the bytecode that differs. What other tests say of a mount they say of this one, too, by
+the fixture "front"; here is what only this one does.
+"""
+import contextlib
+import ctypes
+import mmap
+import os
+import pathlib
+import re
+import shutil
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import (CANONFS, TRACEFS, missing, mounted, mountinfo, mounts_at, refuses_to_stack,
+                      run, servers, wait_until)
+
+STACKED = "stack=on,immutable"
+END = 5  # seconds in which a mount has to end
+TAG = sys.implementation.cache_tag
+SECOND = 10 ** 9
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    before = servers()
+    yield
+    gone = wait_until(lambda: not servers() - before, END)
+    for pid in servers() - before:
+        os.kill(pid, signal.SIGKILL)
+    assert gone, "a server was left running"
+
+
+NAMES = ("one", "two", "three")
+
+
+def make_package(folder, mtime=0):
+    """Modules whose sources' times were set back after they were compiled."""
+    folder.mkdir(parents=True)
+    for name in NAMES:
+        (folder / f"{name}.py").write_text(f"value = {name!r}\n")
+    run(sys.executable, "-m", "compileall", "-q", folder)
+    for name in NAMES:
+        os.utime(folder / f"{name}.py", (mtime, mtime))
+
+
+@pytest.fixture
+def place(folder):
+    folder.chmod(0o755)
+    make_package(folder / "source/package")
+    (folder / "source/bare").mkdir()
+    (folder / "source/bare/file").write_text("text")
+    (folder / "point").mkdir()
+    return folder
+
+
+def pyc(root, name):
+    return root / f"package/__pycache__/{name}.{TAG}.pyc"
+
+
+def imported(folder, name):
+    """(value, was the bytecode used?)"""
+    code = f"import sys; sys.path.insert(0, sys.argv[1]); import {name}; print({name}.value)"
+    result = subprocess.run([sys.executable, "-B", "-S", "-v", "-c", code, folder], text=True,
+                            capture_output=True, timeout=20)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip(), f"{name}.{TAG}.pyc matches" in result.stderr
+
+
+def supervisor_and_worker(pids):
+    one, other = pids
+    parent = re.search(r"^PPid:\t(\d+)$", pathlib.Path(f"/proc/{one}/status").read_text(), re.M)
+    return (other, one) if int(parent[1]) == other else (one, other)
+
+
+# ---- what it is ----
+
+def test_findmnt_shows_an_overlay_with_our_layers(place):
+    with mounted(place / "source", place / "point", STACKED) as point:
+        words = run("findmnt", "-no", "FSTYPE,SOURCE,OPTIONS", point).stdout.split()
+        assert mounts_at(point) == ["canonfs"]
+    assert words[:2] == ["overlay", str(place / "source")]
+    shown = words[2].split(",")
+    assert {"ro", "lowerdir=canonfs-stubs:canonfs-source::canonfs-data"} <= set(shown)
+    assert not {"nosuid", "nodev", "noexec"} & set(shown)
+
+
+def test_modules_are_loaded_from_their_bytecode(place):
+    assert imported(place / "source/package", "one") == ("one", False)
+    with mounted(place / "source", place / "point", STACKED) as point:
+        assert imported(point / "package", "one") == ("one", True)
+        assert os.stat(point / "package/one.py").st_mtime_ns == 0
+
+
+def test_epoch_view(place):
+    with mounted(place / "source", place / "point", f"{STACKED},mtime=777") as point:
+        assert imported(point / "package", "one") == ("one", True)
+        assert os.stat(point / "package/one.py").st_mtime_ns == 777 * SECOND
+        assert pyc(point, "one").read_bytes()[8:12] == struct.pack("<I", 777)
+
+
+def test_embedded_view_needs_no_server(place):
+    before = servers()
+    with mounted(place / "source", place / "point", f"{STACKED},mtime=embedded") as point:
+        assert wait_until(lambda: servers() == before)
+        assert imported(point / "package", "one") == ("one", True)
+        assert pyc(point, "one").read_bytes() == pyc(place / "source", "one").read_bytes()
+
+
+def test_foreground_without_a_server_ends_with_the_mount(place):
+    for end in (lambda process: run("umount", place / "point"), lambda process: process.terminate()):
+        process = subprocess.Popen([CANONFS, place / "source", place / "point", "-f", "-o",
+                                    f"{STACKED},mtime=embedded"])
+        try:
+            assert wait_until(lambda: mounts_at(place / "point") == ["canonfs"])
+            end(process)
+            assert process.wait(END) == 0
+            assert mounts_at(place / "point") == []
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_names_of_one_file_stay_so(place):
+    """Installers link bytecode of equal content; readers still see one file."""
+    for name in ("one.opt-1", "one.opt-2"):
+        os.link(pyc(place / "source", "one"), pyc(place / "source", name.replace(".opt", "")).
+                with_name(f"one.{TAG}.{name[4:]}.pyc"))
+    os.link(pyc(place / "source", "two"), place / "source/bare/unrelated.pyc")
+    with mounted(place / "source", place / "point", STACKED) as point:
+        names = [pyc(point, "one"), *(pyc(point, "one").with_name(f"one.{TAG}.opt-{level}.pyc")
+                                      for level in (1, 2))]
+        seen = [os.stat(name) for name in names]
+        assert len({status.st_ino for status in seen}) == 1
+        assert {status.st_nlink for status in seen} == {3}
+        assert len({name.read_bytes() for name in names}) == 1
+        assert names[0].read_bytes()[8:12] == bytes(4)
+        # Its other name is no bytecode of that source: it shows as on disk.
+        assert (point / "bare/unrelated.pyc").read_bytes() != pyc(point, "two").read_bytes()
+
+
+def test_attributes_of_stubs(place):
+    """A stub is made anew, and shows what the file's owner, mode, times and labels are."""
+    file, where = pyc(place / "source", "one"), place / "source/package/__pycache__"
+    os.setxattr(file, "user.note", b"\0\xff")
+    os.setxattr(where, "user.empty", b"")
+    os.setxattr(file, "trusted.secret", b"kept")
+    os.chown(file, 1234, 4321)
+    os.chmod(file, 0o6751)
+    os.utime(file, ns=(5, 10 ** 18 + 7))
+    os.chown(where, 77, 88)
+    os.chmod(where, 0o3711)
+    os.utime(where, ns=(6, -10 ** 15))
+    with mounted(place / "source", place / "point", STACKED) as point:
+        for theirs, ours in ((file, pyc(point, "one")), (where, pyc(point, "one").parent)):
+            for fact in ("st_mode", "st_uid", "st_gid", "st_mtime_ns"):
+                assert getattr(os.stat(theirs), fact) == getattr(os.stat(ours), fact), fact
+            assert {name: os.getxattr(theirs, name) for name in os.listxattr(theirs)} == \
+                {name: os.getxattr(ours, name) for name in os.listxattr(ours)}
+        assert os.stat(file).st_size == os.stat(pyc(point, "one")).st_size
+
+
+# ---- the source itself shows ----
+
+def page_frames(path):
+    """Numbers of the physical pages of a file's content, as this process maps it."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        with mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ) as mapped:
+            sum(mapped[at] for at in range(0, size, mmap.PAGESIZE))
+            start, = (int(line.split("-")[0], 16) for line in
+                      pathlib.Path("/proc/self/maps").read_text().splitlines()
+                      if line.endswith(str(path)))
+            with open("/proc/self/pagemap", "rb") as pagemap:
+                pagemap.seek(start // mmap.PAGESIZE * 8)
+                count = -(-size // mmap.PAGESIZE)
+                entries = struct.unpack(f"<{count}Q", pagemap.read(8 * count))
+    return [entry & (1 << 55) - 1 for entry in entries if entry >> 63]
+
+
+def test_mapped_pages_are_those_of_the_source(place):
+    """A library is in memory once, whoever maps it."""
+    (place / "source/library").write_bytes(os.urandom(1 << 20))
+    with mounted(place / "source", place / "point", STACKED) as point:
+        ours, theirs = page_frames(point / "library"), page_frames(place / "source/library")
+    if not any(ours):
+        missing("page frame numbers need CAP_SYS_ADMIN")
+    assert ours == theirs and len(ours) == (1 << 20) // mmap.PAGESIZE
+
+
+def test_one_device(place):
+    """find -xdev, du -x and tar --one-file-system see all of it."""
+    with mounted(place / "source", place / "point", STACKED) as point:
+        for words in (["find", "."], ["find", ".", "-xdev"], ["find", ".", "-mount", "-type", "f"]):
+            assert sorted(run(*words, cwd=point).stdout.split()) == \
+                sorted(run(*words, cwd=place / "source").stdout.split())
+        devices = {os.lstat(os.path.join(where, name)).st_dev
+                   for where, folders, files in os.walk(point) for name in folders + files}
+        assert devices == {os.stat(point).st_dev}
+        assert run("df", "--output=target", point).stdout.split()[-1] == str(point)
+
+
+def test_programs(place):
+    """exec of a binary, of a script, through a link and by descriptor."""
+    source = place / "source"
+    shutil.copy("/bin/cat", source / "cat")
+    (source / "script").write_text(f"#!{place}/point/cat\nsaid\n")
+    (source / "script").chmod(0o755)
+    (source / "link").symlink_to("cat")
+    with mounted(source, place / "point", STACKED) as point:
+        assert run(point / "cat", point / "bare/file").stdout == "text"
+        assert run(point / "script").stdout.endswith("said\n")
+        assert run(point / "link", point / "bare/file").stdout == "text"
+        fd = os.open(point / "cat", os.O_RDONLY)
+        try:
+            result = subprocess.run(["cat", point / "bare/file"], executable=f"/proc/self/fd/{fd}",
+                                    pass_fds=[fd], text=True, capture_output=True)
+        finally:
+            os.close(fd)
+        assert result.stdout == "text"
+
+
+@contextlib.contextmanager
+def inotify(path):
+    """Names of what happens in a folder, as far as its watcher is told."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.inotify_init1(os.O_NONBLOCK)
+    assert libc.inotify_add_watch(fd, os.fsencode(path), 0xfff) >= 0
+
+    def happened():
+        with contextlib.suppress(BlockingIOError):
+            data = os.read(fd, 65536)
+            return {data[at:].split(b"\0")[0].decode() for at in range(16, len(data), 32)} - {""}
+        return set()
+
+    try:
+        yield happened
+    finally:
+        os.close(fd)
+
+
+def test_inotify(place):
+    """A watcher is told of what happens through the mount, not of changes in the source."""
+    with mounted(place / "source", place / "point", STACKED) as point:
+        with inotify(point / "bare") as happened:
+            (point / "bare/file").read_text()
+            assert happened() == {"file"}
+            (place / "source/bare/file").read_text()
+            assert happened() == set()
+
+
+# ---- requests ----
+
+class Requests:
+    """The FUSE requests of one connection, counted by the kernel's tracepoint."""
+
+    def __init__(self):
+        event = TRACEFS / "events/fuse/fuse_request_send"
+        if not TRACEFS.joinpath("trace").exists():
+            subprocess.run(["mount", "-t", "tracefs", "none", TRACEFS], capture_output=True)
+        if not event.exists():
+            missing("the tracepoint fuse:fuse_request_send is not there")
+        self.instance = TRACEFS / "instances" / f"canonfs-stack-{os.getpid()}"
+        self.instance.mkdir()
+        (self.instance / "events/fuse/fuse_request_send/enable").write_text("1")
+        self.connection = None
+
+    def end(self):
+        (self.instance / "events/fuse/fuse_request_send/enable").write_text("0")
+        self.instance.rmdir()
+
+    def taken(self, mounter=None):
+        """{opcode: count} since the last call, of the connection that this process began."""
+        found = {}
+        text = (self.instance / "trace").read_text()
+        (self.instance / "trace").write_text("")
+        for pid, connection, opcode in re.findall(
+                r"-(\d+) .* connection (\d+) req .*\(FUSE_(\w+)\)", text):
+            if opcode == "INIT" and int(pid) == mounter:
+                self.connection = connection
+            if connection == self.connection:
+                found[opcode] = found.get(opcode, 0) + 1
+        return found
+
+
+@pytest.fixture
+def requests():
+    counter = Requests()
+    yield counter
+    counter.end()
+
+
+def use(point):
+    for name in NAMES:
+        assert imported(point / "package", name) == (name, True)
+    run("find", point, "-ls")
+    run("ls", "-lR", point)
+
+
+def test_requests(place, requests):
+    """The bytecode is asked for once, by its names and for its contents. Warm, there are no
+    requests at all."""
+    before = servers()
+    with mounted(place / "source", place / "point", STACKED) as point:
+        supervisor, _ = supervisor_and_worker(servers() - before)
+        assert "INIT" in requests.taken(supervisor)
+        run("find", point, "-ls")
+        (point / "bare/file").read_text()
+        (point / "package/one.py").read_text()
+        assert requests.taken() == {}, "these are the source's own"
+        use(point)
+        cold = requests.taken()
+        use(point)
+        run("sh", "-c", f"cat {point}/package/*.py {point}/bare/file")
+        warm = requests.taken()
+    assert cold.pop("READ") == 3
+    assert cold.pop("LOOKUP") == 3 + len([".canonfs", "package", "__pycache__"])
+    assert set(cold) <= {"GETATTR", "OPEN", "FLUSH"}
+    assert warm == {}
+
+
+# ---- the server is killed, or stopped ----
+
+@contextlib.contextmanager
+def foreground(place, options=STACKED, point="point"):
+    before = servers()
+    process = subprocess.Popen([CANONFS, place / "source", place / point, "-f", "-o", options],
+                               stderr=subprocess.PIPE, text=True)
+    try:
+        assert wait_until(lambda: "canonfs" in mounts_at(place / point))
+        worker, = servers() - before - {process.pid}
+        yield process, worker
+    finally:
+        for pid in servers() - before:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
+        while mounts_at(place / point):
+            run("umount", "-l", place / point)
+
+
+@pytest.mark.parametrize("point", ["point", "source"])
+def test_killed_server_takes_nothing_away(place, point):
+    with foreground(place, point=point) as (process, worker):
+        assert imported(place / point / "package", "one") == ("one", True)
+        os.kill(worker, signal.SIGKILL)
+        time.sleep(1.5)
+        assert process.poll() is None
+        assert mounts_at(place / point) == ["canonfs"]
+        # What was read stays; what was not is compiled; all else is the source's.
+        for name in NAMES:
+            assert imported(place / point / "package", name)[0] == name
+        found = run("find", place / point, "-ls")
+        assert found.stderr == ""
+        with pytest.raises(OSError):
+            pyc(place / point, "three").read_bytes()
+        # Its end is the same as ever.
+        run("umount", place / point)
+        assert process.wait(END) == 0
+        assert "was killed by signal 9; bytecode that was not read yet" in process.stderr.read()
+
+
+def test_signal_ends_a_mount_whose_server_is_gone(place):
+    with foreground(place) as (process, worker):
+        os.kill(worker, signal.SIGKILL)
+        time.sleep(0.2)
+        process.terminate()
+        assert process.wait(END) == 0
+        assert mounts_at(place / "point") == []
+
+
+def test_mounted_anew_after_the_server_was_killed(place):
+    with foreground(place) as (process, worker):
+        os.kill(worker, signal.SIGKILL)
+        run(CANONFS, "umount", place / "point")
+        assert process.wait(END) == 0
+        with mounted(place / "source", place / "point", STACKED) as point:
+            assert imported(point / "package", "three") == ("three", True)
+
+
+def test_stopped_server_holds_up_unread_bytecode_only(place):
+    with foreground(place) as (process, worker):
+        assert imported(place / "point/package", "one") == ("one", True)
+        os.kill(worker, signal.SIGSTOP)
+        assert imported(place / "point/package", "one") == ("one", True)
+        run("find", place / "point", "-ls", timeout=END)
+        run("cat", place / "point/bare/file", place / "point/package/two.py", timeout=END)
+        reader = subprocess.Popen(["cat", pyc(place / "point", "two")], stdout=subprocess.DEVNULL)
+        try:
+            time.sleep(0.5)
+            assert reader.poll() is None, "it did not wait"
+            os.kill(worker, signal.SIGCONT)
+            assert reader.wait(END) == 0
+        finally:
+            reader.kill()
+            reader.wait()
+
+
+# ---- what is refused, and what is not left behind ----
+
+def test_read_write_source_is_not_stacked(place):
+    refuses_to_stack(place / "source", place / "point", "the source is mounted read-write", "nodev")
+    refuses_to_stack(place / "source", place / "point", "the source is mutable", "mutable")
+
+
+def test_read_only_source_is_stacked(place):
+    (place / "bound").mkdir()
+    run("mount", "--bind", place / "source", place / "bound")
+    run("mount", "-o", "remount,bind,ro", place / "bound")
+    with mounted(place / "bound", place / "point", "stack=on") as point:
+        assert imported(point / "package", "one") == ("one", True)
+    run("umount", place / "bound")
+
+
+def test_overlays_whiteouts_are_not_hidden(place):
+    os.mknod(place / "source/bare/deleted", stat.S_IFCHR, os.makedev(0, 0))
+    refuses_to_stack(place / "source", place / "point", "overlayfs would hide the device")
+
+
+def test_overlays_upon_overlays(place):
+    """The kernel allows two; what is more goes without."""
+    below = place / "source"
+    for number, stackable in ((1, True), (2, False)):
+        (place / f"empty{number}").mkdir()
+        (place / f"merged{number}").mkdir()
+        run("mount", "-t", "overlay", "-o", f"ro,lowerdir={place}/empty{number}:{below}", "none",
+            place / f"merged{number}")
+        below = place / f"merged{number}"
+        if stackable:
+            with mounted(below, place / "point", "stack=on") as point:
+                assert imported(point / "package", "one") == ("one", True)
+        else:
+            refuses_to_stack(below, place / "point", "too many file systems upon each other")
+
+
+def test_nothing_is_left_in_mount_tables(place):
+    before = mountinfo()
+    with mounted(place / "source", place / "point", STACKED):
+        assert len(mountinfo()) == len(before) + 1
+    assert mountinfo() == before
+
+
+def test_killed_while_it_scans(place):
+    """Nothing is mounted yet, and nothing is later."""
+    for number in range(3000):
+        (place / f"source/bare/{number}").mkdir()
+    before = servers()
+    for milliseconds in range(0, 60, 6):
+        process = subprocess.Popen([CANONFS, place / "source", place / "point", "-f", "-o",
+                                    f"{STACKED},cache=off"], stderr=subprocess.DEVNULL)
+        time.sleep(milliseconds / 1000)
+        process.terminate()
+        process.wait(END)
+        assert wait_until(lambda: servers() == before, END)
+        assert mounts_at(place / "point") == []
+
+
+def test_links_to_bytecode_are_known_before_anybody_looks(place):
+    """Through the link, Python pairs the bytecode with another source of the same size."""
+    other = place / "source/other"
+    other.mkdir()
+    (other / "one.py").write_text("value = 'two'\n")
+    os.utime(other / "one.py", (0, 0))
+    (other / "__pycache__").symlink_to("../package/__pycache__")
+    with mounted(place / "source", place / "point", STACKED) as point:
+        assert imported(point / "package", "one") == ("one", False)
+        assert imported(point / "other", "one") == ("two", False)
+        assert imported(point / "package", "two") == ("two", True)
+
+
+def test_paths_of_any_characters(place):
+    source, point = place / "so,ur:ce\\ =\n", place / "po,in:t\\\"\n"
+    shutil.copytree(place / "source", source)
+    make_package(source / "pack,a:ge\\\n\"x")
+    point.mkdir()
+    with mounted(source, point, STACKED):
+        assert imported(point / "package", "one") == ("one", True)
+        assert pyc(point, "one").read_bytes()[8:12] == bytes(4)
+        odd = point / f"pack,a:ge\\\n\"x/__pycache__/one.{TAG}.pyc"
+        assert odd.read_bytes()[8:12] == bytes(4)
+        assert mounts_at(point) == ["canonfs"]
+        run(CANONFS, "umount", point)
+        assert not os.listdir(point)
+        run(CANONFS, source, point, "-o", STACKED)
