@@ -101,7 +101,7 @@ void control_prepare(struct control *control)
 {
 	char name[CONTROL_NAME_MAX];
 
-	snprintf(name, sizeof(name), ".new.%d", (int)getpid());
+	snprintf(name, sizeof(name), CONTROL_NEW_PREFIX "%d", (int)getpid());
 	listen_as(control, name);
 }
 

@@ -197,6 +197,11 @@ static bool is_dead(int dir_fd, const char *name)
 	return fd == -ECONNREFUSED;
 }
 
+static bool is_new(const char *name)
+{
+	return strncmp(name, CONTROL_NEW_PREFIX, strlen(CONTROL_NEW_PREFIX)) == 0;
+}
+
 void control_dir_clean(int dir_fd)
 {
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -209,7 +214,8 @@ void control_dir_clean(int dir_fd)
 		return;
 	}
 	while ((entry = readdir(dir))) {
-		if (!control_name_parse(entry->d_name, &device) ||
+		if (!(control_name_parse(entry->d_name, &device) ||
+		      is_new(entry->d_name)) ||
 		    !is_dead(dir_fd, entry->d_name) || !lock_dir(dir_fd))
 			continue;
 		if (is_dead(dir_fd, entry->d_name))

@@ -48,6 +48,9 @@ void control_dirs_free(struct control_dirs *dirs);
  */
 int control_dir_open(const char *path, uid_t owner, bool make);
 
+/* With a pid: the name of a socket whose mount is being made. */
+#define CONTROL_NEW_PREFIX ".new."
+
 /* The name of a mount's socket. @ret_name: CONTROL_NAME_MAX bytes */
 void control_name(uint64_t device, char *ret_name);
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -207,19 +208,32 @@ static int start_worker(struct server *server, struct stack *stack, int fuse_fd,
 	return 0;
 }
 
-/*
- * Waits for the worker's report. It may take long, and nothing is mounted yet: a signal
- * that ends the mount ends this process, and the worker with it.
- */
-static int wait_for_report(int report_fd, char *why)
+/* Readable when a signal came that ends the mount. */
+static int open_end_signals(const struct server *server)
 {
-	struct pollfd poll_fd = {.fd = report_fd, .events = POLLIN};
-	struct worker_report report;
-	sigset_t none;
+	sigset_t signals = server->signals;
 
-	sigemptyset(&none);
-	while (ppoll(&poll_fd, 1, NULL, &none) < 0 && errno == EINTR)
+	sigdelset(&signals, SIGCHLD);
+	return signalfd(-1, &signals, SFD_CLOEXEC);
+}
+
+/*
+ * Waits for the worker's report, which may take long. Return: 0 or -errno; -ECANCELED
+ * where a signal came first, which ends a mount that is not there yet, too.
+ */
+static int wait_for_report(const struct server *server, int report_fd, char *why)
+{
+	scope_fd int signal_fd = open_end_signals(server);
+	struct pollfd fds[] = {{.fd = report_fd, .events = POLLIN},
+			       {.fd = signal_fd, .events = POLLIN}};
+	struct worker_report report;
+
+	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
 		;
+	if (fds[1].revents) {
+		snprintf(why, STACK_WHY_MAX, "ended by a signal");
+		return -ECANCELED;
+	}
 	if (read(report_fd, &report, sizeof(report)) != sizeof(report)) {
 		snprintf(why, STACK_WHY_MAX, "the server died while it read the source");
 		return -EIO;
@@ -240,7 +254,7 @@ static int prepare_stack(struct server *server, struct stack *stack)
 	r = start_worker(server, stack, stack->fuse_fd, report[1]);
 	close(report[1]);
 	if (r == 0)
-		r = wait_for_report(report[0], server->mode.why_not);
+		r = wait_for_report(server, report[0], server->mode.why_not);
 	close(report[0]);
 	return r;
 }
@@ -320,19 +334,21 @@ static int start_passthrough(struct server *server)
 static int start(struct server *server)
 {
 	const char *point = server->places.point;
+	int r;
 
 	if (server->options->stack == STACK_OFF) {
 		snprintf(server->mode.why_not, STACK_WHY_MAX, "stack=off");
 		return start_passthrough(server);
 	}
-	if (start_stacked(server) == 0) {
+	r = start_stacked(server);
+	if (r == 0) {
 		log_info("%s: stacked: overlayfs shows the source itself", quoted(point));
 		return 0;
 	}
-	if (server->options->stack == STACK_ON) {
+	if (server->options->stack == STACK_ON || r == -ECANCELED) {
 		log_error("cannot stack the mount on %s: %s", quoted(point),
 			  server->mode.why_not);
-		return -EIO;
+		return r;
 	}
 	log_info("%s: not stacked: %s", quoted(point), server->mode.why_not);
 	return start_passthrough(server);

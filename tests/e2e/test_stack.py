@@ -451,7 +451,7 @@ def test_killed_while_it_scans(place):
     """Nothing is mounted yet, and nothing is later."""
     for number in range(3000):
         (place / f"source/bare/{number}").mkdir()
-    before = servers()
+    before, sockets = servers(), pathlib.Path(os.environ["RUNTIME_DIRECTORY"])
     for milliseconds in range(0, 60, 6):
         process = subprocess.Popen([CANONFS, place / "source", place / "point", "-f", "-o",
                                     f"{STACKED},cache=off"], stderr=subprocess.DEVNULL)
@@ -460,6 +460,7 @@ def test_killed_while_it_scans(place):
         process.wait(END)
         assert wait_until(lambda: servers() == before, END)
         assert mounts_at(place / "point") == []
+        assert not os.listdir(sockets)
 
 
 def test_links_to_bytecode_are_known_before_anybody_looks(place):
