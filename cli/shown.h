@@ -5,6 +5,7 @@
 #ifndef CANONFS_CLI_SHOWN_H
 #define CANONFS_CLI_SHOWN_H
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -13,10 +14,10 @@
 static inline const char *shown_in(const char *text, char *buffer)
 {
 	quote_path(text, buffer, QUOTED_MAX);
-	if (strchr(buffer, '\\'))
+	if (strstr(buffer, "\\x") || strchr(text, '\\') || strlen(text) + 3 > QUOTED_MAX)
 		return buffer;
-	buffer[strlen(buffer) - 1] = '\0';
-	return buffer + 1;
+	snprintf(buffer, QUOTED_MAX, "%s", text);
+	return buffer;
 }
 
 /* As it is, or quoted where it holds what a terminal must not get; lives as quoted(). */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/scope.h"
+#include "cli/human.h"
 #include "cli/shown.h"
 
 #define LABEL "  %-10s"
@@ -27,6 +28,9 @@ static int64_t number(struct json_object *object, const char *key)
 {
 	return json_object_get_int64(member(object, key));
 }
+
+/* For people: "12,345"; lives until the end of the calling block. */
+#define count(object, key) HUMAN_COUNT((uint64_t)number(object, key))
 
 static double decimal(struct json_object *object, const char *key)
 {
@@ -58,10 +62,7 @@ static void print_uptime(double seconds)
 		printf("%.1f s", seconds);
 }
 
-static double mib(struct json_object *process, const char *key)
-{
-	return (double)number(process, key) / (1 << 20);
-}
+#define bytes(process, key) HUMAN_BYTES((uint64_t)number(process, key))
 
 static void print_processes(struct json_object *status)
 {
@@ -74,11 +75,10 @@ static void print_processes(struct json_object *status)
 	printf("; canonfs %s, supervisor %" PRId64 ", worker %" PRId64 "\n",
 	       shown(string(status, "version")), number(supervisor, "pid"),
 	       number(worker, "pid"));
-	printf(LABEL "worker %.1f MiB (%.1f MiB anonymous), supervisor %.1f MiB\n",
-	       "memory", mib(worker, "resident_bytes"), mib(worker, "anonymous_bytes"),
-	       mib(supervisor, "resident_bytes"));
-	printf(LABEL "%" PRId64 " that the kernel knows\n", "names",
-	       number(nodes, "count"));
+	printf(LABEL "worker %s (%s anonymous), supervisor %s\n", "memory",
+	       bytes(worker, "resident_bytes"), bytes(worker, "anonymous_bytes"),
+	       bytes(supervisor, "resident_bytes"));
+	printf(LABEL "%s that the kernel knows\n", "names", count(nodes, "count"));
 }
 
 static int larger_first(const void *a, const void *b)
@@ -95,23 +95,23 @@ static int larger_first(const void *a, const void *b)
 /* "A 3, B 2", without those that are 0; "none". */
 static void print_counts(struct json_object *counts)
 {
-	size_t count = json_object_is_type(counts, json_type_object)
+	size_t kinds = json_object_is_type(counts, json_type_object)
 			       ? (size_t)json_object_object_length(counts)
 			       : 0;
-	scope_free struct json_object_iter *sorted = calloc(count + 1, sizeof(*sorted));
+	scope_free struct json_object_iter *sorted = calloc(kinds + 1, sizeof(*sorted));
 	struct json_object_iter i;
 	const char *comma = "";
 	size_t used = 0;
 
-	if (!sorted || count == 0) {
+	if (!sorted || kinds == 0) {
 		fputs("none", stdout);
 		return;
 	}
 	json_object_object_foreachC(counts, i) sorted[used++] = i;
 	qsort(sorted, used, sizeof(*sorted), larger_first);
 	for (size_t k = 0; k < used && json_object_get_int64(sorted[k].val) > 0; k++) {
-		printf("%s%s %" PRId64, comma, shown(sorted[k].key),
-		       json_object_get_int64(sorted[k].val));
+		printf("%s%s %s", comma, shown(sorted[k].key),
+		       HUMAN_COUNT((uint64_t)json_object_get_int64(sorted[k].val)));
 		comma = ", ";
 	}
 	if (!*comma)
@@ -122,8 +122,8 @@ static void print_requests(struct json_object *status)
 {
 	struct json_object *requests = member(status, "requests");
 
-	printf(LABEL "%" PRId64 "; %.1f a second, %.1f in the last minute\n", "requests",
-	       number(requests, "total"), decimal(requests, "per_s"),
+	printf(LABEL "%s; %.1f a second, %.1f in the last minute\n", "requests",
+	       count(requests, "total"), decimal(requests, "per_s"),
 	       decimal(requests, "per_s_last_minute"));
 	if (number(requests, "total") > 0) {
 		printf(LABEL, "");
@@ -137,21 +137,20 @@ static void print_bytecode(struct json_object *status)
 	struct json_object *bytecode = member(status, "bytecode");
 	struct json_object *contents = member(status, "contents");
 
-	printf(LABEL "%" PRId64 " headers read, %" PRId64 " served changed", "bytecode",
-	       number(bytecode, "decisions"), number(bytecode, "headers_changed"));
+	printf(LABEL "%s headers read, %s served changed", "bytecode",
+	       count(bytecode, "decisions"), count(bytecode, "headers_changed"));
 	if (number(bytecode, "undecided") > 0)
-		printf(", %" PRId64 " as they are for want of a decision",
-		       number(bytecode, "undecided"));
+		printf(", %s as they are for want of a decision",
+		       count(bytecode, "undecided"));
 	putchar('\n');
 	if (number(bytecode, "decisions") > 0) {
 		printf(LABEL, "");
 		print_counts(member(bytecode, "verdicts"));
 		putchar('\n');
 	}
-	printf(LABEL "%" PRId64 " known, %" PRId64 " not; %" PRId64 " bodies and %" PRId64
-		     " sources read\n",
-	       "contents", number(contents, "known"), number(contents, "not_known"),
-	       number(contents, "bodies_read"), number(contents, "sources_read"));
+	printf(LABEL "%s known, %s not; %s bodies and %s sources read\n", "contents",
+	       count(contents, "known"), count(contents, "not_known"),
+	       count(contents, "bodies_read"), count(contents, "sources_read"));
 }
 
 static void print_cache(struct json_object *status)
@@ -162,13 +161,13 @@ static void print_cache(struct json_object *status)
 		printf(LABEL "none: %s\n", "cache", shown(string(cache, "why_none")));
 		return;
 	}
-	printf(LABEL "%s: %" PRId64 " rows loaded, %" PRId64 " written", "cache",
-	       shown(string(cache, "path")), number(cache, "rows_loaded"),
-	       number(cache, "rows_written"));
+	printf(LABEL "%s: %s rows loaded, %s written", "cache",
+	       shown(string(cache, "path")), count(cache, "rows_loaded"),
+	       count(cache, "rows_written"));
 	if (number(cache, "rows_dropped") > 0)
-		printf(", %" PRId64 " dropped", number(cache, "rows_dropped"));
+		printf(", %s dropped", count(cache, "rows_dropped"));
 	if (number(cache, "rows_bad") > 0)
-		printf(", %" PRId64 " were damaged", number(cache, "rows_bad"));
+		printf(", %s were damaged", count(cache, "rows_bad"));
 	putchar('\n');
 }
 

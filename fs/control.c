@@ -301,12 +301,11 @@ static void begin_trace(struct control_server *server, struct client *client, bo
 	setsockopt(client->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	if (object)
 		json_object_object_add(object, "event", json_object_new_string("begin"));
-	if (send_object(client, object) < 0) {
-		drop(server, client);
-		return;
-	}
+	/* First: who reads "begin" is to see all that comes after. */
 	client->kinds = all ? TRACE_DECISION | TRACE_REQUEST : TRACE_DECISION;
 	update_wanted(server);
+	if (send_object(client, object) < 0)
+		drop(server, client);
 }
 
 static void answer(struct control_server *server, struct client *client, const char *text,

@@ -218,6 +218,7 @@ struct json_object *control_status(const struct control_view *view)
 	json_add_decimal(object, "uptime_s", uptime_s, 3);
 	add_process(object, "supervisor", control->supervisor);
 	add_process(object, "worker", getpid());
+	json_add_bool(object, "watched", trace_wanted(&view->front->trace, TRACE_DECISION));
 	add_nodes(object, view->front);
 	add_requests(object, control->stats, uptime_s);
 	add_bytecode(object, control->stats);

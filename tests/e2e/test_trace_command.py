@@ -403,7 +403,7 @@ def test_not_there(folder):
         assert done.stdout == ""
 
 
-@pytest.mark.parametrize("arguments", [[], ["true"], ["--"], ["--bad", "--", "true"],
+@pytest.mark.parametrize("arguments", [[], ["true", "true"], ["--"], ["--bad", "--", "true"],
                                        ["-o"], ["a", "--", "true"]])
 def test_wrong_usage(arguments):
     done = run(CANONFS, "trace", *arguments, check=False)
