@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
@@ -249,6 +250,28 @@ static bool is_same(const struct statx *stx, const struct stat *st)
 	       stx->stx_mtime.tv_nsec == st->st_mtim.tv_nsec;
 }
 
+/*
+ * A mount knows what it decided, and under which options: through it, its source's times do
+ * not show. See fs/virtual_xattr.h.
+ */
+static void ask_mount(int fd, struct pyc_decision *decision)
+{
+	char name[64];
+	ssize_t len = fgetxattr(fd, "user.canonfs.reason", name, sizeof(name) - 1);
+
+	if (len < 0)
+		return;
+	name[len] = '\0';
+	for (int i = 0; i < PYC_REASONS; i++) {
+		enum pyc_reason reason = (enum pyc_reason)i;
+
+		if (strcmp(name, pyc_reason_name(reason)) == 0) {
+			decision->reason = reason;
+			decision->verdict = pyc_reason_verdict(reason);
+		}
+	}
+}
+
 static bool resolve_record(struct import_judge *judge, struct judged_tree *tree,
 			   const char *folder, const struct import_record *record,
 			   struct resolution *ret)
@@ -268,8 +291,12 @@ static bool resolve_record(struct import_judge *judge, struct judged_tree *tree,
 	}
 	fd = tree_openat(&inspection->tree, path, O_RDONLY | O_NONBLOCK);
 	/* Whole: the code and the hash matter to the interpreter, if not to the verdict. */
-	return fd >= 0 && statx_at(fd, "", &stx) == 0 && is_same(&stx, &record->pyc) &&
-	       resolve_pyc_whole(inspection->resolver, path, fd, &stx, ret) == 0;
+	if (fd < 0 || statx_at(fd, "", &stx) < 0 || !is_same(&stx, &record->pyc) ||
+	    resolve_pyc_whole(inspection->resolver, path, fd, &stx, ret) < 0)
+		return false;
+	if (is_mounted(judge, record))
+		ask_mount(fd, &ret->decision);
+	return true;
 }
 
 /* ---- what the header says ---- */

@@ -149,6 +149,19 @@ def test_through_a_mount(folder):
         assert {module["mounted"] for module in after.modules} == {True}
 
 
+def test_a_mount_gives_its_own_reason(system, folder):
+    """Under other options than the default ones."""
+    tree, point = folder / "tree", folder / "point"
+    point.mkdir()
+    make_module(system, tree, "canonical", mtime=0, embedded=THEN)
+    with mounted(tree, point, "trust=verified,immutable"):
+        report = trace(folder, *import_all(system, point, "canonical"))
+    assert report.of("canonical")["how"] == "compiled"
+    assert report.of("canonical")["verdict"] == "stale"
+    assert report.of("canonical")["reason"] == "not-proved"
+    assert report.of("canonical")["advice"] == "explain"
+
+
 # ---- one module of each kind ----
 
 def test_kinds(python, folder):
@@ -237,6 +250,7 @@ def test_written_back(python, folder):
     assert first.hows("touched", "absent") == {"touched": "compiled", "absent": "no-bytecode"}
     assert [first.of(name)["kept"] for name in ("touched", "absent")] == [1, 1]
     assert first.of("touched")["advice"] == "nothing"
+    assert first.of("touched")["verdict"] is None  # the file that it was about is gone
     second = trace(folder, *command)
     assert second.hows("touched", "absent") == {"touched": "bytecode", "absent": "bytecode"}
 
@@ -368,13 +382,14 @@ def test_threads(python, folder):
 
 def test_exec_chain(system, folder):
     """One process, three programs; the last from a thread that is not the first."""
+    make_module(system, folder / "tree", "before")
     make_module(system, folder / "tree", "fresh")
     last = "import sys; sys.path.insert(0, 'tree'); import fresh"
-    middle = (f"import os, threading; threading.Thread(target=lambda: os.execv({system.program!r}, "
-              f"['python3', '-B', '-c', {last!r}])).start()")
+    middle = ("import os, sys, threading; sys.path.insert(0, 'tree'); threading.Thread(target=lambda: "
+              f"(__import__('before'), os.execv({system.program!r}, ['python3', '-B', '-c', {last!r}]))).start()")
     report = trace(folder, "sh", "-c", 'exec "$@"', "sh", *system.command("-c", middle))
     assert report.json["processes"] == 2
-    assert report.of("fresh")["how"] == "bytecode"
+    assert report.hows("before", "fresh") == {"before": "bytecode", "fresh": "bytecode"}
 
 
 def test_left_behind(system, folder):
@@ -520,18 +535,24 @@ def test_an_end_for_what_was_left_behind(folder):
         process.stderr.close()
 
 
-def test_tracer_is_killed(folder):
+def test_tracer_is_killed(system, folder):
     """Nothing runs on unwatched: it could not open a file."""
-    with started(folder, "sh", "-c", "sleep 600 & echo $$ $!; wait") as process:
+    script = "import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(600)"
+    with started(folder, "sh", "-c", '"$@" & wait', "sh", *system.command("-c", script)) as process:
         pids = process.stdout.readline().split()
+        assert len(pids) == 2
         process.kill()
-        assert wait_until(lambda: all(is_gone(pid) for pid in pids))
+        gone = wait_until(lambda: all(is_gone(pid) for pid in pids))
+        for pid in pids:
+            if not gone and not is_gone(pid):
+                os.kill(int(pid), signal.SIGKILL)
+        assert gone
 
 
 def test_terminal(system, folder):
     """The command has the terminal, and Ctrl-C is the command's."""
     script = ("import os, sys, time\nassert os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()\n"
-              "print('ready')\ntry:\n    time.sleep(60)\n"
+              "try:\n    print('ready')\n    time.sleep(60)\n"
               "except KeyboardInterrupt:\n    print('interrupted')\n    sys.exit(6)")
     pid, terminal = pty.fork()
     if pid == 0:
