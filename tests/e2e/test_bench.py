@@ -15,7 +15,7 @@ import pytest
 from conftest import BUILD, TOP, image, missing, mountinfo, run, servers
 
 COMPARE = TOP / "tests/bench/compare"
-ROWS = ("bare-stale", "canonfs-passthrough", "overlayfs", "bindfs", "prefix-cold")
+ROWS = ("bare-stale", "canonfs-stacked", "canonfs-passthrough", "overlayfs", "bindfs", "prefix-cold")
 COLUMNS = ("start", "import", "walk-2")
 
 
@@ -74,7 +74,7 @@ def check_result(result):
             assert times[column].keys() == expected
             assert all(len(cell["samples_ms"]) == 1 for cell in times[column].values())
         served = result["conditions"][condition]["requests"]["import"]
-        assert served.keys() == shown & {"canonfs-passthrough", "bindfs"}
+        assert served.keys() == shown & {"canonfs-stacked", "canonfs-passthrough", "bindfs"}
     assert "mount" in result["conditions"]["fresh"]["times"]
 
     # The count is of this mount's own requests.
@@ -84,6 +84,14 @@ def check_result(result):
         missing("the tracepoint fuse:fuse_request_send is not there")
     assert counts["warm"].keys() <= {"IOCTL", "GETXATTR"}
     assert counts["fresh"].keys() >= {"LOOKUP", "READ"}
+    if "canonfs-stacked" in shown:
+        # Its FUSE mount is not the one that programs see; it is counted all the same.
+        assert rows["canonfs-stacked"]["type"] == "overlay"
+        assert rows["canonfs-stacked"]["from_bytecode"] == modules
+        stacked = {condition: found["requests"]["import"]["canonfs-stacked"]["opcodes"]
+                   for condition, found in result["conditions"].items()}
+        assert stacked["warm"] == {}
+        assert "READ" in stacked["fresh"]
 
 
 def check_shown(result, printed, chart):
