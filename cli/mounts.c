@@ -290,7 +290,7 @@ static int connect_in(const struct control_dirs *dirs, uid_t owner, const char *
 
 bool mount_connect(struct known_mount *mount)
 {
-	struct control_dirs dirs = control_dirs_of(mount->owner);
+	struct control_dirs dirs;
 	char name[CONTROL_NAME_MAX];
 	int fd;
 
@@ -299,6 +299,7 @@ bool mount_connect(struct known_mount *mount)
 		mount->state = MOUNT_DENIED;
 		return false;
 	}
+	dirs = control_dirs_of(mount->owner);
 	control_name(mount->device, name);
 	fd = connect_in(&dirs, mount->owner, name);
 	control_dirs_free(&dirs);
