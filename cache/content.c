@@ -32,13 +32,23 @@ static int stat_identity(int fd, uint64_t mount_id, struct identity *ret_identit
 	return r < 0 ? r : identity_from(fd, &stx, mount_id, ret_identity);
 }
 
-/* Is the file still what it was when it was opened here? */
-static bool is_unchanged(const struct content_file *file)
+/* Is an open file still what it was? The descriptor holds the inode: no other generation.
+ */
+static bool is_still(int fd, const struct identity *identity)
 {
 	struct identity now;
+	struct statx stx;
 
-	return stat_identity(file->fd, file->mount_id, &now) == 0 &&
-	       identity_equal(&now, &file->identity);
+	if (statx_at(fd, "", &stx) < 0)
+		return false;
+	now = identity_of(&stx, identity->mount_id);
+	now.generation = identity->generation;
+	return identity_equal(&now, identity);
+}
+
+static bool is_unchanged(const struct content_file *file)
+{
+	return is_still(file->fd, &file->identity);
 }
 
 /*
@@ -162,7 +172,7 @@ void content_check_source(struct content_file *file, int source_fd)
 {
 	struct content *content = &file->content;
 	scope_free uint8_t *data = NULL;
-	struct identity before, after;
+	struct identity before;
 	bool known = content->has_source;
 	struct timespec now;
 
@@ -180,8 +190,7 @@ void content_check_source(struct content_file *file, int source_fd)
 	file->source_settled = identity_is_settled(&before, now);
 	table_count_source(file->table);
 	data = read_whole(source_fd, before.size);
-	if (!data || stat_identity(source_fd, file->mount_id, &after) < 0 ||
-	    !identity_equal(&before, &after))
+	if (!data || !is_still(source_fd, &before))
 		return;
 	content->has_source = true;
 	content->source = before;

@@ -74,10 +74,19 @@ void resolver_free(struct resolver *resolver)
 	free(resolver);
 }
 
+/* What is asked; source_dir is -1 where the caller does not have it open. */
+struct question {
+	const char *path;
+	int source_dir;
+	int fd;
+	const struct statx *stx;
+};
+
 /* One pyc on its way to a decision. */
 struct work {
 	struct resolver *resolver;
 	const char *path;
+	int source_dir;	   /* open, if the caller has it; else -1 */
 	char *source_path; /* the source's, by its name; @source may be at a link's end */
 	struct content_file file;
 	struct source source;
@@ -95,7 +104,8 @@ static void find_source(struct work *work)
 	int r = pairing_source(work->path, &work->facts.name, &work->source_path);
 
 	if (r == 0)
-		source_find(work->resolver->tree, work->source_path, &work->source);
+		source_find_in(work->resolver->tree, work->source_path, work->source_dir,
+			       &work->source);
 	else
 		work->source.state = r == -ENOENT ? PYC_SOURCE_NONE : PYC_SOURCE_UNKNOWN;
 	work->facts.source = work->source.state;
@@ -235,21 +245,22 @@ static void decide(struct work *work, struct pyc_decision *ret)
 
 /* Everything but the mtime that the view shows. The caller ends it with end_work()
  * in any case. */
-static int gather(struct resolver *resolver, const char *path, int fd,
-		  const struct statx *stx, struct work *work)
+static int gather(struct resolver *resolver, const struct question *question,
+		  struct work *work)
 {
 	int r;
 
 	*work = (struct work){
 		.resolver = resolver,
-		.path = path,
+		.path = question->path,
+		.source_dir = question->source_dir,
 		.file = {.table = resolver->table,
 			 .mount_id = resolver->mount_id,
-			 .fd = fd},
+			 .fd = question->fd},
 	};
-	if (pairing_name(path, &work->facts.name) == PYC_PLACE_NONE)
+	if (pairing_name(question->path, &work->facts.name) == PYC_PLACE_NONE)
 		return -EINVAL;
-	r = content_open(&work->file, stx);
+	r = content_open(&work->file, question->stx);
 	if (r < 0)
 		return r;
 	work->facts.header_status = work->file.content.header_status;
@@ -291,7 +302,7 @@ static void ask_pyc(struct resolver *resolver, const char *path, struct ballot *
 	fd = tree_openat(resolver->tree, path, O_RDONLY | O_NONBLOCK);
 	if (fd < 0 || statx_at(fd, "", &stx) < 0)
 		return;
-	if (gather(resolver, path, fd, &stx, &work) == 0) {
+	if (gather(resolver, &(struct question){path, -1, fd, &stx}, &work) == 0) {
 		work.facts.served_mtime.tv_sec = (time_t)work.facts.header.mtime;
 		work.facts.served_mtime.tv_nsec = 0;
 		decide(&work, &decision);
@@ -425,12 +436,11 @@ static void look_for_outcome(struct work *work)
 
 enum depth { DEPTH_VERDICT, DEPTH_OUTCOME, DEPTH_WHOLE };
 
-static int resolve(struct resolver *resolver, const char *path, int fd,
-		   const struct statx *stx, enum depth depth,
-		   struct resolution *ret_resolution)
+static int resolve(struct resolver *resolver, const struct question *question,
+		   enum depth depth, struct resolution *ret_resolution)
 {
 	struct work work;
-	int r = gather(resolver, path, fd, stx, &work);
+	int r = gather(resolver, question, &work);
 
 	if (r == 0) {
 		if (depth == DEPTH_WHOLE)
@@ -452,19 +462,22 @@ static int resolve(struct resolver *resolver, const char *path, int fd,
 int resolve_pyc(struct resolver *resolver, const char *path, int fd,
 		const struct statx *stx, struct resolution *ret_resolution)
 {
-	return resolve(resolver, path, fd, stx, DEPTH_VERDICT, ret_resolution);
+	return resolve(resolver, &(struct question){path, -1, fd, stx}, DEPTH_VERDICT,
+		       ret_resolution);
 }
 
 int resolve_pyc_whole(struct resolver *resolver, const char *path, int fd,
 		      const struct statx *stx, struct resolution *ret_resolution)
 {
-	return resolve(resolver, path, fd, stx, DEPTH_WHOLE, ret_resolution);
+	return resolve(resolver, &(struct question){path, -1, fd, stx}, DEPTH_WHOLE,
+		       ret_resolution);
 }
 
-int resolve_pyc_outcome(struct resolver *resolver, const char *path, int fd,
+int resolve_pyc_outcome(struct resolver *resolver, const char *path, int source_dir, int fd,
 			const struct statx *stx, struct resolution *ret_resolution)
 {
-	return resolve(resolver, path, fd, stx, DEPTH_OUTCOME, ret_resolution);
+	return resolve(resolver, &(struct question){path, source_dir, fd, stx},
+		       DEPTH_OUTCOME, ret_resolution);
 }
 
 struct pyc_policy resolver_policy(struct resolver *resolver)

@@ -74,8 +74,9 @@ int resolve_pyc_whole(struct resolver *resolver, const char *path, int fd,
 /**
  * resolve_pyc_outcome() - resolve_pyc() for those who count what interpreters do: also
  * looked up is what pyc_outcome() of the file's own interpreter depends on
+ * @source_dir: the source's directory, opened by tree_openat(); -1: not open
  */
-int resolve_pyc_outcome(struct resolver *resolver, const char *path, int fd,
+int resolve_pyc_outcome(struct resolver *resolver, const char *path, int source_dir, int fd,
 			const struct statx *stx, struct resolution *ret_resolution);
 
 /*

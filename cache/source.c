@@ -208,6 +208,26 @@ void source_find(const struct tree *tree, const char *path, struct source *ret_s
 	ret_source->state = state_of_mode(stx.stx_mode);
 }
 
+/* Most are plain files in a directory that was walked to already: one call, not three. */
+void source_find_in(const struct tree *tree, const char *path, int dir,
+		    struct source *ret_source)
+{
+	const char *slash = strrchr(path, '/');
+	struct statx stx;
+
+	if (dir < 0 || statx_at(dir, slash ? slash + 1 : path, &stx) < 0 ||
+	    !S_ISREG(stx.stx_mode) || tree_is_submount(&stx)) {
+		source_find(tree, path, ret_source);
+		return;
+	}
+	*ret_source = (struct source){.state = PYC_SOURCE_UNKNOWN, .error = -ENOMEM};
+	ret_source->path = strdup(path);
+	if (!ret_source->path)
+		return;
+	ret_source->stx = stx;
+	ret_source->state = PYC_SOURCE_REGULAR;
+}
+
 void source_fini(struct source *source)
 {
 	free(source->path);

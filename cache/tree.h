@@ -97,6 +97,13 @@ struct source {
  */
 void source_find(const struct tree *tree, const char *path, struct source *ret_source);
 
+/**
+ * source_find_in() - source_find() for those who have the source's directory open
+ * @dir: of @path, opened by tree_openat(); -1: not open
+ */
+void source_find_in(const struct tree *tree, const char *path, int dir,
+		    struct source *ret_source);
+
 void source_fini(struct source *source);
 
 /**
