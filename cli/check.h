@@ -114,8 +114,10 @@ struct check_tree {
  * @tree:     the PATHs
  * @magic:    those of the installed interpreters, each once
  * @tally:    one for each worker; then the sum, in the first
- * @expected: bytecode files, after the first pass
+ * @expected: bytecode files, if they were counted first
  * @done:     of those
+ * @ambiguous: files that a link made so
+ * @again:    what could not be looked at was said already
  * @submounts: file systems that are mounted below the PATHs
  * @message_lock: guards @progress, @unreadable and standard error
  */
@@ -132,6 +134,8 @@ struct check {
 	unsigned threads;
 	_Atomic uint64_t expected; /* relaxed: only shown */
 	_Atomic uint64_t done;
+	_Atomic uint64_t ambiguous; /* relaxed: read when the threads have ended */
+	bool again;
 	uint64_t submounts;
 	pthread_mutex_t message_lock;
 	struct progress progress;

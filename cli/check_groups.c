@@ -58,6 +58,13 @@ void groups_free(struct groups *groups)
 	free(groups);
 }
 
+void groups_clear(struct groups *groups)
+{
+	tdestroy(groups->root, group_free);
+	groups->root = NULL;
+	groups->count = 0;
+}
+
 static struct group *group_new(const char *name, const char *path)
 {
 	struct group *group = calloc(1, sizeof(*group));

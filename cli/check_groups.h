@@ -44,6 +44,9 @@ struct groups *groups_new(void);
 
 void groups_free(struct groups *groups);
 
+/* Empties; no other thread may use it meanwhile. */
+void groups_clear(struct groups *groups);
+
 /* Adds to the group of that name and path, which is made if it is not there. */
 void groups_add(struct groups *groups, const char *name, const char *path,
 		const struct group_counts *counts);

@@ -37,6 +37,13 @@ struct visit {
 	struct stems stems;
 };
 
+static bool is_cache_dir(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strcmp(slash ? slash + 1 : path, PYC_CACHE_DIR) == 0;
+}
+
 /* ---- which interpreter? ---- */
 
 /* -O's file: no start without -O reads it. */
@@ -174,6 +181,12 @@ static int open_file(int dir, const char *name, struct statx *ret_stx)
 	return r < 0 ? r : take_fd(&fd);
 }
 
+/* Where the sources are; a __pycache__ that is visited alone has none that is open. */
+static int source_dir(const struct visit *visit, const struct scan_listing *listing)
+{
+	return listing == visit->dir && is_cache_dir(listing->path) ? -1 : visit->dir->fd;
+}
+
 static int judge(struct visit *visit, const struct scan_listing *listing, const char *name)
 {
 	const struct check_place *place = visit->place;
@@ -189,7 +202,8 @@ static int judge(struct visit *visit, const struct scan_listing *listing, const 
 	fd = open_file(listing->fd, name, &stx);
 	if (fd < 0)
 		return fd;
-	r = resolve_pyc_outcome(place->tree->resolver, path, fd, &stx, &resolution);
+	r = resolve_pyc_outcome(place->tree->resolver, path, source_dir(visit, listing), fd,
+				&stx, &resolution);
 	if (r < 0)
 		return r;
 	outcome = pyc_outcome(&resolution.facts, resolution.facts.source_mtime, NULL);
@@ -305,13 +319,6 @@ static void look_at_sources(struct visit *visit)
 }
 
 /* ---- a directory ---- */
-
-static bool is_cache_dir(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return strcmp(slash ? slash + 1 : path, PYC_CACHE_DIR) == 0;
-}
 
 /* A __pycache__ that could not be listed, because it is a link, or is not ours to read. */
 static bool has_unseen_cache(const struct scan_listing *dir,

@@ -2,9 +2,12 @@
 /*
  * canonfs check: the walk over the trees; see check.h.
  *
- * Two passes over the directories. A link beside another source makes a file ambiguous,
- * wherever the link is, so all links are known before the first file is judged; and the
- * number of files, for the progress. The first pass opens no file.
+ * A link beside another source makes a file ambiguous, wherever the link is. So all links
+ * have to be known before the first file is judged: where files are listed as they are
+ * judged, or somebody watches the progress and wants to know how many there are, a pass
+ * that opens no file comes first. Else the links are looked at on the way, and only if one
+ * made a file ambiguous, which is rare, everything is judged again: then what was read is
+ * still known.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,10 +25,17 @@
 /* Lines about what could not be looked at; more are counted. */
 #define MESSAGES_MAX 10
 
+/*
+ * SURVEY: links and the number of files. JUDGE: files, all links are known. JUDGE_FIRST:
+ * both.
+ */
+enum pass_kind { SURVEY, JUDGE, JUDGE_FIRST };
+
 /* One tree, for the callbacks of a scan. */
 struct pass {
 	struct check *check;
 	const struct inspection *tree;
+	enum pass_kind kind;
 };
 
 static char *join_absolute(const char *dir, const char *path)
@@ -52,27 +62,19 @@ void check_unreadable(struct check *check, const struct inspection *tree, const 
 
 	pthread_mutex_lock(&check->message_lock);
 	progress_end(&check->progress);
-	if (check->unreadable++ < MESSAGES_MAX)
+	if (check->unreadable++ < MESSAGES_MAX && !check->again)
 		log_error("cannot look at %s: %s", quoted(whole ? whole : path),
 			  strerror(-error));
 	pthread_mutex_unlock(&check->message_lock);
 }
 
-/* What a mount leaves out is no failure. */
+/* What a mount leaves out is no failure; and who judges will meet the error again. */
 static void take_error(void *context, const char *path, int error)
 {
 	struct pass *pass = context;
 
-	if (error != -EXDEV)
+	if (error != -EXDEV && pass->kind != SURVEY)
 		check_unreadable(pass->check, pass->tree, path, error);
-}
-
-/* The first pass has its own errors: the second says them, too. */
-static void forget_error(void *context, const char *path, int error)
-{
-	(void)context;
-	(void)path;
-	(void)error;
 }
 
 static void tick(void *context)
@@ -88,11 +90,13 @@ static void tick(void *context)
 
 /* ---- links and the number of files ---- */
 
-static int nothing_to_forget(void *context, uint64_t device, uint64_t inode)
+static int count_ambiguous(void *context, uint64_t device, uint64_t inode)
 {
-	(void)context;
+	struct check *check = context;
+
 	(void)device;
 	(void)inode;
+	atomic_fetch_add_explicit(&check->ambiguous, 1, memory_order_relaxed);
 	return 0;
 }
 
@@ -100,21 +104,23 @@ static void take_link(struct pass *pass, const struct scan_listing *listing,
 		      const char *name)
 {
 	scope_free char *path = scan_join(listing->path, name);
-	int r = path ? resolve_link(pass->tree->resolver, path, nothing_to_forget, NULL)
+	int r = path ? resolve_link(pass->tree->resolver, path, count_ambiguous,
+				    pass->check)
 		     : -ENOMEM;
 
 	if (r < 0 && r != -ENOENT)
 		check_unreadable(pass->check, pass->tree, path ? path : name, r);
 }
 
-static uint64_t survey_listing(struct pass *pass, const struct scan_listing *listing)
+static void survey(struct pass *pass, const struct scan_listing *listing)
 {
 	uint64_t files = 0;
 
 	for (size_t i = 0; i < listing->count; i++) {
 		const struct scan_entry *entry = &listing->entries[i];
 
-		if (entry->type != DT_REG && entry->type != DT_LNK)
+		if (entry->type != DT_LNK &&
+		    (entry->type != DT_REG || pass->kind != SURVEY))
 			continue;
 		if (!alias_is_link_name(entry->name))
 			continue;
@@ -123,22 +129,12 @@ static uint64_t survey_listing(struct pass *pass, const struct scan_listing *lis
 		else
 			files++;
 	}
-	return files;
-}
-
-static void survey(void *context, unsigned worker, const struct scan_listing *dir,
-		   const struct scan_listing *cache)
-{
-	struct pass *pass = context;
-	uint64_t files = survey_listing(pass, dir) + survey_listing(pass, cache);
-
-	(void)worker;
 	atomic_fetch_add_explicit(&pass->check->expected, files, memory_order_relaxed);
 }
 
 /* ---- the files ---- */
 
-static void judge(void *context, unsigned worker, const struct scan_listing *dir,
+static void visit(void *context, unsigned worker, const struct scan_listing *dir,
 		  const struct scan_listing *cache)
 {
 	struct pass *pass = context;
@@ -148,25 +144,36 @@ static void judge(void *context, unsigned worker, const struct scan_listing *dir
 		.tally = &pass->check->tally[worker],
 	};
 
-	check_judge(&place, dir, cache);
+	if (pass->kind != JUDGE) {
+		survey(pass, dir);
+		survey(pass, cache);
+	}
+	if (pass->kind != SURVEY)
+		check_judge(&place, dir, cache);
 }
 
-static int run_pass(struct check *check, const struct check_tree *tree, bool judging)
+static int run_pass(struct check *check, enum pass_kind kind)
 {
-	struct pass pass = {.check = check, .tree = &tree->inspection};
-	const struct scan scan = {
-		.tree = &tree->inspection.tree,
-		.threads = check->threads,
-		.visit = judging ? judge : survey,
-		.error = judging ? take_error : forget_error,
-		.tick = judging ? tick : NULL,
-		.context = &pass,
-	};
-	int r = scan_run(&scan, tree->start);
+	int r = 0;
 
-	if (r < 0)
-		log_error("cannot walk %s: %s", quoted(tree->inspection.path),
-			  strerror(-r));
+	for (size_t i = 0; r == 0 && i < check->tree_count; i++) {
+		const struct check_tree *tree = &check->tree[i];
+		struct pass pass = {
+			.check = check, .tree = &tree->inspection, .kind = kind};
+		const struct scan scan = {
+			.tree = &tree->inspection.tree,
+			.threads = check->threads,
+			.visit = visit,
+			.error = take_error,
+			.tick = tick,
+			.context = &pass,
+		};
+
+		r = scan_run(&scan, tree->start);
+		if (r < 0)
+			log_error("cannot walk %s: %s", quoted(tree->inspection.path),
+				  strerror(-r));
+	}
 	return r;
 }
 
@@ -218,22 +225,52 @@ static uint64_t count_submounts(const char *path)
 	return count;
 }
 
+/* As if nothing had been judged. What could not be looked at was said. */
+static void reset(struct check *check)
+{
+	for (unsigned i = 0; i < check->threads; i++) {
+		struct check_tally *tally = &check->tally[i];
+		struct check_reader *reader = tally->reader;
+
+		memset(reader, 0, (pyc_magic_count + 1) * sizeof(*reader));
+		*tally = (struct check_tally){.reader = reader};
+	}
+	if (check->groups)
+		groups_clear(check->groups);
+	check->again = true;
+}
+
+static int judge_all(struct check *check)
+{
+	bool listing = check->request->list != LIST_NOTHING;
+	uint64_t unreadable = check->unreadable;
+	int r;
+
+	if (listing || check->progress.wanted) {
+		r = run_pass(check, SURVEY);
+		return r < 0 ? r : run_pass(check, JUDGE);
+	}
+	r = run_pass(check, JUDGE_FIRST);
+	if (r < 0 || check->ambiguous == 0)
+		return r;
+	reset(check);
+	check->unreadable = unreadable;
+	return run_pass(check, JUDGE_FIRST);
+}
+
 int check_walk(struct check *check)
 {
-	int r = 0;
+	int r;
 
 	progress_begin(&check->progress, "checking");
 	if (check->request->quiet || (check->request->list && isatty(STDOUT_FILENO)))
 		check->progress.wanted = false;
-	for (size_t i = 0; r == 0 && i < check->tree_count; i++)
-		r = run_pass(check, &check->tree[i], false);
-	for (size_t i = 0; r == 0 && i < check->tree_count; i++) {
-		r = run_pass(check, &check->tree[i], true);
-		check->submounts += count_submounts(check->tree[i].inspection.path);
-	}
+	r = judge_all(check);
 	progress_end(&check->progress);
 	for (unsigned i = 1; i < check->threads; i++)
 		add_tally(&check->tally[0], &check->tally[i]);
+	for (size_t i = 0; i < check->tree_count; i++)
+		check->submounts += count_submounts(check->tree[i].inspection.path);
 	if (check->unreadable > MESSAGES_MAX)
 		log_error("%" PRIu64 " more cannot be looked at",
 			  check->unreadable - MESSAGES_MAX);
