@@ -272,7 +272,8 @@ static void list_or_say(struct worker *worker, struct reader *reader, const char
 {
 	int r = list(reader, path, fd);
 
-	if (r < 0)
+	/* ENOENT: it was removed while it was open. */
+	if (r < 0 && r != -ENOENT)
 		worker->scan->error(worker->scan->context, path, r);
 }
 
