@@ -135,6 +135,25 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* Who has the directory open must find the same. */
+static void assert_same_in(struct fixture *fixture, const char *path,
+			   const struct source *expected)
+{
+	const char *slash = strrchr(path, '/');
+	scope_free char *dir = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+	scope_fd int fd = tree_openat(&fixture->tree, dir, O_RDONLY | O_DIRECTORY);
+	struct source source;
+
+	source_find_in(&fixture->tree, path, fd < 0 ? -1 : fd, &source);
+	assert_int_equal(source.state, expected->state);
+	assert_int_equal(source.error, expected->error);
+	assert_int_equal(source.stx.stx_ino, expected->stx.stx_ino);
+	assert_int_equal(source.path == NULL, expected->path == NULL);
+	if (source.path)
+		assert_string_equal(source.path, expected->path);
+	source_fini(&source);
+}
+
 /* What source_find() says, and that what it opens is the same. */
 static void assert_source(struct fixture *fixture, const char *path, const char *content,
 			  const char *tree_path)
@@ -150,6 +169,7 @@ static void assert_source(struct fixture *fixture, const char *path, const char 
 		assert_string_equal(source.path, tree_path);
 	else
 		assert_null(source.path);
+	assert_same_in(fixture, path, &source);
 	fd = source_open(&fixture->tree, path, &source);
 	assert_true(fd >= 0);
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
@@ -166,6 +186,7 @@ static void assert_state(struct fixture *fixture, const char *path,
 
 	source_find(&fixture->tree, path, &source);
 	assert_int_equal(source.state, expected);
+	assert_same_in(fixture, path, &source);
 	source_fini(&source);
 }
 

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Tables: aligned, cut where they may be, and harmless.
+ */
+#include "cli/columns.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+
+/* What columns_print() printed; the caller's. */
+static char *printed(const struct columns *columns, unsigned width)
+{
+	char path[] = "/tmp/canonfs-columns-XXXXXX";
+	scope_fd int file = mkstemp(path);
+	scope_fd int saved = dup(STDOUT_FILENO);
+	char *text = calloc(1, 4096);
+
+	assert_true(file >= 0 && saved >= 0 && text);
+	unlink(path);
+	fflush(stdout);
+	dup2(file, STDOUT_FILENO);
+	columns_print(columns, width);
+	fflush(stdout);
+	dup2(saved, STDOUT_FILENO);
+	assert_true(pread(file, text, 4095, 0) >= 0);
+	return text;
+}
+
+static void check(const struct columns *columns, unsigned width, const char *expected)
+{
+	scope_free char *text = printed(columns, width);
+
+	assert_string_equal(text, expected);
+}
+
+static const struct column paths[] = {
+	{"N", COLUMN_RIGHT},
+	{"NAME", COLUMN_LEFT},
+	{"PATH", COLUMN_CUT_HEAD},
+};
+
+static void test_alignment(void **state)
+{
+	struct columns *columns = columns_new(paths, ARRAY_SIZE(paths));
+
+	(void)state;
+	columns_add(columns, COLOUR_NONE, (const char *[]){"1", "a", "/usr"});
+	columns_add(columns, COLOUR_BAD, (const char *[]){"12,345", "longer", "/"});
+	check(columns, 0,
+	      "     N  NAME    PATH\n"
+	      "     1  a       /usr\n"
+	      "12,345  longer  /\n");
+	columns_free(columns);
+}
+
+static void test_cut_at_the_head(void **state)
+{
+	struct columns *columns = columns_new(paths, ARRAY_SIZE(paths));
+
+	(void)state;
+	columns_add(columns, COLOUR_NONE, (const char *[]){"1", "a", "/usr/lib/python3"});
+	check(columns, 19, "N  NAME  PATH\n1  a     ...python3\n");
+	check(columns, 25, "N  NAME  PATH\n1  a     /usr/lib/python3\n");
+	/* Not below the heading. */
+	check(columns, 3, "N  NAME  PATH\n1  a     ...3\n");
+	columns_free(columns);
+}
+
+static void test_cut_at_the_tail(void **state)
+{
+	static const struct column column[] = {{"WHY", COLUMN_CUT_TAIL},
+					       {"N", COLUMN_RIGHT}};
+	struct columns *columns = columns_new(column, ARRAY_SIZE(column));
+
+	(void)state;
+	columns_add(columns, COLOUR_NONE, (const char *[]){"for a reason", "10"});
+	check(columns, 12, "WHY        N\nfor a...  10\n");
+	columns_free(columns);
+}
+
+/* Characters count, not bytes; and a cut leaves none in halves. */
+static void test_utf8(void **state)
+{
+	struct columns *columns = columns_new(paths, ARRAY_SIZE(paths));
+
+	(void)state;
+	columns_add(columns, COLOUR_NONE,
+		    (const char *[]){"1", "\xc3\xa9",
+				     "\xc3\xa9\xc3\xa8\xc3\xa9\xc3\xa8\xc3\xa9"
+				     "\xc3\xa8"});
+	check(columns, 0,
+	      "N  NAME  PATH\n"
+	      "1  \xc3\xa9     \xc3\xa9\xc3\xa8\xc3\xa9\xc3\xa8\xc3\xa9\xc3\xa8\n");
+	check(columns, 14,
+	      "N  NAME  PATH\n"
+	      "1  \xc3\xa9     ...\xc3\xa9\xc3\xa8\n");
+	columns_free(columns);
+}
+
+static void test_names_do_no_harm(void **state)
+{
+	struct columns *columns = columns_new(paths, ARRAY_SIZE(paths));
+
+	(void)state;
+	columns_add(columns, COLOUR_NONE,
+		    (const char *[]){"1", "a\033[2J", "it's a\\b\xff"});
+	check(columns, 0,
+	      "N  NAME      PATH\n"
+	      "1  a\\x1b[2J  it's a\\b\\xff\n");
+	columns_free(columns);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_alignment),
+		cmocka_unit_test(test_cut_at_the_head),
+		cmocka_unit_test(test_cut_at_the_tail),
+		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_names_do_no_harm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
