@@ -360,9 +360,9 @@ def test_tree_that_changes(tree):
     try:
         for _ in range(30):
             done = check("--json", tree)
-            assert done.returncode == 1, done.stderr
+            assert done.returncode in (1, 2), done.stderr  # 2: half of a file was there
             answer = json.loads(done.stdout)
-            assert 40 <= answer["bytecode"]["files"] <= 47
+            assert 40 <= answer["reasons"]["canonical"] <= answer["bytecode"]["files"] <= 47
             assert answer["unreadable"] == 0
     finally:
         stop.set()
