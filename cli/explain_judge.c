@@ -41,10 +41,8 @@ char *explain_program(const struct pyc_magic *magic)
 
 int explain_level(const struct pyc_name *name)
 {
-	if (name->placement == PYC_PLACE_LEGACY)
-		return name->stem[name->stem_len + 3] == 'o';
 	if (name->opt_len == 0)
-		return 0;
+		return name->is_pyo;
 	if (name->opt_len == 1 && (name->opt[0] == '1' || name->opt[0] == '2'))
 		return name->opt[0] - '0';
 	return -1;

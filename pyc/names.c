@@ -159,10 +159,12 @@ bool pyc_name_tag_agrees(const struct pyc_name *name, const struct pyc_magic *ma
 	return magic->tag_is_prefix || tag.len == strlen(magic->tag);
 }
 
-/* PEP 488: ".opt-LEVEL" replaced ".pyo" in 3.5. */
+/* PEP 488: ".opt-LEVEL" replaced ".pyo" in 3.5. GraalPy's magics do not tell Python's
+ * version; its first one was later. */
 static bool has_opt_levels(const struct pyc_magic *magic)
 {
-	return magic->major > 3 || (magic->major == 3 && magic->minor >= 5);
+	return magic->implementation == PYC_GRAALPY || magic->major > 3 ||
+	       (magic->major == 3 && magic->minor >= 5);
 }
 
 int pyc_name_level(const struct pyc_name *name, const struct pyc_magic *magic)

@@ -15,18 +15,6 @@ static bool uses_cache_dir(const struct pyc_magic *magic)
 	return magic->tag[0] != '\0';
 }
 
-/* What follows the stem of a legacy name is ".pyc" or ".pyo". */
-static bool is_pyo(const struct pyc_name *name)
-{
-	return name->placement == PYC_PLACE_LEGACY && name->stem[name->stem_len + 3] == 'o';
-}
-
-/* 3.5 and later know no .pyo (PEP 488). */
-static bool knows_suffix(const struct pyc_facts *facts, const struct pyc_magic *reader)
-{
-	return !is_pyo(&facts->name) || reader->major < 3 || reader->minor < 5;
-}
-
 /* The bytecode was accepted by its header: now it has to load. */
 static enum pyc_outcome load(const struct pyc_facts *facts, enum pyc_outcome outcome)
 {
@@ -39,8 +27,6 @@ static enum pyc_outcome load(const struct pyc_facts *facts, enum pyc_outcome out
 static enum pyc_outcome load_sourceless(const struct pyc_facts *facts,
 					const struct pyc_magic *reader)
 {
-	if (!knows_suffix(facts, reader))
-		return PYC_IGNORES;
 	if (facts->header_status != PYC_HEADER_OK || facts->header.magic != reader ||
 	    facts->header.kind == PYC_KIND_UNKNOWN_FLAGS)
 		return PYC_FAILS;
@@ -90,6 +76,8 @@ static enum pyc_outcome load_beside_source(const struct pyc_facts *facts,
 /* Does the interpreter look for a file of this name in this place? */
 static bool looks_for(const struct pyc_facts *facts, const struct pyc_magic *reader)
 {
+	if (pyc_name_level(&facts->name, reader) < 0)
+		return false;
 	switch (facts->name.placement) {
 	case PYC_PLACE_CACHE:
 		return facts->source != PYC_SOURCE_NONE &&
@@ -101,10 +89,25 @@ static bool looks_for(const struct pyc_facts *facts, const struct pyc_magic *rea
 	}
 }
 
+/* Does any version of the tag give such a name? All may, where no version is known. */
+static bool is_read_by_tag(const struct pyc_name *name)
+{
+	bool known = false;
+
+	for (size_t i = 0; i < pyc_magic_count; i++) {
+		if (!pyc_name_tag_agrees(name, &pyc_magic_table[i]))
+			continue;
+		if (pyc_name_level(name, &pyc_magic_table[i]) >= 0)
+			return true;
+		known = true;
+	}
+	return !known;
+}
+
 /* For a reader of whom only the file's name tells. */
 static enum pyc_outcome outcome_for_tag(const struct pyc_facts *facts)
 {
-	if (facts->source == PYC_SOURCE_NONE)
+	if (facts->source == PYC_SOURCE_NONE || !is_read_by_tag(&facts->name))
 		return PYC_IGNORES;
 	if (facts->source != PYC_SOURCE_REGULAR)
 		return PYC_OUTCOME_UNKNOWN;

@@ -7,23 +7,29 @@ its cases from the bare tree, where the source says one thing and the bytecode a
 it got must be what explain said of it, and what explain --ask found out.
 """
 import collections
+import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import itertools
 import json
 import os
 import pathlib
+import pty
 import re
-import struct
+import shlex
 import subprocess
+import termios
 
 import pytest
 
+import corpus
 from conftest import CANONFS, TOP, image, mounted, run
 from pythons import WORKSHOPS, compiled, header, machine_pythons, workshop, write
 
 SECOND = 10**9
 REAL = 1_600_000_000
+EXTRA = 777_600_000
 
 SOURCE = 'value = "SRC"\n'
 OTHER = 'value = "PYC"\n'
@@ -97,7 +103,7 @@ SIZES = {"equal": len(SOURCE), "other": len(SOURCE) + 1, "none": 0}
 # own, another version's, one that nobody has, no magic at all
 MAGICS = ("own", "other", "unknown", "garbage", "no-crlf", "short")
 
-PLACES = ("cache", "legacy", "pytest", "odd", "foreign-tag")
+PLACES = ("cache", "cache-pyo", "legacy", "pytest", "odd", "foreign-tag")
 
 SOURCES = ("regular", "missing", "link-in", "link-out", "dangling", "directory", "empty")
 
@@ -128,8 +134,9 @@ def cases_for(python):
     cases += [Case(flags=one, magic=magic, body=body)
               for one, magic, body in itertools.product(flags[:4], MAGICS, BODIES)]
     cases += [Case(flags=one, place=place, source=source, body=body, magic=magic)
-              for one, place, source, body, magic in itertools.product(
-                  (0, 3, 4)[:len(flags)], PLACES, SOURCES, ("good", "cut"), ("own", "other", "garbage"))]
+              for one, place, source, (body, magic) in itertools.product(
+                  (0, 3, 4)[:len(flags)], PLACES, SOURCES,
+                  (("good", "own"), ("cut", "own"), ("good", "other"), ("good", "garbage")))]
     cases += [Case(level=level, time=time, size=size, body=body)
               for level, time, size, body in itertools.product((1, 2), TIMES, SIZES, ("good", "cut"))]
     cases += [Case(level=level, flags=one, hash=right, place=place, source=source)
@@ -176,7 +183,8 @@ class Bench:
             return str(self.folder / name) + (".pyo" if case.level and not is_tagged(self.python) else ".pyc")
         if case.place == "cache":
             return cached
-        return in_cache + {"pytest": ".cpython-311-pytest-7.2.1.pyc", "odd": ".pyc",
+        tag = self.python.about["tag"] or "cpython-27"
+        return in_cache + {"cache-pyo": f".{tag}.pyo", "pytest": ".cpython-311-pytest-7.2.1.pyc", "odd": ".pyc",
                            "foreign-tag": ".cpython-34.pyc"}[case.place]
 
     def make_source(self, case, name):
@@ -246,30 +254,318 @@ def is_own(case):
     return case.magic == "own" and case.place in ("cache", "legacy")
 
 
+def compare(shop, python):
+    """Makes an interpreter's cases; what explain got wrong, and how often it said what."""
+    cases = cases_for(python)
+    bench = Bench(shop, python)
+    bench.make(cases)
+    said = explain_cases(shop, python, bench)
+    got = bench.imports(cases)
+    wrong, outcomes = [], collections.Counter()
+    for case in cases:
+        pyc = said[python.seen(bench.paths[case][1])]
+        asked = pyc["asked"][0] if pyc["asked"] else None
+        outcome = asked["expected"] if asked else pyc["bare"]["outcome"]
+        outcomes[outcome] += 1
+        if got[case] not in expected_import(python, case, outcome):
+            wrong.append(f"{case}: said {outcome}, imported {got[case]}")
+        if asked and not asked["agrees"]:
+            wrong.append(f"{case}: said {outcome}, asked {asked['observed']} {asked['error']}")
+        if asked and is_own(case) and pyc["bare"]["outcome"] != outcome:
+            wrong.append(f"{case}: bare {pyc['bare']['outcome']}, expected {outcome}")
+    return wrong, outcomes
+
+
 @pytest.mark.parametrize("name", WORKSHOPS)
 def test_matrix(name, folder):
     newer = image("newer") if name == "newer" else None
     with workshop(name, folder, newer) as shop:
-        for python in shop.pythons:
-            cases = cases_for(python)
-            bench = Bench(shop, python)
-            bench.make(cases)
-            said = explain_cases(shop, python, bench)
-            got = bench.imports(cases)
-            wrong, outcomes = [], collections.Counter()
-            for case in cases:
-                pyc = said[python.seen(bench.paths[case][1])]
-                asked = pyc["asked"][0] if pyc["asked"] else None
-                outcome = asked["expected"] if asked else pyc["bare"]["outcome"]
-                outcomes[outcome] += 1
-                if got[case] not in expected_import(python, case, outcome):
-                    wrong.append((case, f"said {outcome}, imported {got[case]}"))
-                if asked and not asked["agrees"]:
-                    wrong.append((case, f"said {outcome}, asked {asked['observed']} {asked['error']}"))
-                if asked and is_own(case) and pyc["bare"]["outcome"] != outcome:
-                    wrong.append((case, f"bare {pyc['bare']['outcome']}, expected {outcome}"))
-            print(f"{python}: {len(cases)} cases,", dict(outcomes))
-            for line in wrong[:40]:
-                print("  ", *line)
-            assert not wrong, f"{python}: {len(wrong)} wrong"
-            assert len([o for o in outcomes if outcomes[o] > 3]) >= 4
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            results = dict(zip(shop.pythons, pool.map(functools.partial(compare, shop), shop.pythons)))
+    for python, (wrong, outcomes) in results.items():
+        print(f"{python}: {sum(outcomes.values())} cases, {dict(outcomes)}, {len(wrong)} wrong")
+        # Each of what can be, and nothing that nobody knows.
+        assert set(outcomes) == {"loads", "compiles", "fails", "ignores"} | (
+            {"loads-checked"} if python.header_size == 16 else set())
+    assert not {python.name: wrong[:20] for python, (wrong, _) in results.items() if wrong}
+
+
+# ---- what a mount does ----
+
+@pytest.fixture
+def shop(folder):
+    """The cases of one interpreter of each layout."""
+    with workshop("machine", folder, None) as made:
+        made.pythons = [python for python in made.pythons
+                        if python.name == "python3" or python.name.startswith(("2.7", "3.6"))]
+        yield made
+
+
+def in_mount(shop, path):
+    return str(shop.point / pathlib.Path(path).relative_to(shop.tree))
+
+
+def xattr(path, name):
+    return os.getxattr(path, f"user.canonfs.{name}").decode()
+
+
+OPTIONS = ("", "trust=size", "hash=unchecked", f"trust=size,hash=unchecked,canonical={REAL + 7}",
+           "mtime=5", "mtime=embedded", "trust=verified")
+
+
+def test_verdicts_are_the_mounts(shop):
+    """Of all cases, under many options; and what is said of a file in the mount is said of the
+    one on disk."""
+    paths = []
+    for python in shop.pythons:
+        bench = Bench(shop, python)
+        bench.make(cases_for(python))
+        paths += [path for _, path in bench.paths.values()]
+    for options in OPTIONS:
+        verdicts = compare_with_mount(shop, options, paths)
+        print(options, dict(verdicts))
+        assert len(verdicts) >= 8
+
+
+def compare_with_mount(shop, options, paths):
+    given = ["-o", options] if options else []
+    bare = explained(*given, "--tree", shop.tree, *paths)
+    verdicts = collections.Counter()
+    with mounted(shop.tree, shop.point, options):
+        inside = explained(*given, *(in_mount(shop, path) for path in paths))
+        for path in paths:
+            there, here = in_mount(shop, path), bare[path]["canonfs"]
+            assert (here["verdict"], here["reason"]) == (xattr(there, "verdict"), xattr(there, "reason")), path
+            assert inside[there]["mount"] == {"verdict": here["verdict"], "reason": here["reason"]}, path
+            assert inside[there]["header"] == bare[path]["header"], path
+            assert inside[there]["head"] == pathlib.Path(there).read_bytes()[:16].hex()
+            verdicts[here["verdict"]] += 1
+            if "mtime=" not in options:
+                assert inside[there]["canonfs"] == here, path
+                assert inside[there]["bare"] == bare[path]["bare"], path
+                assert inside[there]["served"] == bare[path]["served"], path
+    return verdicts
+
+
+def test_corpus(folder):
+    """Bytecode of every verdict, by construction."""
+    made = corpus.make(folder / "tree")
+    said = explained("--tree", folder / "tree", *(folder / "tree" / path for path in made))
+    assert {os.path.relpath(path, folder / "tree"): (pyc["canonfs"]["verdict"], pyc["canonfs"]["reason"])
+            for path, pyc in said.items()} == made
+
+
+def test_changes_help(shop):
+    """Whoever does what explain advises gets his bytecode used."""
+    python = next(python for python in shop.pythons if python.name == "python3")
+    bench = Bench(shop, python)
+    bench.make(cases_for(python))
+    said = explained("--tree", shop.tree, *(path for _, path in bench.paths.values()))
+    advised = collections.defaultdict(list)
+    for case, (name, path) in bench.paths.items():
+        for change in said[path]["changes"] if case.level == 0 and case.source != "empty" else ():
+            advised[change.split()[0] if change.startswith("python") else change].append((name, path, change))
+    options = [change for change in advised if change.startswith("-o ")]
+    assert {"-o trust=size", "-o hash=unchecked", "-o mtime=1"} & set(options)
+    assert any(change.startswith("-o canonical=") for change in options)
+    for change in options:
+        with mounted(shop.tree, shop.point, change[3:]):
+            check_imports(python, in_mount(shop, bench.folder), advised[change], "PYC")
+    mount = f"canonfs {shop.tree} {shop.tree}"
+    with mounted(shop.tree, shop.tree):
+        check_imports(python, bench.folder, advised[mount], "PYC")
+    compiled_again = advised["python3.11"]
+    assert len(compiled_again) > 100
+    run(python.program, "-m", "compileall", "-qf", *(shlex.split(change)[-1] for _, _, change in compiled_again))
+    check_imports(python, bench.folder, compiled_again, "SRC")
+    again = explained("--tree", shop.tree, *(path for _, path, _ in compiled_again))
+    assert {again[path]["bare"]["outcome"] for _, path, _ in compiled_again} == {"loads"}
+
+
+def check_imports(python, folder, advised, value):
+    done = python.run(IMPORT, folder, stdin=json.dumps([name for name, _, _ in advised]))
+    assert json.loads(done.stdout) == {name: value for name, _, _ in advised}
+
+
+# ---- one file ----
+
+@pytest.fixture
+def stale(folder):
+    """A source of an image with canonical times, and its bytecode."""
+    source = folder / "tree" / "it's odd.py"
+    write(source, SOURCE, 0)
+    python = machine_pythons()[0]
+    write(python.cached(str(source)), header(python, REAL, len(SOURCE)) + compiled(python, [SOURCE])[0])
+    return source
+
+
+def test_a_source_or_its_bytecode(stale):
+    cached = machine_pythons()[0].cached(str(stale))
+    by_source, by_bytecode = explained(stale), explained(cached)
+    assert by_source == by_bytecode == explained(stale, cached, stale)
+    assert list(by_source) == [cached]
+    inside = run(CANONFS, "explain", "--json", os.path.basename(cached), cwd=os.path.dirname(cached))
+    assert json.loads(inside.stdout)["sources"][0]["bytecode"][0]["path"] == cached
+
+
+def test_text(stale):
+    """In a pipe: within 80 columns but for commands and paths, no escapes."""
+    text = explain("--tree", stale.parent, "-o", f"canonical={EXTRA}", stale).stdout
+    assert text.startswith(f"{stale}\n") or "\\'" in text.splitlines()[0]
+    assert "\33" not in text
+    assert "0 (1970-01-01 00:00:00 UTC), a canonical time" in text
+    assert re.search(rf"embedded time +{REAL} differs", text) and "2020-09-13 12:26:40" in text
+    assert "Python alone compiles the source again. With canonfs it runs the bytecode" in " ".join(text.split())
+    assert all(len(line) <= 80 or str(stale.parent) in line for line in text.splitlines())
+    assert text.splitlines()[-1].strip() == \
+        f"canonfs {stale.parent} {stale.parent} -o canonical={EXTRA}"
+
+
+def on_terminal(*command, columns, **environment):
+    """What a command prints on a terminal."""
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, columns))
+    with subprocess.Popen([str(word) for word in command], stdin=follower, stdout=follower,
+                          stderr=follower, env=dict(os.environ, TERM="xterm", **environment)) as process:
+        os.close(follower)
+        output = b""
+        with contextlib.suppress(OSError):
+            while part := os.read(leader, 65536):
+                output += part
+        os.close(leader)
+    assert process.returncode == 0, output
+    return output.decode()
+
+
+def test_terminal(folder):
+    """Colours, and as many columns as fit."""
+    source = folder / "m.py"
+    write(source, SOURCE, 0)
+    python = machine_pythons()[0]
+    for level in (0, 1, 2):
+        write(python.cached(str(source), level), header(python, REAL, len(SOURCE)) + b"x")
+    plain = re.compile("\33\\[[0-9;]*m")
+    tables = {}
+    for columns in (60, 200):
+        text = on_terminal(CANONFS, "explain", source, columns=columns)
+        assert "\33[" in text
+        tables[columns] = plain.sub("", text).count("written by")
+        assert "\33" not in on_terminal(CANONFS, "explain", source, columns=columns, NO_COLOR="1")
+    assert tables == {60: 2, 200: 1}
+
+
+def test_asking_runs_no_code(folder):
+    """Neither the source's nor the bytecode's."""
+    source = folder / "m.py"
+    write(source, f"open({str(folder / 'ran')!r}, 'w').close()\n", REAL * SECOND)
+    for python in machine_pythons():
+        cached = pathlib.Path(python.cached(str(source)))
+        body = compiled(python, [source.read_text()])[0]
+        for mtime, expected in ((REAL, "loads"), (REAL + 1, "compiles")):
+            write(cached, header(python, mtime, source.stat().st_size) + body)
+            asked = explained("--ask", python.program, source)[str(cached)]["asked"][0]
+            assert asked["observed"] == asked["expected"] == expected, python
+            assert "m.py" in asked["lines"]
+        assert python.json(IMPORT, folder, stdin='["m"]') == {"m": "error"}  # no value
+        assert (folder / "ran").exists(), python
+        (folder / "ran").unlink()
+        cached.unlink()
+
+
+def test_nobodys_bytecode_is_asked_about(folder):
+    """Its magic says nothing: installed interpreters tell, all of which fail."""
+    write(folder / "m.pyc", b"\xff\xff\xff\xff" * 10)
+    pyc = explained(folder / "m.pyc")[str(folder / "m.pyc")]
+    assert pyc["bare"]["outcome"] == "fails" and pyc["reader"]
+    # With a source, 2.7 compiles it, and 3.x never looks.
+    write(folder / "m.py", SOURCE)
+    assert explained(folder / "m.py")[str(folder / "m.pyc")]["bare"]["outcome"] in ("compiles", "unknown")
+
+
+def test_links(folder):
+    """A __pycache__ that is a link: who comes through it has another source."""
+    python = machine_pythons()[0]
+    for name, mtime in (("a", REAL), ("b", REAL + 9)):
+        write(folder / "tree" / name / "m.py", SOURCE, mtime * SECOND)
+    real = pathlib.Path(python.cached(str(folder / "tree/a/m.py")))
+    write(real, header(python, REAL, len(SOURCE)) + compiled(python, [SOURCE])[0])
+    (folder / "tree/b/__pycache__").symlink_to("../a/__pycache__")
+    link = python.cached(str(folder / "tree/b/m.py"))
+    said = explained("--tree", folder / "tree", "--ask", python.program, link, folder / "tree/a/m.py")
+    assert said[str(real)]["bare"]["outcome"] == "loads" and said[str(real)]["leads_to"] is None
+    assert said[link]["bare"]["outcome"] == "compiles" and said[link]["leads_to"] == str(real)
+    assert said[link]["canonfs"]["reason"] == "aliased"
+    assert all(pyc["asked"][0]["agrees"] for pyc in said.values())
+
+
+def test_names_of_any_bytes(folder):
+    python = machine_pythons()[0]
+    for name in (b"a\nb.py", b"\xff\xfe.py", b"a'b\x1b[31m.py", b"-x.py", b"a.b.py"):
+        source = os.path.join(os.fsencode(folder), name)
+        write(os.fsdecode(source), SOURCE, REAL * SECOND)
+        cached = python.cached(os.fsdecode(source))
+        write(cached, header(python, REAL, len(SOURCE)) + compiled(python, [SOURCE])[0])
+        found = subprocess.run([CANONFS, "explain", "--json", "--ask", python.program, source],
+                               stdout=subprocess.PIPE, check=True).stdout
+        pyc = json.loads(found)["sources"][0]["bytecode"][0]
+        assert os.fsencode(pyc["path"]) == os.fsencode(cached)
+        assert pyc["asked"][0]["observed"] == "loads" and pyc["asked"][0]["agrees"]
+        text = subprocess.run([CANONFS, "explain", source], stdout=subprocess.PIPE, check=True).stdout
+        assert b"\x1b" not in text
+
+
+@pytest.mark.parametrize("arguments, status, line", [
+    ([], 64, "explain needs a file"),
+    (["--nonsense"], 64, "unrecognized option"),
+    (["-o", "trust=nobody", "{folder}/m.py"], 64, "trust"),
+    (["{folder}"], 64, "use canonfs check"),
+    (["{folder}/"], 64, "use canonfs check"),
+    (["{folder}/none.py"], 66, "No such file"),
+    (["{folder}/none.pyc"], 66, "No such file"),
+    (["{folder}/none/m.py"], 66, "No such file"),
+    (["{folder}/notes.txt"], 66, "neither a .py nor a .pyc"),
+    (["--tree", "/usr", "{folder}/m.py"], 64, "not in the tree"),
+    (["--tree", "/none", "{folder}/m.py"], 66, "No such file"),
+    (["--root", "/none", "/m.py"], 66, "No such file"),
+    (["--ask", "python9", "{folder}/m.py"], 66, "there is no such program"),
+    (["--ask", "{folder}/m.py", "{folder}/m.py"], 66, "not a program"),
+    (["--ask", "/bin/true", "{folder}/m.py"], 66, "does not answer"),
+])
+def test_errors(folder, arguments, status, line):
+    write(folder / "m.py", SOURCE)
+    write(folder / "notes.txt", "")
+    done = explain(*(word.format(folder=folder) for word in arguments), check=False)
+    assert done.returncode == status
+    assert line in done.stderr and done.stdout == ""
+    assert len([one for one in done.stderr.splitlines() if not one.startswith("usage:")]) == 1
+
+
+def test_one_error_of_several_files(stale):
+    done = explain("--json", "/none.py", stale, check=False)
+    assert done.returncode == 66
+    assert len(json.loads(done.stdout)["sources"]) == 1
+
+
+def test_full_disk(stale):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([CANONFS, "explain", stale], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 74 and b"standard output" in done.stderr
+
+
+def test_no_bytecode(folder):
+    write(folder / "m.py", SOURCE)
+    assert "There is no bytecode" in explain(folder / "m.py").stdout
+    assert explained(folder / "m.py") == {}
+
+
+def test_unreadable(folder):
+    """Links to nothing, and what is no file."""
+    python = machine_pythons()[0]
+    write(folder / "m.py", SOURCE)
+    cached = pathlib.Path(python.cached(str(folder / "m.py")))
+    cached.mkdir(parents=True)
+    cached.with_name("m.cpython-39.pyc").symlink_to("nowhere")
+    problems = {path: pyc["problem"] for path, pyc in explained(folder / "m.py").items()}
+    assert problems == {str(cached): "it is not a regular file",
+                        str(cached.with_name("m.cpython-39.pyc")): "it is a link that leads to nothing"}
+    assert "cannot use it" in explain(folder / "m.py").stdout

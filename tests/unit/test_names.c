@@ -295,6 +295,8 @@ static void test_levels(void **state)
 		{"foo.pyo", false, 62211, 1},
 		{"foo.pyc", false, 3495, 0},
 		{"foo.pyo", false, 3495, -1},
+		{"foo.graalpy250-311.opt-1.pyc", true, 21320, 1},
+		{"foo.graalpy250-311.pyo", true, 21320, -1},
 	};
 
 	(void)state;
