@@ -298,7 +298,7 @@ static void find_canonfs(struct explain_tree *tree)
 	if (!is_canonfs(path) || mountinfo_open(&list) < 0)
 		return;
 	while (mountinfo_next(&list, &entry)) {
-		if (strcmp(entry.type, MOUNT_TYPE) != 0 || strcmp(entry.point, path) != 0)
+		if (!entry.ours || strcmp(entry.point, path) != 0)
 			continue;
 		free(tree->mount);
 		free(tree->mount_source);
