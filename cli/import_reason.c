@@ -59,7 +59,7 @@ static void note_mounts(struct import_judge *judge)
 	if (mountinfo_open(&list) < 0)
 		return;
 	while (mountinfo_next(&list, &entry))
-		if (strcmp(entry.type, MOUNT_TYPE) == 0)
+		if (entry.ours)
 			note_mount(judge, entry.device);
 	mountinfo_close(&list);
 }

@@ -333,7 +333,7 @@ void mount_options_init(struct mount_options *options)
 {
 	*options = (struct mount_options){
 		.policy = {.trust = PYC_TRUST_CANONICAL},
-		.stack = STACK_OFF,
+		.stack = STACK_AUTO,
 		.cache_size = STORE_DEFAULT_SIZE,
 	};
 }

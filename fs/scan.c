@@ -307,12 +307,26 @@ static void take_name(struct scan *scan, struct folder *folder, int fd,
 	}
 }
 
+/* The kernel marks the directories of a layer in which overlayfs wrote. */
+static void check_layer(struct scan *scan, const struct folder *folder, int fd)
+{
+	int r = stubs_has_overlay_xattr(fd);
+
+	if (r < 0)
+		fail_at(scan, r, "cannot list the attributes of", folder->path);
+	else if (r > 0)
+		fail_at(scan, -EOPNOTSUPP,
+			"the source is a layer of another overlay:", folder->path);
+}
+
 static void read_folder(struct scan *scan, struct folder *folder)
 {
 	_Alignas(struct dirent64) char dents[DENTS_BYTES];
 	scope_fd int fd = tree_openat(scan->tree, folder->path, O_RDONLY | O_DIRECTORY);
 	ssize_t n = fd < 0 ? fd : 0;
 
+	if (fd >= 0)
+		check_layer(scan, folder, fd);
 	while (fd >= 0 && !scan->error && (n = getdents64(fd, dents, sizeof(dents))) > 0) {
 		for (ssize_t at = 0; at < n;) {
 			const struct dirent64 *dirent =

@@ -182,13 +182,14 @@ static void block_signals(struct server *server)
 static int start_worker(struct server *server, struct stack *stack, int fuse_fd,
 			int report_fd)
 {
-	server->worker = fork();
-	if (server->worker < 0) {
+	pid_t pid = fork();
+
+	if (pid < 0) {
 		log_error("cannot start the server of %s: %s", quoted(server->places.point),
 			  strerror(errno));
 		return -EAGAIN;
 	}
-	if (server->worker == 0) {
+	if (pid == 0) {
 		const struct worker_task task = {
 			.options = server->options,
 			.places = &server->places,
@@ -205,6 +206,7 @@ static int start_worker(struct server *server, struct stack *stack, int fuse_fd,
 			close_fd(&stack->fuse_mount); /* or it would outlive its users */
 		_exit(worker_run(&task));
 	}
+	server->worker = pid;
 	return 0;
 }
 
@@ -221,41 +223,45 @@ static int open_end_signals(const struct server *server)
  * Waits for the worker's report, which may take long. Return: 0 or -errno; -ECANCELED
  * where a signal came first, which ends a mount that is not there yet, too.
  */
-static int wait_for_report(const struct server *server, int report_fd, char *why)
+static int wait_for_report(const struct server *server, int report_fd,
+			   struct worker_report *ret_report)
 {
 	scope_fd int signal_fd = open_end_signals(server);
 	struct pollfd fds[] = {{.fd = report_fd, .events = POLLIN},
 			       {.fd = signal_fd, .events = POLLIN}};
-	struct worker_report report;
 
 	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
 		;
 	if (fds[1].revents) {
-		snprintf(why, STACK_WHY_MAX, "ended by a signal");
+		snprintf(ret_report->why, STACK_WHY_MAX, "ended by a signal");
 		return -ECANCELED;
 	}
-	if (read(report_fd, &report, sizeof(report)) != sizeof(report)) {
-		snprintf(why, STACK_WHY_MAX, "the server died while it read the source");
+	if (read(report_fd, ret_report, sizeof(*ret_report)) != sizeof(*ret_report)) {
+		snprintf(ret_report->why, STACK_WHY_MAX,
+			 "the server died while it read the source");
 		return -EIO;
 	}
-	if (report.error < 0)
-		snprintf(why, STACK_WHY_MAX, "%s", report.why);
-	return report.error;
+	return ret_report->error;
 }
 
-/* Has a worker write the stubs; on success it goes on serving the data layer. */
+/* Has a worker write the stubs; on success it goes on serving the data layer, if needed. */
 static int prepare_stack(struct server *server, struct stack *stack)
 {
-	int report[2];
+	struct worker_report report = {.why = "cannot start a process"};
+	int pipe_fds[2];
 	int r;
 
-	if (pipe2(report, O_CLOEXEC) < 0)
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return -errno;
-	r = start_worker(server, stack, stack->fuse_fd, report[1]);
-	close(report[1]);
+	r = start_worker(server, stack, stack->fuse_fd, pipe_fds[1]);
+	close(pipe_fds[1]);
 	if (r == 0)
-		r = wait_for_report(server, report[0], server->mode.why_not);
-	close(report[0]);
+		r = wait_for_report(server, pipe_fds[0], &report);
+	close(pipe_fds[0]);
+	if (r < 0)
+		snprintf(server->mode.why_not, STACK_WHY_MAX, "%s", report.why);
+	else if (report.serverless)
+		stack_drop_data(stack);
 	return r;
 }
 
@@ -287,8 +293,7 @@ static int start_stacked(struct server *server)
 	if (r == 0) {
 		control_set_mode(&server->control, "stacked",
 				 "overlayfs shows the source itself");
-		if (stack.fuse_fd >= 0)
-			control_prepare(&server->control);
+		control_prepare(&server->control);
 		r = prepare_stack(server, &stack);
 	}
 	if (r == 0)
@@ -297,9 +302,9 @@ static int start_stacked(struct server *server)
 		reap_worker(server, r == 0);
 	mode->stacked = r == 0;
 	stack_close(&stack);
-	if (r < 0)
+	if (server->worker == 0)
 		control_close(&server->control);
-	else if (mountinfo_top(server->places.point, &server->device, &ours) > 0)
+	if (r == 0 && mountinfo_top(server->places.point, &server->device, &ours) > 0)
 		control_publish(&server->control, server->device);
 	return r;
 }

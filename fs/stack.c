@@ -304,7 +304,8 @@ static int build(const struct build *build, char *why)
 
 /* ---- open ---- */
 
-static bool has_data(const struct mount_options *options)
+/* Where bytecode keeps its bytes there may be nothing to serve. */
+static bool needs_data(const struct mount_options *options)
 {
 	return options->policy.view != PYC_VIEW_EMBEDDED;
 }
@@ -386,17 +387,25 @@ int stack_open(struct stack *stack, const struct mount_options *options,
 			      strerror(-stack->stubs_fd));
 	stack->in_userns = is_in_userns(stack->stubs_fd);
 	r = try_build(stack, options, places, ret_why);
-	if (r < 0 || !has_data(options))
+	if (r < 0)
 		return r;
 	r = open_fuse_layer(stack);
-	return r < 0 ? refuse(ret_why, r, "cannot make the FUSE layer: %s", strerror(-r))
-		     : 0;
+	if (r < 0 && needs_data(options))
+		return refuse(ret_why, r, "cannot make the FUSE layer: %s", strerror(-r));
+	if (r < 0)
+		stack_drop_data(stack);
+	return 0;
+}
+
+void stack_drop_data(struct stack *stack)
+{
+	close_fd(&stack->fuse_mount);
+	close_fd(&stack->fuse_fd);
 }
 
 void stack_close(struct stack *stack)
 {
-	close_fd(&stack->fuse_mount);
-	close_fd(&stack->fuse_fd);
+	stack_drop_data(stack);
 	close_fd(&stack->stubs_fd);
 }
 

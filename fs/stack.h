@@ -41,8 +41,7 @@ struct mount_mode {
 /**
  * struct stack - a stacked mount that is being made
  * @stubs_fd:   root of the stub layer; owned
- * @fuse_mount: root of the FUSE layer, mounted nowhere; owned; -1 where sources alone
- *              differ (mtime=embedded) and no server is needed
+ * @fuse_mount: root of the FUSE layer, mounted nowhere; owned; -1 where there is none
  * @fuse_fd:    its connection; owned
  * @in_userns:  without the initial user namespace's rights
  */
@@ -69,6 +68,9 @@ int stack_open(struct stack *stack, const struct mount_options *options,
  */
 int stack_attach(struct stack *stack, const struct mount_options *options,
 		 const struct places *places, char *ret_why);
+
+/* Do without the FUSE layer: there is nothing to serve. */
+void stack_drop_data(struct stack *stack);
 
 void stack_close(struct stack *stack);
 

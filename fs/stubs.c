@@ -90,19 +90,43 @@ static ssize_t list_xattrs(int fd, char *names, size_t size)
 	return len;
 }
 
-static int copy_xattrs(int from, int to)
+/* Return: bytes of the names in @ret_names, which is the caller's; -errno. */
+static ssize_t get_names(int fd, char **ret_names)
 {
 	scope_free char *names = NULL;
-	ssize_t len = list_xattrs(from, NULL, 0);
+	ssize_t len = list_xattrs(fd, NULL, 0);
 
 	if (len <= 0)
 		return len < 0 && errno != EOPNOTSUPP ? -errno : 0;
 	names = malloc((size_t)len);
 	if (!names)
 		return -ENOMEM;
-	len = list_xattrs(from, names, (size_t)len);
+	len = list_xattrs(fd, names, (size_t)len);
 	if (len < 0)
 		return -errno;
+	*ret_names = take_ptr(names);
+	return len;
+}
+
+int stubs_has_overlay_xattr(int fd)
+{
+	scope_free char *names = NULL;
+	ssize_t len = get_names(fd, &names);
+
+	for (const char *name = names; len > 0 && name < names + len;
+	     name += strlen(name) + 1)
+		if (is_overlay_private(name))
+			return 1;
+	return len < 0 ? (int)len : 0;
+}
+
+static int copy_xattrs(int from, int to)
+{
+	scope_free char *names = NULL;
+	ssize_t len = get_names(from, &names);
+
+	if (len < 0)
+		return (int)len;
 	for (const char *name = names; name < names + len; name += strlen(name) + 1) {
 		int r = is_overlay_private(name) || is_setting(name)
 				? 0
@@ -242,7 +266,7 @@ int stubs_finish(struct stubs *stubs)
 /* ---- files ---- */
 
 /* Says that the file has no data of its own, and where it is. */
-static int mark(const struct stubs *stubs, int fd, const struct stub_file *file)
+static int mark(struct stubs *stubs, int fd, const struct stub_file *file)
 {
 	const char *metacopy =
 		stubs->in_userns ? "user.overlay.metacopy" : "trusted.overlay.metacopy";
@@ -251,6 +275,7 @@ static int mark(const struct stubs *stubs, int fd, const struct stub_file *file)
 	char data[PATH_MAX];
 	int len;
 
+	stubs->has_data |= file->is_data;
 	if (fsetxattr(fd, metacopy, "", 0, 0) < 0)
 		return -errno;
 	if (!file->is_data)
@@ -261,7 +286,7 @@ static int mark(const struct stubs *stubs, int fd, const struct stub_file *file)
 	return fsetxattr(fd, redirect, data, (size_t)len, 0) < 0 ? -errno : 0;
 }
 
-static int fill_stub(const struct stubs *stubs, int fd, const struct stub_file *file)
+static int fill_stub(struct stubs *stubs, int fd, const struct stub_file *file)
 {
 	const struct timespec times[] = {statx_time(file->stx->stx_atime), file->mtime};
 	int r;

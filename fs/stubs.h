@@ -32,6 +32,7 @@
  * @root_fd:   of the private tmpfs; borrowed
  * @tree:      what it stands for; borrowed
  * @in_userns: attributes of overlayfs are user.*, not trusted.*
+ * @has_data:  a stub has its data in the FUSE layer
  * @lock:      of the rest
  * @dirs:      the directories made so far, whose times are still those of the last stub
  *             made in them
@@ -42,6 +43,7 @@ struct stubs {
 	int root_fd;
 	const struct tree *tree;
 	bool in_userns;
+	_Atomic bool has_data;
 	pthread_mutex_t lock;
 	char **dirs;
 	size_t dir_count;
@@ -91,6 +93,15 @@ int stubs_finish(struct stubs *stubs);
 
 /* The root always has a stub: stubs_add() without a file. */
 int stubs_add_root(struct stubs *stubs);
+
+/**
+ * stubs_has_overlay_xattr() - is a directory part of a layer of an overlay?
+ *
+ * Of another one than ours, which understands what was written there otherwise: files
+ * without data, and deleted ones.
+ * Return: 1 if so, 0 if not, -errno.
+ */
+int stubs_has_overlay_xattr(int fd);
 
 /**
  * stubs_type() - what a path is in the layer

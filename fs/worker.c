@@ -250,33 +250,39 @@ static int serve_front(struct front *front, int fuse_fd)
 
 /* ---- the stubs of a stacked mount ---- */
 
-static int write_stubs(const struct worker_task *task, struct front *front, char *why)
+static void write_stubs(const struct worker_task *task, struct front *front,
+			struct worker_report *ret_report)
 {
-	bool all_sources = task->options->policy.view != PYC_VIEW_SOURCE;
+	enum pyc_mtime_view view = task->options->policy.view;
 	struct stubs stubs;
-	int r;
 
 	stubs_init(&stubs, task->stack->stubs_fd, front->tree, task->stack->in_userns);
-	r = scan_tree(front->resolver, front->tree, all_sources, &stubs, why);
+	ret_report->error = scan_tree(front->resolver, front->tree, view != PYC_VIEW_SOURCE,
+				      &stubs, ret_report->why);
+	/* Bytecode keeps its bytes, but where several embed different times. */
+	ret_report->serverless = view == PYC_VIEW_EMBEDDED && !stubs.has_data;
+	if (ret_report->error == 0 && !ret_report->serverless && task->fuse_fd < 0) {
+		ret_report->error = -ENODEV;
+		snprintf(ret_report->why, STACK_WHY_MAX, "'/dev/fuse' cannot be used");
+	}
 	stubs_fini(&stubs);
-	return r;
 }
 
 /*
  * Writes the stubs and says so to the supervisor, which makes the overlay. Until then this
- * process is nothing without it.
+ * process is nothing without it. Return: 1; 0 if nothing has to be served; -errno.
  */
 static int prepare_stack(const struct worker_task *task, struct front *front)
 {
 	struct worker_report report = {.error = 0};
 	int report_fd = task->report_fd;
 
-	report.error = write_stubs(task, front, report.why);
+	write_stubs(task, front, &report);
 	prctl(PR_SET_PDEATHSIG, 0);
 	if (write(report_fd, &report, sizeof(report)) < 0)
 		report.error = -errno;
 	close(report_fd);
-	return report.error;
+	return report.error < 0 ? report.error : !report.serverless;
 }
 
 /* ---- the process ---- */
@@ -285,12 +291,10 @@ static int work(const struct worker_task *task, struct front *front)
 {
 	const char *point = task->places->point;
 	struct control_server *server;
-	int status;
+	int status = task->stack ? prepare_stack(task, front) : 1;
 
-	if (task->stack && prepare_stack(task, front) < 0)
-		return 1;
-	if (task->fuse_fd < 0)
-		return 0;
+	if (status <= 0)
+		return status < 0;
 	if (task->background)
 		log_to_syslog();
 	log_info("%s: the source is %s", quoted(point),

@@ -13,10 +13,12 @@
 /**
  * struct worker_report - what a worker says to the supervisor when it has written the stubs
  * @error: 0 or -errno
+ * @serverless: nothing needs to be served, and the worker ends
  * @why:   the reason, if @error is not 0
  */
 struct worker_report {
 	int error;
+	bool serverless;
 	char why[STACK_WHY_MAX];
 };
 
@@ -27,7 +29,7 @@ struct worker_report {
  * @stack:      its layers if the mount is stacked: the worker writes the stubs, reports,
  *              and serves the data layer; borrowed
  * @report_fd:  where the report goes; taken; -1 if the mount is not stacked
- * @fuse_fd:    the open /dev/fuse; taken; -1 where there is nothing to serve
+ * @fuse_fd:    the open /dev/fuse; taken; -1 where there is none, and nothing can be served
  * @background: let go of the standard streams once the first steps have succeeded
  */
 struct worker_task {

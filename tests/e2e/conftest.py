@@ -129,6 +129,14 @@ def front(request):
     FRONT["stack"] = None
 
 
+@pytest.fixture
+def passthrough():
+    """For what only the FUSE passthrough does, on sources that do not change, too."""
+    FRONT["stack"] = "off"
+    yield
+    FRONT["stack"] = None
+
+
 def pytest_collection_modifyitems(config, items):
     def has_no_form(item):
         parameters = item.callspec.params if hasattr(item, "callspec") else {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""own_usr.py CANONFS SIGTERM|umount ROUNDS: mounts canonfs over the running /usr, uses it,
+"""own_usr.py CANONFS SIGTERM|umount ROUNDS OPTIONS: mounts canonfs over the running /usr, uses it,
 and ends it under load. Run by test_mount.py, in a mount namespace that is thrown away.
 
 Everything that a program runs from is under the mount while it lasts; what ends the mount
@@ -67,8 +67,8 @@ def end_by_umount(supervisor, loads):
     stop_load(loads)
 
 
-def one_round(canonfs, end):
-    supervisor = subprocess.Popen([canonfs, "/usr", "/usr", "-f"])
+def one_round(canonfs, end, options):
+    supervisor = subprocess.Popen([canonfs, "/usr", "/usr", "-f", "-o", options])
     assert wait_until(mounted, LIMIT), "not mounted"
     use()
     loads = start_load()
@@ -79,10 +79,10 @@ def one_round(canonfs, end):
     use()
 
 
-def main(canonfs, how, rounds):
+def main(canonfs, how, rounds, options):
     end = {"SIGTERM": end_by_signal, "umount": end_by_umount}[how]
     for _ in range(int(rounds)):
-        one_round(canonfs, end)
+        one_round(canonfs, end, options)
     print(f"{rounds} rounds")
 
 

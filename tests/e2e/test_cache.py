@@ -18,6 +18,8 @@ import pytest
 
 from conftest import CANONFS, LONG, missing, mounted, run, servers, wait_until
 
+pytestmark = pytest.mark.usefixtures("passthrough")
+
 MODULES = 40
 SETTLE_S = 2.2  # cache/identity.h: younger change times are not believed
 

@@ -14,6 +14,8 @@ import pytest
 
 from conftest import image, missing, mounted, requests_of, run
 
+pytestmark = pytest.mark.usefixtures("passthrough")
+
 # Modules with an effect when imported, or that need what an image lacks.
 IMPORT_ALL = """
 import sys

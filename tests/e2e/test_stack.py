@@ -424,6 +424,19 @@ def test_overlays_whiteouts_are_not_hidden(place):
     refuses_to_stack(place / "source", place / "point", "overlayfs would hide the device")
 
 
+def test_layers_of_other_overlays(place):
+    """What overlayfs wrote there means something to ours, too."""
+    for name in ("lower", "work", "merged"):
+        (place / name).mkdir()
+    run("mount", "-t", "overlay", "-o", f"lowerdir={place}/lower,upperdir={place}/source,"
+        f"workdir={place}/work", "none", place / "merged")
+    (place / "lower/file").write_text("text")
+    os.chmod(place / "merged/package", 0o711)
+    run("umount", place / "merged")
+    os.setxattr(place / "source/bare", "trusted.overlay.impure", b"y")
+    refuses_to_stack(place / "source", place / "point", "a layer of another overlay: ")
+
+
 def test_overlays_upon_overlays(place):
     """The kernel allows two; what is more goes without."""
     below = place / "source"
@@ -490,3 +503,19 @@ def test_paths_of_any_characters(place):
         run(CANONFS, "umount", point)
         assert not os.listdir(point)
         run(CANONFS, source, point, "-o", STACKED)
+
+
+def test_embedded_view_of_bytecode_that_disagrees_needs_the_server(place):
+    """The majority's time shows, and the others' bytecode follows."""
+    source = place / "source/package/one.py"
+    data = pyc(place / "source", "one").read_bytes()
+    other = data[:8] + struct.pack("<I", 1_000_000_000) + data[12:]
+    for level in (1, 2):
+        pyc(place / "source", "one").with_name(f"one.{TAG}.opt-{level}.pyc").write_bytes(other)
+    before = servers()
+    with mounted(place / "source", place / "point", f"{STACKED},mtime=embedded") as point:
+        assert len(servers() - before) == 2
+        assert os.stat(point / "package/one.py").st_mtime_ns == 1_000_000_000 * SECOND
+        assert os.stat(source).st_mtime_ns == 0
+        assert imported(point / "package", "one") == ("one", True)
+        assert imported(point / "package", "two") == ("two", True)

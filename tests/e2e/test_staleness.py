@@ -450,6 +450,7 @@ def test_bare_tree_is_what_the_cases_say(shop):
         assert bare["fresh"] == bare["sourceless"] == "PYC"
 
 
+@pytest.mark.usefixtures("front")
 @pytest.mark.parametrize("mutability", ("immutable", "mutable"))
 @pytest.mark.parametrize("view", VIEWS)
 def test_never_worse_than_the_source(shop, view, mutability):
@@ -458,6 +459,7 @@ def test_never_worse_than_the_source(shop, view, mutability):
     assert not wrong, "\n".join(f"{where}: {why}" for where, why in wrong.items())
 
 
+@pytest.mark.usefixtures("front")
 @pytest.mark.parametrize("view", VIEWS)
 def test_bytecode_behind_links(shop, view):
     """No time that a view makes up may match it by accident."""
@@ -466,6 +468,7 @@ def test_bytecode_behind_links(shop, view):
     assert not wrong, "\n".join(f"{where}: {why}" for where, why in wrong.items())
 
 
+@pytest.mark.usefixtures("front")
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("view", VIEWS)
 def test_policies(shop, view, policy):
@@ -609,6 +612,7 @@ def check_random(place, python, seed, count, view):
     return sum(pair.must for pair in pairs.values()), wrong
 
 
+@pytest.mark.usefixtures("front")
 @pytest.mark.parametrize("group", WORKSHOPS)
 def test_random_pairs(group, folder):
     seed = os.environ.get("CANONFS_SEED", "20240229")

@@ -21,6 +21,8 @@ from conftest import CANONFS, missing, mounted, mounts_at, requests_of, run, ser
 from control import ask, canonfs, connected, device_of, directory, processes, socket_of, status, \
     status_of
 
+pytestmark = pytest.mark.usefixtures("passthrough")
+
 USER = 65534
 AS_USER = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
 READING = 10  # seconds for a read that must not be held up
@@ -81,7 +83,7 @@ def test_two_mounts(place):
         told = mount["status"]
         assert (told["point"], told["source"]) == (mount["point"], str(place / name))
         assert (told["supervisor"]["pid"], told["worker"]["pid"]) == pids
-        assert (told["options"], told["immutable"]) == (options, immutable)
+        assert (told["options"], told["immutable"]) == (f"{options},stack=off", immutable)
         assert told["mode"] == "passthrough" and told["mode_reason"]
         assert f"{mount['point']}: {place / name}\n" in text and options in text
     assert mounts[str(place / "at-two")]["status"]["cache"]["path"] is None

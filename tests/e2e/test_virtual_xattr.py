@@ -15,6 +15,8 @@ import pytest
 import corpus
 from conftest import missing, mounted, run
 
+pytestmark = pytest.mark.usefixtures("passthrough")
+
 NAMES = ("user.canonfs.verdict", "user.canonfs.reason", "user.canonfs.original-header")
 USER = 65534
 
