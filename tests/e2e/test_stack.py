@@ -519,3 +519,107 @@ def test_embedded_view_of_bytecode_that_disagrees_needs_the_server(place):
         assert os.stat(source).st_mtime_ns == 0
         assert imported(point / "package", "one") == ("one", True)
         assert imported(point / "package", "two") == ("two", True)
+
+
+# ---- file systems ----
+
+def loop_mounted(place, kind, *make, options="ro,loop"):
+    """The source as an image of a file system, mounted read-only."""
+    disk, point = place / f"{kind}.img", place / kind
+    if not shutil.which(make[0]):
+        missing(f"{make[0]} is not there")
+    if make[0].startswith("mkfs.") and kind != "erofs":
+        with open(disk, "wb") as file:
+            file.truncate(320 << 20)
+        run(*make, disk)
+        point.mkdir()
+        if run("mount", "-o", "loop", disk, point, check=False).returncode:
+            missing(f"no loop device, or no {kind}")
+        shutil.copytree(place / "source", point / "tree", symlinks=True)
+        run("mount", "-o", "remount,ro", point)
+        return point / "tree"
+    run(*make, *((disk, place / "source") if kind == "erofs" else (place / "source", disk)))
+    point.mkdir()
+    if run("mount", "-t", kind, "-o", options, disk, point, check=False).returncode:
+        missing(f"no loop device, or no {kind}")
+    return point
+
+
+def on_tmpfs(place):
+    point = place / "tmpfs"
+    point.mkdir()
+    run("mount", "-t", "tmpfs", "none", point)
+    shutil.copytree(place / "source", point / "tree")
+    run("mount", "-o", "remount,ro", point)
+    return point / "tree"
+
+
+def on_fuse(place):
+    """Another canonfs's passthrough, of a tree in which nothing is canonical."""
+    point = place / "fuse"
+    point.mkdir()
+    run(CANONFS, place / "source", point, "-o", "stack=off,immutable,trust=verified")
+    return point
+
+
+SOURCES = {
+    "ext4": lambda place: loop_mounted(place, "ext4", "mkfs.ext4", "-q"),
+    "xfs": lambda place: loop_mounted(place, "xfs", "mkfs.xfs", "-q"),
+    "btrfs": lambda place: loop_mounted(place, "btrfs", "mkfs.btrfs", "-q"),
+    "squashfs": lambda place: loop_mounted(place, "squashfs", "mksquashfs"),
+    "erofs": lambda place: loop_mounted(place, "erofs", "mkfs.erofs"),
+    "tmpfs": on_tmpfs,
+    "fuse": on_fuse,
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_source_on(place, kind):
+    """Read-only, so it is stacked by default; each of these works."""
+    source = SOURCES[kind](place)
+    try:
+        for view in ("source", "777", "embedded"):
+            with mounted(source, place / "point", f"mtime={view}") as point:
+                assert mounts_at(point) == ["canonfs"]
+                assert "canonfs-stubs" in mountinfo()[-1], "not stacked"
+                for name in NAMES:
+                    assert imported(point / "package", name) == (name, True)
+                assert sorted(run("find", ".", "-xdev", cwd=point).stdout.split()) == \
+                    sorted(run("find", ".", cwd=source).stdout.split())
+    finally:
+        if kind == "fuse":
+            run("umount", source)
+
+
+def test_in_a_user_namespace_it_goes_without(place):
+    """There overlayfs does not follow stubs to other layers."""
+    script = ('"$0" "$1" "$2" -v -o immutable && cat "$2/bare/file" && umount "$2"; '
+              '"$0" "$1" "$2" -o immutable,stack=on')
+    done = run("unshare", "-Urm", "--propagation", "private", "sh", "-c", script, CANONFS,
+               place / "source", place / "point", check=False)
+    if "cannot open '/dev/fuse'" in done.stderr or "unshare" in done.stderr:
+        missing(f"no user namespaces with FUSE: {done.stderr}")
+    lines = done.stderr.splitlines()
+    assert done.stdout == "text" and "not stacked: " in lines[0], done
+    assert done.returncode == 32 and "cannot stack the mount on" in lines[-1], done
+
+
+def test_many_stubs(place):
+    """More than one thread's worth, in more than one folder; each is right."""
+    data, times = pyc(place / "source", "one").read_bytes(), {}
+    for number in range(40):
+        folder = place / f"source/many/{number}"
+        (folder / "__pycache__").mkdir(parents=True)
+        for name in range(25):
+            (folder / f"m{name}.py").write_text("value = 'one'\n")
+            os.utime(folder / f"m{name}.py", (0, 0))
+            (folder / f"__pycache__/m{name}.{TAG}.pyc").write_bytes(data)
+        os.utime(folder / "__pycache__", (number, number))
+        times[number] = os.stat(folder / "__pycache__").st_mtime_ns
+    with mounted(place / "source", place / "point", STACKED) as point:
+        for number, expected in times.items():
+            folder = point / f"many/{number}/__pycache__"
+            assert os.stat(folder).st_mtime_ns == expected
+            for name in range(25):
+                served = (folder / f"m{name}.{TAG}.pyc").read_bytes()
+                assert served == data[:8] + bytes(4) + data[12:]
