@@ -149,6 +149,7 @@ def test_through_a_mount(folder):
         assert {module["mounted"] for module in after.modules} == {True}
 
 
+@pytest.mark.usefixtures("passthrough")
 def test_a_mount_gives_its_own_reason(system, folder):
     """Under other options than the default ones."""
     tree, point = folder / "tree", folder / "point"
