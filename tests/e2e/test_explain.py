@@ -81,6 +81,7 @@ TIMES = {
     "newer": ((REAL + 7) * SECOND, REAL),
     "zero": (0, REAL),
     "both-zero": (0, 0),
+    "set-forward": (315532800 * SECOND, 5),
     "negative": (-5 * SECOND, -5),
     "2^31": (2**31 * SECOND, 2**31),
     "2^32": ((2**32 + 5) * SECOND, 5),
@@ -321,13 +322,15 @@ def test_verdicts_are_the_mounts(shop):
         bench = Bench(shop, python)
         bench.make(cases_for(python))
         paths += [path for _, path in bench.paths.values()]
+    trusts = {path: pyc["trust"] for path, pyc in explained("--tree", shop.tree, *paths).items()}
+    assert len({json.dumps(trust) for trust in trusts.values()}) > 15
     for options in OPTIONS:
-        verdicts = compare_with_mount(shop, options, paths)
+        verdicts = compare_with_mount(shop, options, paths, trusts)
         print(options, dict(verdicts))
         assert len(verdicts) >= 8
 
 
-def compare_with_mount(shop, options, paths):
+def compare_with_mount(shop, options, paths, trusts):
     given = ["-o", options] if options else []
     bare = explained(*given, "--tree", shop.tree, *paths)
     verdicts = collections.Counter()
@@ -340,6 +343,8 @@ def compare_with_mount(shop, options, paths):
             assert inside[there]["header"] == bare[path]["header"], path
             assert inside[there]["head"] == pathlib.Path(there).read_bytes()[:16].hex()
             verdicts[here["verdict"]] += 1
+            if options.startswith("trust=") and "," not in options:
+                assert trusts[path][options[len("trust="):]] == here, path
             if "mtime=" not in options:
                 assert inside[there]["canonfs"] == here, path
                 assert inside[there]["bare"] == bare[path]["bare"], path
@@ -366,7 +371,7 @@ def test_changes_help(shop):
         for change in said[path]["changes"] if case.level == 0 and case.source != "empty" else ():
             advised[change.split()[0] if change.startswith("python") else change].append((name, path, change))
     options = [change for change in advised if change.startswith("-o ")]
-    assert {"-o trust=size", "-o hash=unchecked", "-o mtime=1"} & set(options)
+    assert {"-o trust=size", "-o hash=unchecked"} <= set(options)
     assert any(change.startswith("-o canonical=") for change in options)
     for change in options:
         with mounted(shop.tree, shop.point, change[3:]):
