@@ -95,20 +95,15 @@ struct walk {
 	struct refs refs;
 };
 
-unsigned marshal_traits(enum marshal_class value_class)
-{
-	static const uint8_t traits[VALUE_CLASSES] = {
-		[VALUE_SCALAR] = TRAIT_HASHABLE,
-		[VALUE_STR] = TRAIT_HASHABLE | TRAIT_STR,
-		[VALUE_BYTES] = TRAIT_HASHABLE | TRAIT_BYTES,
-		[VALUE_OLD_STR] = TRAIT_HASHABLE | TRAIT_STR | TRAIT_BYTES,
-		[VALUE_NAMES] = TRAIT_HASHABLE | TRAIT_TUPLE | TRAIT_NAMES,
-		[VALUE_TUPLE] = TRAIT_HASHABLE | TRAIT_TUPLE,
-		[VALUE_TUPLE_MIXED] = TRAIT_TUPLE,
-	};
-
-	return traits[value_class];
-}
+const uint8_t marshal_class_traits[VALUE_CLASSES] = {
+	[VALUE_SCALAR] = TRAIT_HASHABLE,
+	[VALUE_STR] = TRAIT_HASHABLE | TRAIT_STR,
+	[VALUE_BYTES] = TRAIT_HASHABLE | TRAIT_BYTES,
+	[VALUE_OLD_STR] = TRAIT_HASHABLE | TRAIT_STR | TRAIT_BYTES,
+	[VALUE_NAMES] = TRAIT_HASHABLE | TRAIT_TUPLE | TRAIT_NAMES,
+	[VALUE_TUPLE] = TRAIT_HASHABLE | TRAIT_TUPLE,
+	[VALUE_TUPLE_MIXED] = TRAIT_TUPLE,
+};
 
 /*
  * Moves a table to larger memory; NULL, and nothing changed, where there is none. @few

@@ -84,7 +84,13 @@ struct marshal_type {
 #define MARSHAL_TYPES 128
 extern const struct marshal_type marshal_types[MARSHAL_TYPES];
 
-unsigned marshal_traits(enum marshal_class value_class);
+extern const uint8_t marshal_class_traits[VALUE_CLASSES];
+
+/* TRAIT_ bits; asked of each object. */
+static inline unsigned marshal_traits(enum marshal_class value_class)
+{
+	return marshal_class_traits[value_class];
+}
 
 /**
  * struct marshal_value - an object that was read

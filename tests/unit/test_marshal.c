@@ -533,6 +533,33 @@ static void test_fields(void **state)
 	}
 }
 
+/* Wherever the instruction stands; what is no instruction may be anything. */
+static void test_internal_instructions(void **state)
+{
+	char text[5 + 40];
+
+	(void)state;
+	for (int len = 2; len <= 40; len += 2) {
+		for (int at = 0; at < len; at++) {
+			const struct part part = {text, (size_t)len + 5};
+
+			for (int byte = 252; byte < 256; byte++) {
+				enum pyc_marshal_status expected =
+					at % 2 == 0 && byte >= 253 ? BAD_CODE : OK;
+
+				for (int i = 0; i < len; i++)
+					text[5 + i] = (char)(i % 2 ? 0xff : 0xfc);
+				memcpy(text, "s\0\0\0", 5);
+				text[1] = (char)len;
+				text[5 + at] = (char)byte;
+				assert_int_equal(check_with(PY311, &layout_311,
+							    CODE_311, part),
+						 expected);
+			}
+		}
+	}
+}
+
 /* The constants hold an object with index 0; a later field is a reference to it. */
 static enum pyc_marshal_status check_field_ref(struct part constant, size_t field)
 {
@@ -763,6 +790,7 @@ int main(void)
 		cmocka_unit_test(test_objects),
 		cmocka_unit_test(test_not_code),
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_internal_instructions),
 		cmocka_unit_test(test_field_by_reference),
 		cmocka_unit_test(test_nested_code),
 		cmocka_unit_test(test_depth),
