@@ -28,6 +28,12 @@
 /* Different embedded times that one source's pycs can have; more do not vote. */
 #define MAX_VOTES 32
 
+/*
+ * What a walk remembers: files with several names (a pyc's three levels are often one file)
+ * lie beside each other, and memory that is not touched costs nothing.
+ */
+#define WALK_CAPACITY 4096
+
 struct resolver {
 	const struct tree *tree;
 	struct table *table;
@@ -40,28 +46,48 @@ struct resolver {
 	_Atomic bool sampled; /* release: policy has the tree's own canonical time */
 };
 
-struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy,
-			      struct store *store, const struct proof_set *proofs)
+/* Takes ownership of @table, NULL when out of memory. */
+static struct resolver *new_with_table(const struct tree *tree,
+				       const struct pyc_policy *policy,
+				       const struct proof_set *proofs, struct table *table)
 {
 	struct resolver *resolver = calloc(1, sizeof(*resolver));
 
-	if (!resolver)
+	if (!resolver) {
+		table_free(table);
 		return NULL;
+	}
 	resolver->tree = tree;
 	resolver->policy = *policy;
 	resolver->mount_id = identity_mount_id(tree->root_fd);
 	pthread_mutex_init(&resolver->sample_lock, NULL);
-	resolver->table = store ? store_take_table(store) : NULL;
-	if (!resolver->table)
-		resolver->table = table_new(TABLE_CAPACITY);
+	resolver->table = table;
 	resolver->aliases = alias_set_new();
+	resolver->proofs = proofs;
 	if (!resolver->table || !resolver->aliases) {
 		resolver_free(resolver);
 		return NULL;
 	}
-	resolver->store = store;
-	resolver->proofs = proofs;
 	return resolver;
+}
+
+struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy,
+			      struct store *store, const struct proof_set *proofs)
+{
+	struct table *table = store ? store_take_table(store) : NULL;
+	struct resolver *resolver = new_with_table(
+		tree, policy, proofs, table ? table : table_new(TABLE_CAPACITY));
+
+	if (resolver)
+		resolver->store = store;
+	return resolver;
+}
+
+struct resolver *resolver_new_for_walk(const struct tree *tree,
+				       const struct pyc_policy *policy,
+				       const struct proof_set *proofs)
+{
+	return new_with_table(tree, policy, proofs, table_new(WALK_CAPACITY));
 }
 
 void resolver_free(struct resolver *resolver)
@@ -109,8 +135,8 @@ static void find_source(struct work *work)
 	else
 		work->source.state = r == -ENOENT ? PYC_SOURCE_NONE : PYC_SOURCE_UNKNOWN;
 	work->facts.source = work->source.state;
-	work->facts.irregular = work->source.state == PYC_SOURCE_NONE &&
-				work->source.stx.stx_mode != 0;
+	work->facts.irregular =
+		work->source.state == PYC_SOURCE_NONE && work->source.stx.stx_mode != 0;
 	if (work->source.state != PYC_SOURCE_REGULAR)
 		return;
 	work->facts.source_size = (int64_t)work->source.stx.stx_size;

@@ -35,6 +35,11 @@ struct store;
 struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy,
 			      struct store *store, const struct proof_set *proofs);
 
+/* The same for who looks at each file about once: remembers fewer, and keeps nothing. */
+struct resolver *resolver_new_for_walk(const struct tree *tree,
+				       const struct pyc_policy *policy,
+				       const struct proof_set *proofs);
+
 void resolver_free(struct resolver *resolver);
 
 /**

@@ -103,8 +103,8 @@ int inspection_open(struct inspection *inspection, const char *path, const char 
 		return r;
 	}
 	open_proofs(options, &inspection->proofs);
-	inspection->resolver = resolver_new(&inspection->tree, &options->policy, NULL,
-					    &inspection->proofs);
+	inspection->resolver = resolver_new_for_walk(&inspection->tree, &options->policy,
+						     &inspection->proofs);
 	if (!inspection->resolver) {
 		log_error("cannot look at %s: out of memory", quoted(path));
 		return -ENOMEM;
