@@ -125,7 +125,7 @@ static int copy_xattrs(int from, int to)
 	scope_free char *names = NULL;
 	ssize_t len = get_names(from, &names);
 
-	if (len < 0)
+	if (len <= 0)
 		return (int)len;
 	for (const char *name = names; name < names + len; name += strlen(name) + 1) {
 		int r = is_overlay_private(name) || is_setting(name)

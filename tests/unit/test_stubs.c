@@ -76,7 +76,7 @@ static void test_what_is_shown(void **state)
 		".canonfs",
 		".canonfs/a",
 		".canonfs/a/__pycache__",
-		".canonfs/" PYC,
+		(".canonfs/" PYC),
 	};
 	const struct layer *layer = *state;
 
@@ -96,7 +96,7 @@ static void test_what_is_not(void **state)
 		".canonfs/a/other.pyc", /* has none */
 		".canonfs/a/__pycache__/link.cpython-311.pyc",
 		".canonfs/.canonfs",
-		".canonfs/.canonfs/" PYC,
+		(".canonfs/.canonfs/" PYC),
 		".canonfs/..",
 		".canonfs/a/../../etc",
 	};
