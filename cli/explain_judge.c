@@ -501,6 +501,9 @@ static void find_changes(struct explain_request *request,
 
 	if (!is_bad(pyc->bare) && pyc->bare != PYC_LOADS_CHECKED)
 		return;
+	/* It is mounted, and that was enough. */
+	if (explanation->tree->mount && pyc->served == PYC_LOADS)
+		return;
 	try_mount(&trial);
 	if (pyc->change_count == 0) {
 		try_trust_size(&trial);

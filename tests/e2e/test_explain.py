@@ -342,6 +342,7 @@ def compare_with_mount(shop, options, paths, trusts):
             assert inside[there]["mount"] == {"verdict": here["verdict"], "reason": here["reason"]}, path
             assert inside[there]["header"] == bare[path]["header"], path
             assert inside[there]["head"] == pathlib.Path(there).read_bytes()[:16].hex()
+            assert not (inside[there]["served"]["outcome"] == "loads" and inside[there]["changes"]), path
             verdicts[here["verdict"]] += 1
             if options.startswith("trust=") and "," not in options:
                 assert trusts[path][options[len("trust="):]] == here, path
