@@ -238,21 +238,25 @@ static void print_groups(const struct check *check)
 static void print_advice(const struct check *check)
 {
 	const struct check_tally *tally = &check->tally[0];
-	const char *path = check->tree[0].inspection.path;
+	const struct inspection *tree = &check->tree[0].inspection;
+	const char *root = strcmp(tree->root, "/") == 0 ? NULL : tree->root;
 
 	if (tally->stale == 0 && tally->hopeless == 0)
 		return;
 	printf("\nWhat to do:\n");
 	if (tally->helped)
-		printf("  canonfs %s MOUNTPOINT  shows it with bytecode that Python "
+		printf("  canonfs %s MOUNTPOINT%s%s  shows it with bytecode that Python "
 		       "accepts\n",
-		       quoted(path));
+		       quoted(tree->path), root ? " -o root=" : "",
+		       root ? quoted(root) : "");
 	if (tally->hopeless)
-		printf("  canonfs check --list stale %s  says which files no one can vouch "
+		printf("  canonfs check --list stale%s%s %s  says which files no one can "
+		       "vouch "
 		       "for\n"
 		       "  python3 -m compileall DIRECTORY  compiles anew what is really "
 		       "stale, where it can be written\n",
-		       quoted(path));
+		       root ? " --root " : "", root ? quoted(root) : "",
+		       quoted(tree->tree.view_path));
 	printf("  canonfs explain FILE  says all about one file\n");
 }
 
