@@ -7,21 +7,30 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "base/scope.h"
+#include "cli/mounts.h"
 #include "fs/attach.h"
 #include "fs/mountinfo.h"
 #include "fs/server.h"
 
+/* Its last rows are written long before. */
+#define SERVER_END_MS 5000
+
 static const char usage[] =
 	"usage: canonfs umount [-l] MOUNTPOINT\n"
 	"\n"
-	"Ends a canonfs mount; its server ends with it.\n"
+	"Ends a canonfs mount, and waits for the end of its server.\n"
 	"\n"
 	"  -l, --lazy  also while files are in use; they are served until they are closed\n"
 	"\n"
@@ -66,9 +75,46 @@ static int resolve_point(const char *path, char ret_point[PATH_MAX])
 	return 0;
 }
 
+/*
+ * A pidfd of the mount's server, who listens on its control socket; -1 where that cannot be
+ * known. Before the mount ends: then the socket does, too.
+ */
+static int find_server(uint64_t device)
+{
+	struct known_mounts mounts;
+	struct ucred server;
+	socklen_t size = sizeof(server);
+	int pidfd = -1;
+
+	if (mounts_find(&mounts) == 0) {
+		for (size_t i = 0; i < mounts.count && pidfd < 0; i++)
+			if (mounts.mounts[i].device == device &&
+			    mount_connect(&mounts.mounts[i]) &&
+			    getsockopt(mounts.mounts[i].fd, SOL_SOCKET, SO_PEERCRED,
+				       &server, &size) == 0 &&
+			    server.pid > 0)
+				pidfd = (int)syscall(SYS_pidfd_open, server.pid, 0);
+	}
+	mounts_free(&mounts);
+	return pidfd;
+}
+
+/*
+ * The cache is the server's to its end: who mounts again, or asks the cache, at once, would
+ * have none.
+ */
+static void wait_for_end(int server)
+{
+	struct pollfd end = {.fd = server, .events = POLLIN};
+
+	if (server >= 0)
+		(void)poll(&end, 1, SERVER_END_MS);
+}
+
 static int unmount(const char *path, bool lazy)
 {
 	char point[PATH_MAX];
+	scope_fd int server = -1;
 	uint64_t device;
 	bool ours = false;
 	int r = resolve_point(path, point);
@@ -81,7 +127,10 @@ static int unmount(const char *path, bool lazy)
 		log_error("%s is not a canonfs mount", quoted(path));
 		return EXIT_MOUNT_FAILURE;
 	}
+	server = lazy ? -1 : find_server(device);
 	r = detach(point, lazy);
+	if (r == 0)
+		wait_for_end(server);
 	if (r == -EBUSY)
 		log_error("%s is in use: end its users (fuser -vm), or unmount with -l",
 			  quoted(path));

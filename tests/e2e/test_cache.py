@@ -143,6 +143,18 @@ def test_a_touched_file_is_read_again_and_only_that(folder, ext4, cache):
     assert judged == [number != 3 for number in range(MODULES)]
 
 
+def test_the_cache_is_free_after_umount(folder, ext4, cache):
+    """Whoever mounts again, or asks, right after it."""
+    make_tree(ext4)
+    point = folder / "mnt"
+    point.mkdir(exist_ok=True)
+    for _ in range(5):
+        run(CANONFS, ext4, point, "-o", f"cache={cache}")
+        headers(point)
+        run(CANONFS, "umount", point)
+        run(CANONFS, "cache", "list", "--cache", cache)
+
+
 # ---- nothing is believed of another file ----
 
 def break_bodies(root):
