@@ -12,7 +12,7 @@
  * @name:    as typed
  * @summary: one line for canonfs --help
  * @usage:   all of its --help
- * @run:     argv[0] is the command's name. Return: an exit status.
+ * @run:     argv[0] is "canonfs", the arguments follow. Return: an exit status.
  * @keeps_descriptors: those that this process inherited stay open, for a command of the
  * user's
  */

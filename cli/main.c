@@ -10,18 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/scope.h"
 #include "cli/cmd.h"
 
 static const struct command *const commands[] = {
-	&command_mount,
-	&command_umount,
-	&command_check,
-	&command_cache,
-	&command_explain,
-	&command_status,
-	&command_trace,
-	&command_verify,
+	&command_mount,	  &command_umount, &command_check, &command_cache,
+	&command_explain, &command_status, &command_trace, &command_verify,
 };
 
 /* Descriptors 0 to 2 exist, so that nothing that is opened later is taken for them. */
@@ -78,6 +73,7 @@ int main(int argc, char **argv)
 	const char *slash = strrchr(argv[0] ? argv[0] : "", '/');
 	const char *program = slash ? slash + 1 : argv[0];
 	const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
+	static char name[] = "canonfs";
 
 	provide_streams();
 	if (!command || !command->keeps_descriptors)
@@ -92,7 +88,17 @@ int main(int argc, char **argv)
 		puts(PACKAGE_STRING);
 		return 0;
 	}
-	if (command)
-		return command->run(argc - 1, argv + 1);
-	return command_mount.run(argc, argv);
+	if (!command && argc == 2 && argv[1][0] != '-') {
+		log_error("%s is no command, and a mount needs SOURCE and MOUNTPOINT; see "
+			  "canonfs --help",
+			  quoted(argv[1]));
+		return 1;
+	}
+	/* getopt begins its messages with the word before the arguments. */
+	if (command) {
+		argc--;
+		argv++;
+	}
+	argv[0] = name;
+	return (command ? command : &command_mount)->run(argc, argv);
 }

@@ -495,7 +495,8 @@ CANONICAL = "canonfs: option canonical= must be a time in seconds since 1970, no
 
 
 @pytest.mark.parametrize("words, lines", [
-    (["source"], ["canonfs: SOURCE and MOUNTPOINT are needed", USAGE]),
+    (["source"], ["canonfs: 'source' is no command, and a mount needs SOURCE and MOUNTPOINT; see "
+                  "canonfs --help"]),
     (["source", "point", "more"], ["canonfs: too many arguments", USAGE]),
     (["umount"], ["canonfs: one MOUNTPOINT is needed", "usage: canonfs umount [-l] MOUNTPOINT"]),
     (["umount", "a", "b"], ["canonfs: one MOUNTPOINT is needed",
