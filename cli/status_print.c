@@ -121,10 +121,16 @@ static void print_counts(struct json_object *counts)
 static void print_requests(struct json_object *status)
 {
 	struct json_object *requests = member(status, "requests");
+	double uptime_s = decimal(status, "uptime_s");
 
-	printf(LABEL "%s; %.1f a second, %.1f in the last minute\n", "requests",
-	       count(requests, "total"), decimal(requests, "per_s"),
-	       decimal(requests, "per_s_last_minute"));
+	printf(LABEL "%s", "requests", count(requests, "total"));
+	/* One rate: of a young mount, over its life, if that is long enough for one. */
+	if (uptime_s >= 60)
+		printf("; %.1f a second in the last minute",
+		       decimal(requests, "per_s_last_minute"));
+	else if (uptime_s >= 1)
+		printf("; %.1f a second", decimal(requests, "per_s"));
+	putchar('\n');
 	if (number(requests, "total") > 0) {
 		printf(LABEL, "");
 		print_counts(member(requests, "by_opcode"));
