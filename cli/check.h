@@ -80,6 +80,8 @@ struct check_reader {
  * @links:        symbolic links to bytecode, in place of the file
  * @directories:  that were read
  * @vanished:     files that were gone when they were looked at
+ * @example:      a file to be explained: hopeless, else stale; the first by name; owned
+ * @example_tree, @example_hopeless: it is of that PATH; it is
  * @reader:       by index in pyc_magic_table; the last one is for all other files
  */
 struct check_tally {
@@ -97,6 +99,9 @@ struct check_tally {
 	uint64_t links;
 	uint64_t directories;
 	uint64_t vanished;
+	char *example;
+	const struct inspection *example_tree;
+	bool example_hopeless;
 	struct check_reader *reader;
 };
 
@@ -141,6 +146,10 @@ struct check {
 	struct progress progress;
 	uint64_t unreadable;
 };
+
+/* Makes a file the example, if it is a better one; out of memory, it does not. */
+void check_propose(struct check_tally *tally, const struct inspection *tree,
+		   const char *path, bool hopeless);
 
 /* Walks all trees. Return: 0, or -errno with a line logged. */
 int check_walk(struct check *check);

@@ -120,8 +120,26 @@ static bool is_hopeless(const struct resolution *resolution, enum pyc_outcome ou
 	}
 }
 
-static void count_file(struct visit *visit, const struct resolution *resolution,
-		       enum pyc_outcome outcome)
+void check_propose(struct check_tally *tally, const struct inspection *tree,
+		   const char *path, bool hopeless)
+{
+	char *copy;
+
+	if (tally->example &&
+	    (tally->example_hopeless != hopeless ? tally->example_hopeless
+						 : strcmp(tally->example, path) <= 0))
+		return;
+	copy = strdup(path);
+	if (!copy)
+		return;
+	free(tally->example);
+	tally->example = copy;
+	tally->example_tree = tree;
+	tally->example_hopeless = hopeless;
+}
+
+static void count_file(struct visit *visit, const char *path,
+		       const struct resolution *resolution, enum pyc_outcome outcome)
 {
 	struct check_tally *tally = visit->place->tally;
 	struct check *check = visit->place->check;
@@ -143,6 +161,8 @@ static void count_file(struct visit *visit, const struct resolution *resolution,
 	tally->stale_bytes += counts.bytes;
 	tally->damaged += outcome == PYC_FAILS;
 	tally->hopeless += counts.hopeless;
+	if (counts.stale || counts.hopeless)
+		check_propose(tally, visit->place->tree, path, counts.hopeless);
 	count_readers(visit->place, facts, outcome);
 	if (check->groups && visit->owner_path) {
 		char source[PYC_NAME_MAX + 1];
@@ -207,7 +227,7 @@ static int judge(struct visit *visit, const struct scan_listing *listing, const 
 	if (r < 0)
 		return r;
 	outcome = pyc_outcome(&resolution.facts, resolution.facts.source_mtime, NULL);
-	count_file(visit, &resolution, outcome);
+	count_file(visit, path, &resolution, outcome);
 	if (place->check->request->list != LIST_NOTHING)
 		check_list_line(place, path, &resolution, outcome);
 	return 0;

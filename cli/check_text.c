@@ -2,12 +2,15 @@
 /*
  * canonfs check, for people: what is the matter, how bad it is, what to do.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "base/log.h"
 #include "base/scope.h"
+#include "cli/advice.h"
 #include "cli/check.h"
 #include "cli/columns.h"
 #include "cli/human.h"
@@ -118,7 +121,28 @@ static void print_verdicts(const struct check_tally *tally)
 	print_table(columns);
 }
 
-/* "python3.11 3.11.2", "3.9 (not installed)" */
+static uint64_t count_verdict(const struct check_tally *tally, enum pyc_verdict verdict)
+{
+	uint64_t count = 0;
+
+	for (int i = 0; i < PYC_REASONS; i++)
+		if (pyc_reason_verdict((enum pyc_reason)i) == verdict)
+			count += tally->reason[i];
+	return count;
+}
+
+/* The interpreter whose libraries these are; else one that reads such bytecode. */
+static const struct interpreter *find_reader(const struct check *check, size_t index)
+{
+	const struct pyc_magic *magic = &pyc_magic_table[index];
+	const char *path = check->tree[0].inspection.tree.view_path;
+	const struct interpreter *owner =
+		interpreters_owner(&check->interpreters, magic, path);
+
+	return owner ? owner : interpreters_by_magic(&check->interpreters, magic);
+}
+
+/* "python3.11 (3.11.2)", "3.9 (not installed)" */
 static const char *name_reader(const struct check *check, size_t index, char text[CELL_MAX])
 {
 	const struct pyc_magic *magic;
@@ -127,7 +151,7 @@ static const char *name_reader(const struct check *check, size_t index, char tex
 	if (index == pyc_magic_count)
 		return "others";
 	magic = &pyc_magic_table[index];
-	found = interpreters_by_magic(&check->interpreters, magic);
+	found = find_reader(check, index);
 	if (!found)
 		snprintf(text, CELL_MAX, "%s (not installed)", magic->version);
 	else if (found->release)
@@ -235,29 +259,115 @@ static void print_groups(const struct check *check)
 
 /* ---- what to do ---- */
 
+/* A command on a line of its own, to be copied; NULL when out of memory. */
+static void print_command(char *command, const char *what_it_does)
+{
+	if (command)
+		printf("  %s\n      %s\n", command, what_it_does);
+	free(command);
+}
+
+static const char *other_root(const struct check *check)
+{
+	const char *root = check->tree[0].inspection.root;
+
+	return strcmp(root, "/") == 0 ? NULL : root;
+}
+
+static char *inspect_command(const struct check *check, const char *command,
+			     const char *path)
+{
+	const char *given = check->request->options.given;
+	const char *root = check->request->options.root ? NULL : other_root(check);
+	scope_free char *root_word = shell_word(root ? root : "");
+	scope_free char *given_word = shell_word(given ? given : "");
+	scope_free char *word = path ? shell_word(path) : NULL;
+	char *text;
+
+	if (!root_word || !given_word || !word ||
+	    asprintf(&text, "canonfs %s%s%s%s%s %s", command, root ? " --root " : "",
+		     root ? root_word : "", given ? " -o " : "", given ? given_word : "",
+		     word) < 0)
+		return NULL;
+	return text;
+}
+
+/* All of a PATH, as readers call it. */
+static char *view_of(const struct check_tree *tree)
+{
+	if (strcmp(tree->start, ".") == 0)
+		return strdup(tree->inspection.tree.view_path);
+	return check_view_path(&tree->inspection, tree->start);
+}
+
+static void advise_about_tree(const struct check *check, const struct check_tree *tree)
+{
+	const struct check_tally *tally = &check->tally[0];
+	const struct check_request *request = check->request;
+	const char *path = tree->inspection.path;
+	scope_free char *view = view_of(tree);
+
+	if (tally->helped)
+		print_command(
+			advise_mount(path, path, request->options.given, NULL,
+				     request->options.root ? NULL : other_root(check)),
+			"shows it with bytecode that Python accepts");
+	if (count_verdict(tally, PYC_STALE))
+		print_command(inspect_command(check, "check --list stale", view),
+			      "names those that are really stale, or not proved to be "
+			      "anything else");
+	if (count_verdict(tally, PYC_CORRUPT))
+		print_command(inspect_command(check, "check --list corrupt", view),
+			      "names those that are damaged");
+	if (tally->damaged)
+		print_command(inspect_command(check, "check --list damaged", view),
+			      "names those that make an import fail");
+}
+
+/* Python leaves alone what has the right header; that has to be forced. */
+static void advise_to_compile(const struct check *check, const struct check_tree *tree)
+{
+	scope_free char *view = view_of(tree);
+
+	if (!view ||
+	    (faccessat(AT_FDCWD, tree->inspection.path, W_OK, 0) < 0 && errno == EROFS))
+		return;
+	for (size_t i = 0; i < pyc_magic_count; i++) {
+		const struct check_reader *reader = &check->tally[0].reader[i];
+		const struct interpreter *found = find_reader(check, i);
+
+		if (found && reader->outcome[PYC_COMPILES] + reader->outcome[PYC_FAILS])
+			print_command(advise_compile(
+					      tree->inspection.root, found->program, "",
+					      reader->outcome[PYC_FAILS] ? " -q -f" : " -q",
+					      view),
+				      "compiles it anew");
+	}
+}
+
+static void advise_to_explain(const struct check *check)
+{
+	const struct check_tally *tally = &check->tally[0];
+	scope_free char *path =
+		tally->example ? check_view_path(tally->example_tree, tally->example)
+			       : NULL;
+
+	print_command(inspect_command(check, "explain", path),
+		      "says all about one of them");
+}
+
 static void print_advice(const struct check *check)
 {
 	const struct check_tally *tally = &check->tally[0];
-	const struct inspection *tree = &check->tree[0].inspection;
-	const char *root = strcmp(tree->root, "/") == 0 ? NULL : tree->root;
 
 	if (tally->stale == 0 && tally->hopeless == 0)
 		return;
 	printf("\nWhat to do:\n");
-	if (tally->helped)
-		printf("  canonfs %s MOUNTPOINT%s%s  shows it with bytecode that Python "
-		       "accepts\n",
-		       quoted(tree->path), root ? " -o root=" : "",
-		       root ? quoted(root) : "");
-	if (tally->hopeless)
-		printf("  canonfs check --list stale%s%s %s  says which files no one can "
-		       "vouch "
-		       "for\n"
-		       "  python3 -m compileall DIRECTORY  compiles anew what is really "
-		       "stale, where it can be written\n",
-		       root ? " --root " : "", root ? quoted(root) : "",
-		       quoted(tree->tree.view_path));
-	printf("  canonfs explain FILE  says all about one file\n");
+	for (size_t i = 0; i < check->tree_count; i++)
+		advise_about_tree(check, &check->tree[i]);
+	for (size_t i = 0; tally->hopeless && i < check->tree_count; i++)
+		advise_to_compile(check, &check->tree[i]);
+	advise_to_explain(check);
 }
 
 static void print_notes(const struct check *check)

@@ -203,6 +203,9 @@ static void add_tally(struct check_tally *sum, const struct check_tally *tally)
 	sum->links += tally->links;
 	sum->directories += tally->directories;
 	sum->vanished += tally->vanished;
+	if (tally->example)
+		check_propose(sum, tally->example_tree, tally->example,
+			      tally->example_hopeless);
 	for (size_t i = 0; i <= pyc_magic_count; i++)
 		add_reader(&sum->reader[i], &tally->reader[i]);
 }
@@ -232,6 +235,7 @@ static void reset(struct check *check)
 		struct check_tally *tally = &check->tally[i];
 		struct check_reader *reader = tally->reader;
 
+		free(tally->example);
 		memset(reader, 0, (pyc_magic_count + 1) * sizeof(*reader));
 		*tally = (struct check_tally){.reader = reader};
 	}

@@ -98,6 +98,8 @@ static int find_interpreters(struct check *check, const char *root)
 		log_error("cannot look for interpreters: %s", strerror(-r));
 		return r;
 	}
+	if (!root || strcmp(root, "/") == 0)
+		interpreters_resolve_libraries(&check->interpreters);
 	check->magic = calloc(check->interpreters.count + 1, sizeof(*check->magic));
 	if (!check->magic)
 		return -ENOMEM;
@@ -147,8 +149,10 @@ static int prepare(struct check *check)
 
 static void check_fini(struct check *check)
 {
-	for (unsigned i = 0; check->tally && i < check->threads; i++)
+	for (unsigned i = 0; check->tally && i < check->threads; i++) {
 		free(check->tally[i].reader);
+		free(check->tally[i].example);
+	}
 	free(check->tally);
 	free(check->magic);
 	groups_free(check->groups);

@@ -281,7 +281,7 @@ static int find_interpreters(struct request *request)
 		log_error("cannot look for interpreters: %s", strerror(-r));
 	for (size_t i = 0; r == 0 && i < request->python_count; i++)
 		r = interpreters_add("/", request->pythons[i], &request->run.machine);
-	verify_resolve_libraries(&request->run.machine);
+	interpreters_resolve_libraries(&request->run.machine);
 	return r;
 }
 

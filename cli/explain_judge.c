@@ -19,6 +19,7 @@
 #include "base/scope.h"
 #include "cache/alias.h"
 #include "cache/pairing.h"
+#include "cli/advice.h"
 #include "pyc/mtime.h"
 
 char *explain_program(const struct pyc_magic *magic)
@@ -348,47 +349,37 @@ static void reset(struct trial *trial)
 	trial->policy = trial->explanation->tree->policy;
 }
 
-/* A path for a shell. */
-static char *shell_word(const char *text)
+/*
+ * The command that shows the tree with one more option. A mount that is there already ends
+ * first: by then its path may be that of its source again.
+ */
+static char *mount_command(const struct trial *trial, const char *option)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789/._-+:@%,=";
-	char *word;
-	char *to;
+	const struct explain_tree *tree = trial->explanation->tree;
+	const struct mount_options *options = trial->request->options;
+	const char *root = strcmp(trial->request->root, "/") && !options->root
+				   ? trial->request->root
+				   : NULL;
+	const char *source = tree->mount ? tree->mount_source : tree->inspection.path;
+	const char *point = tree->mount ? tree->mount : source;
+	scope_free char *mount =
+		source ? advise_mount(source, point, options->given, option, root) : NULL;
+	scope_free char *word = shell_word(point ? point : "");
+	char *text;
 
-	if (text[0] && text[strspn(text, plain)] == '\0')
-		return strdup(text);
-	word = to = malloc(4 * strlen(text) + 3);
-	if (!word)
+	if (!tree->mount)
+		return take_ptr(mount);
+	if (!mount || !word || asprintf(&text, "canonfs umount %s && %s", word, mount) < 0)
 		return NULL;
-	*to++ = '\'';
-	for (; *text; text++) {
-		if (*text == '\'')
-			to = stpcpy(to, "'\\'");
-		*to++ = *text;
-	}
-	strcpy(to, "'");
-	return word;
+	return text;
 }
 
 /* The command that mounts the tree over itself, with the options given. */
 static void try_mount(struct trial *trial)
 {
-	const struct explain_tree *tree = trial->explanation->tree;
-	const struct mount_options *options = trial->request->options;
-	bool has_root = strcmp(trial->request->root, "/") != 0 && !options->root;
-	scope_free char *path = shell_word(tree->inspection.path);
-	scope_free char *root = shell_word(trial->request->root);
-	scope_free char *given = shell_word(options->given ? options->given : "");
-	char *text;
-
 	reset(trial);
-	if (!path || !root || !given || tree->mount || !helps(trial))
-		return;
-	if (asprintf(&text, "canonfs %s %s%s%s%s%s", path, path,
-		     options->given ? " -o " : "", options->given ? given : "",
-		     has_root ? " -o root=" : "", has_root ? root : "") >= 0)
-		add_change(trial, text);
+	if (!trial->explanation->tree->mount && helps(trial))
+		add_change(trial, mount_command(trial, NULL));
 }
 
 static void try_trust_size(struct trial *trial)
@@ -396,7 +387,7 @@ static void try_trust_size(struct trial *trial)
 	reset(trial);
 	trial->policy.trust = PYC_TRUST_SIZE;
 	if (helps(trial))
-		add_change(trial, strdup("-o trust=size"));
+		add_change(trial, mount_command(trial, "trust=size"));
 }
 
 static void try_unchecked(struct trial *trial)
@@ -404,23 +395,55 @@ static void try_unchecked(struct trial *trial)
 	reset(trial);
 	trial->policy.hash = PYC_HASH_UNCHECK;
 	if (helps(trial))
-		add_change(trial, strdup("-o hash=unchecked"));
+		add_change(trial, mount_command(trial, "hash=unchecked"));
 }
 
+/*
+ * Where a reader finds on disk what it calls @path and lies at @relative in the tree: in
+ * the source of a mount, as a mount cannot be written to. The caller's.
+ */
+static char *path_on_disk(const struct trial *trial, const char *path, const char *relative)
+{
+	const struct explain_tree *tree = trial->explanation->tree;
+	const char *source = tree->mount ? tree->mount_source : NULL;
+	const char *below = source ? path_below(source, trial->request->root) : NULL;
+	char *text;
+
+	if (!below)
+		return strdup(path);
+	if (asprintf(&text, "%s/%s", strcmp(trial->request->root, "/") ? below : source,
+		     relative) < 0)
+		return NULL;
+	return text;
+}
+
+/* Compiles and records; then the mount of the tree knows. One at a time uses the cache. */
 static void try_verify(struct trial *trial)
 {
-	scope_free char *path = shell_word(trial->pyc->path);
-	scope_free char *root = shell_word(trial->request->root);
+	const struct mount_options *options = trial->request->options;
+	const struct explain_tree *tree = trial->explanation->tree;
 	bool has_root = strcmp(trial->request->root, "/") != 0;
+	scope_free char *path = path_on_disk(trial, trial->pyc->path, trial->pyc->relative);
+	scope_free char *word = path ? shell_word(path) : NULL;
+	scope_free char *root = shell_word(trial->request->root);
+	scope_free char *cache = shell_word(options->cache ? options->cache : "");
+	scope_free char *mount = NULL;
+	const char *again;
 	char *text;
 
 	reset(trial);
-	if (trial->facts.proof != PYC_CHECK_UNKNOWN)
+	if (trial->facts.proof != PYC_CHECK_UNKNOWN || options->no_cache)
 		return;
 	trial->facts.proof = PYC_CHECK_OK;
-	if (path && root && helps(trial) &&
-	    asprintf(&text, "canonfs verify %s%s%s%s", has_root ? "--root " : "",
-		     has_root ? root : "", has_root ? " " : "", path) >= 0)
+	if (!helps(trial))
+		return;
+	mount = mount_command(trial, NULL);
+	again = mount && tree->mount ? strstr(mount, " && ") + strlen(" && ") : mount;
+	if (word && root && cache && mount &&
+	    asprintf(&text, "%.*scanonfs verify %s%s%s%s%s%s%s && %s", (int)(again - mount),
+		     mount, options->cache ? "--cache " : "", options->cache ? cache : "",
+		     options->cache ? " " : "", has_root ? "--root " : "",
+		     has_root ? root : "", has_root ? " " : "", word, again) >= 0)
 		add_change(trial, text);
 }
 
@@ -428,7 +451,7 @@ static void try_verify(struct trial *trial)
 static void try_canonical(struct trial *trial, enum pyc_trust trust)
 {
 	int64_t time = trial->pyc->disk.source_mtime.tv_sec;
-	char *text;
+	char option[sizeof("trust=size,canonical=-9223372036854775808")];
 
 	reset(trial);
 	if (trial->policy.canonical_count == PYC_CANONICAL_MAX ||
@@ -436,10 +459,10 @@ static void try_canonical(struct trial *trial, enum pyc_trust trust)
 		return;
 	trial->policy.trust = trust;
 	trial->policy.canonical[trial->policy.canonical_count++] = time;
-	if (helps(trial) &&
-	    asprintf(&text, "-o %scanonical=%lld",
-		     trust == PYC_TRUST_SIZE ? "trust=size," : "", (long long)time) >= 0)
-		add_change(trial, text);
+	snprintf(option, sizeof(option), "%scanonical=%lld",
+		 trust == PYC_TRUST_SIZE ? "trust=size," : "", (long long)time);
+	if (helps(trial))
+		add_change(trial, mount_command(trial, option));
 }
 
 /* Where no header can match the time that the source has. */
@@ -450,7 +473,7 @@ static void try_epoch(struct trial *trial)
 	trial->policy.epoch = 1;
 	trial->facts.served_mtime = (struct timespec){.tv_sec = 1};
 	if (helps(trial))
-		add_change(trial, strdup("-o mtime=1"));
+		add_change(trial, mount_command(trial, "mtime=1"));
 }
 
 /* Whose file it would be, by its name, or by its magic where the name tells nobody's. */
@@ -475,17 +498,28 @@ static void try_compile(struct trial *trial)
 	const struct pyc_facts *facts = &trial->pyc->disk;
 	const struct pyc_magic *owner = owner_of(facts);
 	int level = explain_level(&facts->name);
-	scope_free char *path = shell_word(trial->explanation->path);
 	scope_free char *program = owner ? explain_program(owner) : NULL;
 	bool is_hash = facts->header_status == PYC_HEADER_OK &&
 		       facts->header.kind == PYC_KIND_HASH_CHECKED;
+	const struct explanation *explanation = trial->explanation;
+	scope_free char *path =
+		path_on_disk(trial, explanation->path, explanation->relative);
+	const char *mount = explanation->tree->mount;
+	scope_free char *point = shell_word(mount ? mount : "");
+	scope_free char *command = NULL;
 	char *text;
 
-	if (!path || !program || level < 0 || facts->source != PYC_SOURCE_REGULAR)
+	if (!path || !point || !program || level < 0 || facts->source != PYC_SOURCE_REGULAR)
 		return;
-	if (asprintf(&text, "%s%s -m compileall -f%s %s", program, options[level],
-		     is_hash ? " --invalidation-mode checked-hash" : "", path) >= 0)
+	command = advise_compile(trial->request->root, program, options[level],
+				 is_hash ? " -f --invalidation-mode checked-hash" : " -f",
+				 path);
+	/* A mount over its own source hides it. */
+	if (command && mount && path_below(path, mount) &&
+	    asprintf(&text, "canonfs umount %s && %s", point, command) >= 0)
 		add_change(trial, text);
+	else if (command)
+		add_change(trial, take_ptr(command));
 }
 
 static bool is_bad(enum pyc_outcome outcome)

@@ -13,6 +13,7 @@
 
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cli/child.h"
 #include "cli/interpreter_places.h"
@@ -67,6 +68,68 @@ static void interpreter_fini(struct interpreter *interpreter)
 	free(interpreter->release);
 	free(interpreter->prefix);
 	free_strings(interpreter->libraries);
+}
+
+/* Replaces a path by where it leads; it stays where it leads nowhere. */
+static void resolve(char **path)
+{
+	char *real = *path && **path == '/' ? realpath(*path, NULL) : NULL;
+
+	if (!real)
+		return;
+	free(*path);
+	*path = real;
+}
+
+void interpreters_resolve_libraries(struct interpreter_list *machine)
+{
+	for (size_t i = 0; i < machine->count; i++) {
+		resolve(&machine->interpreters[i].prefix);
+		for (char **library = machine->interpreters[i].libraries; *library;
+		     library++)
+			resolve(library);
+	}
+}
+
+/* Length of @dir if @path lies below it; 0 if not. */
+static size_t depth_below(const char *path, const char *dir)
+{
+	return dir && path_below(path, dir) ? strlen(dir) : 0;
+}
+
+/* How closely a file belongs to an interpreter of this machine; 0: not at all. */
+static size_t closeness(const struct interpreter *interpreter, const char *path)
+{
+	size_t closest = depth_below(path, interpreter->prefix);
+
+	for (char **library = interpreter->libraries; *library; library++) {
+		size_t depth = depth_below(path, *library);
+
+		closest = depth > closest ? depth : closest;
+	}
+	return closest;
+}
+
+const struct interpreter *interpreters_owner(const struct interpreter_list *list,
+					     const struct pyc_magic *magic,
+					     const char *path)
+{
+	const struct interpreter *owner = NULL;
+	size_t closest = 0;
+
+	for (size_t i = list->count; i-- > 0;) {
+		const struct interpreter *interpreter = &list->interpreters[i];
+		size_t depth;
+
+		if (interpreter->magic != magic)
+			continue;
+		depth = closeness(interpreter, path);
+		if (depth > closest) {
+			closest = depth;
+			owner = interpreter;
+		}
+	}
+	return owner;
 }
 
 void interpreters_free(struct interpreter_list *list)

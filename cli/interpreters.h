@@ -70,6 +70,21 @@ int interpreters_add(const char *root, const char *program, struct interpreter_l
 const struct interpreter *interpreters_by_magic(const struct interpreter_list *list,
 						const struct pyc_magic *magic);
 
+/* Links in .prefix and .libraries of this machine's are followed, for interpreters_owner().
+ */
+void interpreters_resolve_libraries(struct interpreter_list *machine);
+
+/**
+ * interpreters_owner() - the interpreter that imports a file where it lies
+ * @path: absolute, in the interpreters' root directory, without symlinks
+ *
+ * Of those below whose prefix or on whose path it lies, the closest one; of equals the
+ * newest. Return: NULL for none.
+ */
+const struct interpreter *interpreters_owner(const struct interpreter_list *list,
+					     const struct pyc_magic *magic,
+					     const char *path);
+
 void interpreters_free(struct interpreter_list *list);
 
 #endif

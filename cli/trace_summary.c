@@ -10,7 +10,10 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/path.h"
 #include "base/scope.h"
+#include "cache/pairing.h"
+#include "cli/advice.h"
 #include "cli/json.h"
 #include "pyc/mtime.h"
 
@@ -81,34 +84,81 @@ static bool is_same_case(const struct trace_report *report, size_t a, size_t b)
 		strcmp(report->records[a]->program, report->records[b]->program) == 0);
 }
 
-static void print_advice(FILE *file, const struct import_record *record,
-			 const struct import_reason *reason)
-{
-	const char *tree = quoted(reason->tree ? reason->tree : "TREE");
-
-	switch (reason->advice) {
-	case ADVICE_MOUNT:
-		fprintf(file, "            -> canonfs %s %s%s%s makes it match\n", tree,
-			tree, record->root[0] ? " -o root=" : "", record->root);
-		break;
-	case ADVICE_COMPILE:
-		fprintf(file, "            -> %s -m compileall DIRECTORY makes some\n",
-			record->program);
-		break;
-	case ADVICE_EXPLAIN:
-		fputs("            -> canonfs explain FILE tells more\n", file);
-		break;
-	case ADVICE_NOTHING:
-		fputs("            -> new bytecode was written, for the next run\n", file);
-		break;
-	default:
-		break;
-	}
-}
-
 static const char *path_of(const struct import_record *record)
 {
 	return record->source ? record->source : record->bytecode;
+}
+
+/* What a process in the record's root calls a path of ours. */
+static const char *seen_path(const struct import_record *record, const char *path)
+{
+	const char *rest = record->root[0] ? path_below(path, record->root) : NULL;
+
+	return rest && rest[0] ? rest : path;
+}
+
+/* The directory that holds the sources of all cases like the first one; the caller's. */
+static char *common_folder(const struct trace_report *report, size_t first)
+{
+	char *folder = strdup(path_of(report->records[first]));
+
+	for (size_t i = first; folder && i < report->count; i++) {
+		if (!is_same_case(report, i, first))
+			continue;
+		do {
+			char *slash = strrchr(folder, '/');
+
+			slash[slash == folder] = '\0';
+		} while (folder[1] && !path_below(path_of(report->records[i]), folder));
+	}
+	return folder;
+}
+
+static char *compile_command(const struct trace_report *report, size_t first)
+{
+	const struct import_record *record = report->records[first];
+	scope_free char *folder = common_folder(report, first);
+	const char *options = "";
+	struct pyc_name name;
+
+	if (record->bytecode && pairing_name(record->bytecode, &name) == PYC_PLACE_CACHE &&
+	    name.opt_len == 1)
+		options = name.opt[0] == '2' ? " -OO" : " -O";
+	return folder ? advise_compile(record->root, seen_path(record, record->program),
+				       options, " -q", seen_path(record, folder))
+		      : NULL;
+}
+
+static char *explain_command(const struct import_record *record)
+{
+	scope_free char *root = shell_word(record->root);
+	scope_free char *path = shell_word(seen_path(record, path_of(record)));
+	char *text;
+
+	if (!root || !path ||
+	    asprintf(&text, "canonfs explain %s%s%s%s", record->root[0] ? "--root " : "",
+		     record->root[0] ? root : "", record->root[0] ? " " : "", path) < 0)
+		return NULL;
+	return text;
+}
+
+static void print_advice(FILE *file, const struct trace_report *report, size_t first)
+{
+	const struct import_record *record = report->records[first];
+	const struct import_reason *reason = &report->reasons[first];
+	scope_free char *command = NULL;
+
+	if (reason->advice == ADVICE_MOUNT && reason->tree)
+		command = advise_mount(reason->tree, reason->tree, NULL, NULL,
+				       record->root[0] ? record->root : NULL);
+	else if (reason->advice == ADVICE_COMPILE)
+		command = compile_command(report, first);
+	else if (reason->advice == ADVICE_EXPLAIN)
+		command = explain_command(record);
+	if (reason->advice == ADVICE_NOTHING)
+		fputs("            new bytecode was written, for the next run\n", file);
+	else if (command)
+		fprintf(file, "            -> %s\n", command);
 }
 
 /* Says what record @first is an example of, and marks all of its kind as @done. */
@@ -125,7 +175,7 @@ static void print_case(FILE *file, const struct trace_report *report, size_t fir
 	fprintf(file, "    %6zu  %s%s\n", imports,
 		report->records[first]->how == IMPORT_NO_PYC ? "no bytecode: " : "",
 		reason->text);
-	print_advice(file, report->records[first], reason);
+	print_advice(file, report, first);
 	for (size_t i = first; i < report->count; i++) {
 		if (!is_same_case(report, i, first))
 			continue;

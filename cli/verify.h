@@ -144,7 +144,6 @@ struct verify_run {
 };
 
 /* Resolves the links in the paths by which verify_choose() knows whose a file is. */
-void verify_resolve_libraries(struct interpreter_list *machine);
 
 /**
  * verify_choose() - the interpreter to be asked next about a file

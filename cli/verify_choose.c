@@ -16,67 +16,13 @@
 #include "base/path.h"
 #include "base/scope.h"
 
-/* Replaces a path by where it leads; it stays where it leads nowhere. */
-static void resolve(char **path)
-{
-	char *real = *path && **path == '/' ? realpath(*path, NULL) : NULL;
-
-	if (!real)
-		return;
-	free(*path);
-	*path = real;
-}
-
-void verify_resolve_libraries(struct interpreter_list *machine)
-{
-	for (size_t i = 0; i < machine->count; i++) {
-		resolve(&machine->interpreters[i].prefix);
-		for (char **library = machine->interpreters[i].libraries; *library;
-		     library++)
-			resolve(library);
-	}
-}
-
-/* Length of @dir if @path lies below it; 0 if not. */
-static size_t depth_below(const char *path, const char *dir)
-{
-	return dir && path_below(path, dir) ? strlen(dir) : 0;
-}
-
-/* How closely a file belongs to an interpreter of this machine; 0: not at all. */
-static size_t closeness(const struct interpreter *interpreter, const char *path)
-{
-	size_t closest = depth_below(path, interpreter->prefix);
-
-	for (char **library = interpreter->libraries; *library; library++) {
-		size_t depth = depth_below(path, *library);
-
-		closest = depth > closest ? depth : closest;
-	}
-	return closest;
-}
-
-/* The one that a file belongs to most closely, the newest of several. */
+/* The machine's one that a file belongs to. */
 static const struct interpreter *find_owner(const struct verify_run *run,
 					    const struct verify_file *file)
 {
 	scope_free char *path = verify_file_path(file);
-	const struct interpreter *owner = NULL;
-	size_t closest = 0;
 
-	for (size_t i = run->machine.count; path && i-- > 0;) {
-		const struct interpreter *interpreter = &run->machine.interpreters[i];
-		size_t depth;
-
-		if (interpreter->magic != file->magic)
-			continue;
-		depth = closeness(interpreter, path);
-		if (depth > closest) {
-			closest = depth;
-			owner = interpreter;
-		}
-	}
-	return owner;
+	return path ? interpreters_owner(&run->machine, file->magic, path) : NULL;
 }
 
 /* The @n-th of a list of the file's magic, the last one first; NULL: *@n are fewer. */

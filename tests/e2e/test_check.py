@@ -662,6 +662,46 @@ def test_pipe(tree):
     assert "1 of 1 bytecode file is stale" in done.stdout.replace("  ", " ")
 
 
+def test_advice(tree):
+    """Commands that a shell takes as they are; after all of them nothing is stale."""
+    odd = tree / "it's $odd"
+    pair(odd, "canonical", header() + BODY, mtime=0)
+    pair(odd, "size", header(size=3) + BODY, mtime=0)
+    pair(odd, "corrupt", header() + BODY[:-9], mtime=0)
+    pair(odd, "damaged", header() + BODY[:-9])
+    env = {**os.environ, "PATH": f"{CANONFS.parent}:{os.environ['PATH']}"}
+    text = check(odd, "-o", "cache=off").stdout
+    commands = [line.strip() for line in text[text.index("What to do:\n"):].splitlines()[1:]
+                if not line.startswith("   ")]
+    mount = f"canonfs '{str(odd).replace(chr(39), chr(39) + chr(92) + 2 * chr(39))}' "
+    assert commands[0].startswith(mount) and commands[0].endswith(" -o cache=off")
+    for command in commands:
+        done = run("sh", "-c", command, env=env, check=False)
+        assert done.returncode in (0, 2), (command, done.stderr)
+        if command == commands[0]:
+            assert check(odd).returncode == 2
+            run(CANONFS, "umount", odd)
+        elif "--list" in command:
+            name = {"stale": "size"}.get(command.split()[3], command.split()[3])
+            assert f"/{name}.{TAG}.pyc" in done.stdout
+            assert len(done.stdout.splitlines()) == 1
+        elif "compileall" in command:
+            assert check(odd).returncode == 0
+        else:
+            assert "corrupt" in done.stdout
+    assert len(commands) == 6
+
+
+def test_owner_of_the_tree():
+    """Of two interpreters that read the same bytecode, the one whose libraries these are."""
+    for python in machine_pythons():
+        library, release = python.json("import json, os, platform\n"
+                                       "print(json.dumps([os.path.dirname(os.__file__), platform.python_version()]))")
+        for line in check(library).stdout.splitlines():
+            if line.startswith(f"{python.name} ("):
+                assert release in line, python
+
+
 def test_progress(tree):
     """A bar that is gone at the end; only where somebody looks."""
     body = header() + marshal.dumps(compile("x = [%s]\n" % ", ".join(map(str, range(3000))),

@@ -20,6 +20,7 @@ import re
 import shlex
 import subprocess
 import termios
+import time
 
 import pytest
 
@@ -371,13 +372,14 @@ def test_changes_help(shop):
     for case, (name, path) in bench.paths.items():
         for change in said[path]["changes"] if case.level == 0 and case.source != "empty" else ():
             advised[change.split()[0] if change.startswith("python") else change].append((name, path, change))
-    options = [change for change in advised if change.startswith("-o ")]
-    assert {"-o trust=size", "-o hash=unchecked"} <= set(options)
-    assert any(change.startswith("-o canonical=") for change in options)
-    for change in options:
-        with mounted(shop.tree, shop.point, change[3:]):
-            check_imports(python, in_mount(shop, bench.folder), advised[change], "PYC")
     mount = f"canonfs {shop.tree} {shop.tree}"
+    options = {change.removeprefix(f"{mount} -o "): change for change in advised
+               if change.startswith(f"{mount} -o ")}
+    assert {"trust=size", "hash=unchecked"} <= set(options)
+    assert any(option.startswith("canonical=") for option in options)
+    for option, change in options.items():
+        with mounted(shop.tree, shop.point, option):
+            check_imports(python, in_mount(shop, bench.folder), advised[change], "PYC")
     with mounted(shop.tree, shop.tree):
         check_imports(python, bench.folder, advised[mount], "PYC")
     compiled_again = advised["python3.11"]
@@ -386,6 +388,38 @@ def test_changes_help(shop):
     check_imports(python, bench.folder, compiled_again, "SRC")
     again = explained("--tree", shop.tree, *(path for _, path, _ in compiled_again))
     assert {again[path]["bare"]["outcome"] for _, path, _ in compiled_again} == {"loads"}
+
+
+@pytest.mark.parametrize("point", ["point", "a tree"], ids=["beside", "over"])
+@pytest.mark.parametrize("mtime, size, expected", [
+    (REAL + 9, len(SOURCE), ["verify", "trust=size,canonical="]),
+    (0, 3, ["compileall"]),
+], ids=["newer", "size"])
+def test_changes_in_a_mount_help(folder, monkeypatch, point, mtime, size, expected):
+    """Each is a command that a shell takes as it is, and afterwards the file is used."""
+    python = machine_pythons()[0]
+    tree, point = folder / "a tree", folder / point
+    point.mkdir(exist_ok=True)
+    tree.mkdir(exist_ok=True)
+    env = {**os.environ, "PATH": f"{CANONFS.parent}:{os.environ['PATH']}"}
+    for i, word in enumerate(expected):
+        state = folder / f"state{i}"
+        state.mkdir(0o700)
+        monkeypatch.setenv("STATE_DIRECTORY", str(state))
+        env["STATE_DIRECTORY"] = str(state)
+        write(tree / "m.py", SOURCE, mtime * 10**9)
+        write(python.cached(str(tree / "m.py")), header(python, REAL, size) + compiled(python, [SOURCE])[0])
+        with mounted(tree, point):
+            pyc, = explained(point / "m.py").values()
+            assert pyc["served"]["outcome"] == "compiles"
+            assert len(pyc["changes"]) == len(expected)
+            assert word in pyc["changes"][i]
+            run("sh", "-ec", pyc["changes"][i].replace("python3.11 ", f"{python.program} "), env=env)
+            time.sleep(1.1)  # the mount's cache of attributes
+            used, = explained(point / "m.py").values()
+            if not os.path.ismount(point):
+                run(CANONFS, tree, point)
+            assert used["served"]["outcome"] == "loads", pyc["changes"][i]
 
 
 def check_imports(python, folder, advised, value):

@@ -135,6 +135,7 @@ static void test_image_by_name(void **state)
 	assert_ptr_equal(interpreters_by_magic(&list, list.interpreters[1].magic),
 			 &list.interpreters[1]);
 	assert_null(interpreters_by_magic(&list, pyc_magic_lookup(3495)));
+	assert_null(interpreters_owner(&list, list.interpreters[1].magic, "/opt"));
 
 	assert_int_equal(interpreters_add(fixture->root, "python3", &list), 0);
 	assert_int_equal(list.count, 3);
@@ -147,6 +148,31 @@ static void test_image_by_name(void **state)
 			 -ENOTSUP);
 	assert_int_equal(list.count, 3);
 	interpreters_free(&list);
+}
+
+/* Several of one magic: that one whose libraries hold the file. */
+static void test_owner(void **state)
+{
+	char *none[] = {NULL};
+	char *site[] = {(char[]){"/srv/site"}, NULL};
+	char usr[] = "/usr", deeper[] = "/usr/lib/other", home[] = "/home/x";
+	const struct pyc_magic *magic = pyc_magic_lookup(3495);
+	struct interpreter three[] = {
+		{.magic = magic, .prefix = usr, .libraries = site},
+		{.magic = magic, .prefix = deeper, .libraries = none},
+		{.magic = magic, .prefix = home, .libraries = none},
+	};
+	struct interpreter_list list = {three, ARRAY_SIZE(three)};
+
+	(void)state;
+	assert_ptr_equal(interpreters_by_magic(&list, magic), &three[2]);
+	assert_ptr_equal(interpreters_owner(&list, magic, "/usr"), &three[0]);
+	assert_ptr_equal(interpreters_owner(&list, magic, "/usr/lib/m.py"), &three[0]);
+	assert_ptr_equal(interpreters_owner(&list, magic, "/srv/site/m.py"), &three[0]);
+	assert_ptr_equal(interpreters_owner(&list, magic, "/usr/lib/other/m.py"),
+			 &three[1]);
+	assert_null(interpreters_owner(&list, magic, "/usr2/m.py"));
+	assert_null(interpreters_owner(&list, pyc_magic_lookup(3531), "/usr"));
 }
 
 static void test_no_root(void **state)
@@ -190,6 +216,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_image_by_name, setup, teardown),
 		cmocka_unit_test(test_no_root),
 		cmocka_unit_test_setup_teardown(test_liars, setup, teardown),
+		cmocka_unit_test(test_owner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
