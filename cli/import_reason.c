@@ -375,7 +375,8 @@ static const char *text_of_verdict(const struct import_record *record,
 	if (record->how == IMPORT_FAILED)
 		return pyc_reason_text(PYC_R_BODY);
 	if (!reason->judged || reason->verdict == PYC_FRESH ||
-	    reason->verdict == PYC_HASH_CHECKED || reason->verdict == PYC_HASH_UNCHECKED)
+	    reason->reason == PYC_R_PROVED || reason->verdict == PYC_HASH_CHECKED ||
+	    reason->verdict == PYC_HASH_UNCHECKED)
 		return text_of_header(record);
 	return pyc_reason_text(reason->reason);
 }

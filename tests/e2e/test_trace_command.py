@@ -149,6 +149,15 @@ def test_through_a_mount(folder):
         assert {module["mounted"] for module in after.modules} == {True}
 
 
+def test_proved(system, folder):
+    """A proof is why a mount vouches, and no reason for Python to compile."""
+    make_module(system, folder / "tree", "m", mtime=0, embedded=THEN)
+    run(CANONFS, "verify", folder / "tree")
+    module = trace(folder, *import_all(system, folder / "tree", "m"), env=dict(os.environ)).of("m")
+    assert (module["reason"], module["advice"]) == ("proved", "mount")
+    assert module["why"] == "it was compiled from a source file with another time"
+
+
 @pytest.mark.usefixtures("passthrough")
 def test_a_mount_gives_its_own_reason(system, folder):
     """Under other options than the default ones."""
