@@ -25,7 +25,7 @@ enum check_status {
 	CHECK_HOPELESS = 2, /* some is really stale, or damaged */
 	CHECK_USAGE = EX_USAGE,
 	CHECK_UNREADABLE = EX_NOINPUT,
-	CHECK_FAILURE = EX_OSERR, /* out of memory, a full disk */
+	CHECK_FAILURE = EX_IOERR, /* out of memory; as where the output cannot be written */
 };
 
 /* What --list lists. */

@@ -13,6 +13,7 @@
 #include "base/scope.h"
 #include "cli/check.h"
 #include "cli/cmd.h"
+#include "cli/output.h"
 
 #define DEFAULT_TOP 5
 
@@ -41,11 +42,13 @@ static const char usage[] =
 	"                   bytecode)\n"
 	"  --json           print JSON; with --list, an object a line\n"
 	"  --quiet          print nothing\n"
-	"  --threads N      use N threads (default: one for each processor)\n"
+	"  --jobs N         so many at a time (default: as there are processors)\n"
 	"\n"
 	"Exit status: 0 nothing is stale, 1 what is stale canonfs would vouch for, 2 some "
 	"is\n"
-	"really stale or damaged, 64 wrong usage, 66 something could not be looked at.\n"
+	"really stale or damaged, 64 wrong usage, 66 something could not be looked at, 74 "
+	"the\n"
+	"output cannot be written.\n"
 	"\n"
 	"Example:\n"
 	"  canonfs check /usr\n"
@@ -345,7 +348,7 @@ static bool take_options(struct check_request *request, const char *list)
 	return r == 0;
 }
 
-enum { OPT_ROOT = 256, OPT_BY, OPT_TOP, OPT_LIST, OPT_JSON, OPT_QUIET, OPT_THREADS };
+enum { OPT_ROOT = 256, OPT_BY, OPT_TOP, OPT_LIST, OPT_JSON, OPT_QUIET, OPT_JOBS };
 
 static bool take_option(struct check_request *request, int option)
 {
@@ -363,7 +366,7 @@ static bool take_option(struct check_request *request, int option)
 		return request->json = true;
 	case OPT_QUIET:
 		return request->quiet = true;
-	case OPT_THREADS:
+	case OPT_JOBS:
 		return parse_number(optarg, 1, &request->threads);
 	case 'o':
 		return take_options(request, optarg);
@@ -383,7 +386,7 @@ static int run_operands(struct check_request *request, int argc, char **argv)
 		return check_paths(request, argv, (size_t)argc);
 	if (request->root)
 		return check_paths(request, whole, 1);
-	log_error("PATH is needed");
+	log_error("a PATH is needed");
 	return wrong_usage();
 }
 
@@ -396,7 +399,7 @@ static int run_arguments(int argc, char **argv)
 		{"list", required_argument, NULL, OPT_LIST},
 		{"json", no_argument, NULL, OPT_JSON},
 		{"quiet", no_argument, NULL, OPT_QUIET},
-		{"threads", required_argument, NULL, OPT_THREADS},
+		{"jobs", required_argument, NULL, OPT_JOBS},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -420,16 +423,9 @@ static int run_arguments(int argc, char **argv)
 	return status;
 }
 
-/* What was printed has to arrive; /dev/full and full disks fail only when it is flushed. */
 static int run(int argc, char **argv)
 {
-	int status = run_arguments(argc, argv);
-
-	errno = 0;
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return status;
-	log_error("cannot write to standard output: %s", strerror(errno ? errno : EIO));
-	return CHECK_FAILURE;
+	return output_finish(run_arguments(argc, argv));
 }
 
 const struct command command_check = {

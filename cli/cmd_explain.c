@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "cli/explain.h"
+#include "cli/output.h"
 
 static const char usage[] =
 	"usage: canonfs explain [--root DIR] [--tree DIR] [-o OPTIONS] [--ask PYTHON]...\n"
@@ -173,7 +174,7 @@ static int run_arguments(const struct arguments *arguments, char **files)
 	int status;
 
 	if (!*files)
-		return wrong_usage("explain needs a file");
+		return wrong_usage("a FILE is needed");
 	status = open_root(arguments, &request);
 	if (status == 0)
 		status = find_interpreters(arguments, &request);
@@ -183,16 +184,6 @@ static int run_arguments(const struct arguments *arguments, char **files)
 	close_fd(&request.root_fd);
 	free(request.root);
 	return status;
-}
-
-/* What was printed has to arrive. */
-static int flush(int status)
-{
-	errno = 0;
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return status;
-	log_error("cannot write to standard output: %s", strerror(errno ? errno : EIO));
-	return EXIT_EXPLAIN_FAILURE;
 }
 
 static int run(int argc, char **argv)
@@ -208,7 +199,7 @@ static int run(int argc, char **argv)
 	else if (status == 0)
 		status = run_arguments(&arguments, argv + optind);
 	arguments_fini(&arguments);
-	return flush(status);
+	return output_finish(status);
 }
 
 const struct command command_explain = {

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "cli/json.h"
 #include "cli/mounts.h"
+#include "cli/output.h"
 #include "cli/status_print.h"
 #include "fs/control_dir.h"
 
@@ -106,13 +107,7 @@ static int show(struct known_mounts *mounts, const char *path, bool json)
 		return EX_NOINPUT;
 	}
 	(json ? print_json : print_text)(mounts, only);
-	errno = 0;
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		log_error("cannot write to standard output: %s",
-			  strerror(errno ? errno : EIO));
-		return EX_IOERR;
-	}
-	return exit_status(mounts, only);
+	return output_finish(exit_status(mounts, only));
 }
 
 static int wrong_usage(void)

@@ -3,6 +3,7 @@
  * canonfs verify PATH...: proof by recompiling; see verify.h.
  */
 #include "cli/cmd.h"
+#include "cli/output.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -50,7 +51,7 @@ static const char usage[] =
 	"                     and unknown)\n"
 	"  --jobs N           so many at a time (default: as there are processors)\n"
 	"  --timeout SECONDS  for one source (default: 60)\n"
-	"  --quiet            no progress\n"
+	"  --quiet            print nothing\n"
 	"\n"
 	"Examples:\n"
 	"  canonfs verify /usr/lib/python3.11\n"
@@ -324,7 +325,8 @@ static int verify_open(struct request *request, struct work *work)
 	if (work->db && record(request, work) < 0)
 		status = EX_NOINPUT;
 	request->report.cache = work->db ? work->place.path : NULL;
-	verify_print(&request->report, &work->list);
+	if (!request->run.quiet)
+		verify_print(&request->report, &work->list);
 	return status;
 }
 
@@ -481,16 +483,9 @@ static int run_arguments(int argc, char **argv)
 	return status;
 }
 
-/* What was printed has to arrive. */
 static int run(int argc, char **argv)
 {
-	int status = run_arguments(argc, argv);
-
-	errno = 0;
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return status;
-	log_error("cannot write to standard output: %s", strerror(errno ? errno : EIO));
-	return EX_IOERR;
+	return output_finish(run_arguments(argc, argv));
 }
 
 const struct command command_verify = {

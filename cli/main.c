@@ -14,9 +14,10 @@
 #include "base/scope.h"
 #include "cli/cmd.h"
 
+/* In the order in which one meets them. */
 static const struct command *const commands[] = {
-	&command_mount,	  &command_umount, &command_check, &command_cache,
-	&command_explain, &command_status, &command_trace, &command_verify,
+	&command_mount,	 &command_umount, &command_check,  &command_explain,
+	&command_verify, &command_trace,  &command_status, &command_cache,
 };
 
 /* Descriptors 0 to 2 exist, so that nothing that is opened later is taken for them. */

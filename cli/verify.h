@@ -132,7 +132,7 @@ void verify_bytes_fini(struct verify_bytes *bytes);
  * @known:   the proofs in the cache; sealed
  * @jobs:    threads
  * @timeout_ms: for one source
- * @quiet:   no progress
+ * @quiet:   nothing is printed
  */
 struct verify_run {
 	struct interpreter_list image;

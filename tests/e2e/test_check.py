@@ -216,7 +216,7 @@ def test_exit_status(tree, name, status):
 
 
 @pytest.mark.parametrize("words", [
-    [], ["--list", "good", "/"], ["--by", "colour", "/"], ["--threads", "0", "/"],
+    [], ["--list", "good", "/"], ["--by", "colour", "/"], ["--jobs", "0", "/"],
     ["--top", "x", "/"], ["-o", "trust=nobody", "/"], ["--nothing"], ["--list"]])
 def test_wrong_usage(words):
     done = check(*words)
@@ -386,7 +386,7 @@ def test_links_to_bytecode(tree):
     assert listed("stale", tree).keys() == {pyc}
     assert listed("stale", tree)[pyc]["reason"] == "aliased"
     for threads in "12":
-        answer = report("--threads", threads, tree)
+        answer = report("--jobs", threads, tree)
         assert nonzero(answer["reasons"]) == {"aliased": 1, "canonical": 1}
         assert answer["bytecode"]["files"] == 2
         assert answer["bytecode"]["links"] == 0
@@ -709,7 +709,7 @@ def test_progress(tree):
     for number in range(40):
         for module in range(50):
             pair(tree / str(number), f"m{module}", body, mtime=0)
-    shown = on_terminal("--threads", "1", tree) + slowly(tree)
+    shown = on_terminal("--jobs", "1", tree) + slowly(tree)
     bars = re.findall(r"checking \[(#*) *\] +(\d+)%  ([\d,]+) of ([\d,]+) files", shown)
     assert bars, shown[:500]
     assert {total for _, _, _, total in bars} == {"2,000"}
@@ -721,7 +721,7 @@ def slowly(tree, *words):
     """The same on a disk that takes its time: the program is stopped now and then."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 100, 0, 0))
-    process = subprocess.Popen([CANONFS, "check", "--threads", "1", *words, str(tree)],
+    process = subprocess.Popen([CANONFS, "check", "--jobs", "1", *words, str(tree)],
                                stdin=follower, stdout=follower, stderr=follower,
                                env={**os.environ, "TERM": "xterm"})
     os.close(follower)
@@ -748,7 +748,7 @@ def test_full_disk(tree):
     with open("/dev/full", "w") as full:
         done = subprocess.run([CANONFS, "check", tree], stdout=full, stderr=subprocess.PIPE,
                               text=True)
-    assert done.returncode == 71
+    assert done.returncode == 74
     assert "cannot write to standard output" in done.stderr
 
 

@@ -555,7 +555,7 @@ def test_names_of_any_bytes(folder):
 
 
 @pytest.mark.parametrize("arguments, status, line", [
-    ([], 64, "explain needs a file"),
+    ([], 64, "a FILE is needed"),
     (["--nonsense"], 64, "unrecognized option"),
     (["-o", "trust=nobody", "{folder}/m.py"], 64, "trust"),
     (["{folder}"], 64, "use canonfs check"),
