@@ -20,6 +20,9 @@ import corpus
 from conftest import CANONFS, mounted, requests_of, run, servers, wait_until
 from control import LIMIT, canonfs, connected, directory, processes, schema, socket_of, status_of
 
+# A stacked mount decides before anybody reads; then there is nothing to watch.
+pytestmark = pytest.mark.usefixtures("passthrough")
+
 USER = 65534
 AS_USER = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
 FLOOD = 60000  # requests: more than all buffers between server and reader hold
