@@ -490,10 +490,24 @@ static int add_pyc(struct scan *scan, const char *path, bool may_defer)
 	return may_go_without(scan, r, &resolution.decision) ? 0 : r;
 }
 
+/* The owner may be anybody outside of it, so a stub can have no such owner. */
+static void fail_owner(struct scan *scan, const char *path)
+{
+	char quoted_path[SCAN_WHY_MAX / 2];
+
+	quote_path(path, quoted_path, sizeof(quoted_path));
+	fail(scan, -EOVERFLOW,
+	     "the user namespace has no id (uid_map, gid_map) for the owner of %s, or of a "
+	     "directory above it",
+	     quoted_path);
+}
+
 static void fail_stub(struct scan *scan, int error, const char *path)
 {
 	if (error == -ENOSPC)
 		fail(scan, error, "too many files differ");
+	else if (error == -EOVERFLOW)
+		fail_owner(scan, path);
 	else
 		fail_at(scan, error, "cannot make a stub of", path);
 }
@@ -635,7 +649,7 @@ int scan_tree(struct resolver *resolver, const struct tree *tree, bool all_sourc
 	pthread_mutex_init(&scan.lock, NULL);
 	pthread_cond_init(&scan.wake, NULL);
 	if (r < 0)
-		fail_at(&scan, r, "cannot make a stub of", ".");
+		fail_stub(&scan, r, ".");
 	add_folder(&scan, ".", NULL);
 	run_threads(&scan, walk);
 	run_threads(&scan, check_links);

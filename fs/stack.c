@@ -148,14 +148,44 @@ static int read_trial(void)
 	return n == sizeof(text) && memcmp(text, TRIAL_TEXT, sizeof(text)) == 0 ? 0 : -EIO;
 }
 
+/* Sources show other times than theirs: their stubs have their data in the source. */
+static bool has_source_stubs(const struct build *build)
+{
+	return build->options->policy.view != PYC_VIEW_SOURCE;
+}
+
+/*
+ * In a user namespace overlayfs takes a stub's data from data-only layers alone, and only
+ * if no other layer lies between. So the stubs get their data in an overlay of their own,
+ * which takes their place.
+ */
+static int complete_stubs(const struct build *build)
+{
+	scope_free char *data = NULL;
+
+	if (!build->has_data && !has_source_stubs(build))
+		return 0;
+	if (asprintf(&data, "lowerdir=" STACK_STUBS "%s%s,userxattr,xino=off",
+		     has_source_stubs(build) ? "::" SOURCE : "",
+		     build->has_data ? "::" DATA : "") < 0) {
+		data = NULL;
+		return -ENOMEM;
+	}
+	return mount(STACK_STUBS, STACK_STUBS, "overlay", MS_RDONLY, data) < 0 ? -errno : 0;
+}
+
 static int mount_overlay(const struct build *build)
 {
 	const struct mount_options *options = build->options;
 	unsigned long flags = options->set_flags & ~options->cleared_flags;
+	bool below = build->has_data && !build->in_userns;
+	int r = build->in_userns ? complete_stubs(build) : 0;
 	scope_free char *data = NULL;
 
+	if (r < 0)
+		return r;
 	if (asprintf(&data, "lowerdir=" STACK_STUBS ":" SOURCE "%s,%s,xino=on%s",
-		     build->has_data ? "::" DATA : "",
+		     below ? "::" DATA : "",
 		     build->in_userns ? "userxattr" : "metacopy=on,redirect_dir=on",
 		     options->context ? options->context : "") < 0) {
 		data = NULL;
@@ -200,7 +230,10 @@ static int build_overlay(const struct build *build, char *why)
 		return refuse(why, -errno, "no rights to mount (CAP_SYS_ADMIN)");
 	source = clone_source(build->places);
 	if (source < 0)
-		return refuse(why, source, "cannot copy the source's mount: %s",
+		return refuse(why, source, "cannot copy the source's mount%s: %s",
+			      source == -EINVAL ? " (mounts of another user namespace may "
+						  "lie in it)"
+						: "",
 			      strerror(-source));
 	r = enter_folder(build->places->point);
 	if (r == 0)
@@ -310,10 +343,13 @@ static bool needs_data(const struct mount_options *options)
 	return options->policy.view != PYC_VIEW_EMBEDDED;
 }
 
-/* trusted.* attributes are for the initial user namespace only. */
+/* trusted.* attributes are for the initial user namespace only; none is set. */
 static bool is_in_userns(int dir)
 {
-	return fsetxattr(dir, "trusted.canonfs", "", 0, 0) < 0 && errno == EPERM;
+	struct proc_path path = proc_path(dir);
+
+	return setxattr(path.text, "trusted.canonfs", "", 0, XATTR_REPLACE) < 0 &&
+	       errno == EPERM;
 }
 
 static int open_fuse_layer(struct stack *stack)

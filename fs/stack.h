@@ -6,6 +6,9 @@
  *
  *	lowerdir=canonfs-stubs:canonfs-source::canonfs-data
  *
+ * In a user namespace, where that is refused, canonfs-stubs is an overlay itself, of the
+ * stubs and what has their data (HACKING says why).
+ *
  * What has no stub is the source's own: page cache, labels, mappings. If the server dies,
  * bytecode that was not read yet cannot be opened, and Python compiles instead; nothing
  * else notices.

@@ -20,9 +20,23 @@
 
 #define RESOLVE_IN_STUBS (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)
 
+/* What the kernel shows for a user or group that a namespace does not have. */
+static unsigned read_overflow_id(const char *setting)
+{
+	scope_fd int fd = open(setting, O_RDONLY | O_CLOEXEC);
+	char text[16] = "";
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	return n > 0 ? (unsigned)strtoul(text, NULL, 10) : 65534;
+}
+
 void stubs_init(struct stubs *stubs, int root_fd, const struct tree *tree, bool in_userns)
 {
 	*stubs = (struct stubs){.root_fd = root_fd, .tree = tree, .in_userns = in_userns};
+	if (in_userns) {
+		stubs->overflow_uid = read_overflow_id("/proc/sys/kernel/overflowuid");
+		stubs->overflow_gid = read_overflow_id("/proc/sys/kernel/overflowgid");
+	}
 	pthread_mutex_init(&stubs->lock, NULL);
 }
 
@@ -139,10 +153,15 @@ static int copy_xattrs(int from, int to)
 }
 
 /* Owner, mode and extended attributes, in the order in which none undoes another. */
-static int copy_attributes(int from, const struct statx *stx, int to)
+static int copy_attributes(const struct stubs *stubs, int from, const struct statx *stx,
+			   int to)
 {
 	struct stat st;
 
+	/* Anybody outside may be behind that id, and they cannot own anything of ours. */
+	if (stubs->in_userns &&
+	    (stx->stx_uid == stubs->overflow_uid || stx->stx_gid == stubs->overflow_gid))
+		return -EOVERFLOW;
 	/* A new owner takes set-user-ID and set-group-ID away. */
 	if (fchown(to, stx->stx_uid, stx->stx_gid) < 0 || fstat(to, &st) < 0)
 		return -errno;
@@ -200,7 +219,7 @@ static int dress_dir(struct stubs *stubs, const char *path)
 		return to;
 	r = statx_at(from, "", &stx);
 	if (r == 0)
-		r = copy_attributes(from, &stx, to);
+		r = copy_attributes(stubs, from, &stx, to);
 	if (r < 0)
 		return r;
 	copy = strdup(path);
@@ -278,9 +297,10 @@ static int mark(struct stubs *stubs, int fd, const struct stub_file *file)
 	stubs->has_data |= file->is_data;
 	if (fsetxattr(fd, metacopy, "", 0, 0) < 0)
 		return -errno;
-	if (!file->is_data)
+	if (!file->is_data && !stubs->in_userns)
 		return 0; /* the same path in the next layer, the source */
-	len = snprintf(data, sizeof(data), "/" STUBS_DATA_DIR "/%s", file->path);
+	len = snprintf(data, sizeof(data), "/%s%s", file->is_data ? STUBS_DATA_DIR "/" : "",
+		       file->path);
 	if (len >= (int)sizeof(data))
 		return -ENAMETOOLONG;
 	return fsetxattr(fd, redirect, data, (size_t)len, 0) < 0 ? -errno : 0;
@@ -295,7 +315,7 @@ static int fill_stub(struct stubs *stubs, int fd, const struct stub_file *file)
 		return -errno;
 	r = mark(stubs, fd, file);
 	if (r == 0)
-		r = copy_attributes(file->fd, file->stx, fd);
+		r = copy_attributes(stubs, file->fd, file->stx, fd);
 	if (r == 0 && futimens(fd, times) < 0)
 		r = -errno;
 	return r;

@@ -31,7 +31,9 @@
  * struct stubs - a stub layer that is being written
  * @root_fd:   of the private tmpfs; borrowed
  * @tree:      what it stands for; borrowed
- * @in_userns: attributes of overlayfs are user.*, not trusted.*
+ * @in_userns: attributes of overlayfs are user.*, not trusted.*, and overlayfs is told in
+ *             each stub where its data is
+ * @overflow_uid, @overflow_gid: there, of owners that the user namespace does not have
  * @has_data:  a stub has its data in the FUSE layer
  * @lock:      of the rest
  * @dirs:      the directories made so far, whose times are still those of the last stub
@@ -43,6 +45,8 @@ struct stubs {
 	int root_fd;
 	const struct tree *tree;
 	bool in_userns;
+	unsigned overflow_uid;
+	unsigned overflow_gid;
 	_Atomic bool has_data;
 	pthread_mutex_t lock;
 	char **dirs;
@@ -76,8 +80,8 @@ struct stub_file {
 /**
  * stubs_add() - write a stub, and the directories above it
  * Return: 0; -ENAMETOOLONG where @is_data and overlayfs could not find the data; -ENOSPC
- * where there are too many; -EOPNOTSUPP where an attribute cannot be shown; another
- * -errno.
+ * where there are too many; -EOPNOTSUPP where an attribute cannot be shown; -EOVERFLOW
+ * where the owner is none of the user namespace's; another -errno.
  */
 int stubs_add(struct stubs *stubs, const struct stub_file *file);
 

@@ -591,19 +591,6 @@ def test_source_on(place, kind):
             run("umount", source)
 
 
-def test_in_a_user_namespace_it_goes_without(place):
-    """There overlayfs does not follow stubs to other layers."""
-    script = ('"$0" "$1" "$2" -v -o immutable && cat "$2/bare/file" && umount "$2"; '
-              '"$0" "$1" "$2" -o immutable,stack=on')
-    done = run("unshare", "-Urm", "--propagation", "private", "sh", "-c", script, CANONFS,
-               place / "source", place / "point", check=False)
-    if "cannot open '/dev/fuse'" in done.stderr or "unshare" in done.stderr:
-        missing(f"no user namespaces with FUSE: {done.stderr}")
-    lines = done.stderr.splitlines()
-    assert done.stdout == "text" and "not stacked: " in lines[0], done
-    assert done.returncode == 32 and "cannot stack the mount on" in lines[-1], done
-
-
 def test_many_stubs(place):
     """More than one thread's worth, in more than one folder; each is right."""
     data, times = pyc(place / "source", "one").read_bytes(), {}
