@@ -378,6 +378,9 @@ static int open_fuse_layer(struct stack *stack)
 static int check_source(const struct mount_options *options, const struct places *places,
 			char *why)
 {
+	struct statx stx;
+	int r;
+
 	if (options->mutability == MUTABILITY_ALWAYS)
 		return refuse(why, -EINVAL,
 			      "the source is mutable, and overlayfs does not "
@@ -387,6 +390,11 @@ static int check_source(const struct mount_options *options, const struct places
 			      "the source is mounted read-write, and overlayfs does not "
 			      "allow changes below it: mount it read-only, or say -o "
 			      "immutable");
+	/* It would be looked into first, and what is there shown as other files' data. */
+	r = tree_stat(&places->tree, STUBS_DATA_DIR, &stx);
+	if (r != -ENOENT)
+		return refuse(why, r < 0 ? r : -EEXIST,
+			      "the source has a '/" STUBS_DATA_DIR "' of its own");
 	return 0;
 }
 

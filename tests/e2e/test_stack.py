@@ -437,6 +437,25 @@ def test_layers_of_other_overlays(place):
     refuses_to_stack(place / "source", place / "point", "a layer of another overlay: ")
 
 
+@pytest.mark.parametrize("make", [pathlib.Path.mkdir, pathlib.Path.touch,
+                                  lambda path: path.symlink_to("/nowhere")])
+def test_name_of_the_data_layer_in_the_source(place, make):
+    """overlayfs would take its bytecode for that of other modules."""
+    make(place / "source/.canonfs")
+    refuses_to_stack(place / "source", place / "point", "the source has a '/.canonfs' of its own")
+
+
+def test_foreign_bytecode_in_the_name_of_the_data_layer(place):
+    where = place / "source/.canonfs"
+    shutil.copytree(place / "source/package", where / "package")
+    shutil.copy(pyc(place / "source", "two"), pyc(where, "one"))
+    with open(pyc(where, "one"), "r+b") as file:
+        file.write(pyc(place / "source", "one").read_bytes()[:8] + bytes(4))
+    (where / "trial").write_bytes(b"canonfs\0")
+    with mounted(place / "source", place / "point", "immutable") as point:
+        assert imported(point / "package", "one") == ("one", True)
+
+
 def test_overlays_upon_overlays(place):
     """The kernel allows two; what is more goes without."""
     below = place / "source"
