@@ -221,18 +221,19 @@ static int open_end_signals(const struct server *server)
 
 /*
  * Waits for the worker's report, which may take long. Return: 0 or -errno; -ECANCELED
- * where a signal came first, which ends a mount that is not there yet, too.
+ * where a signal came first, which ends a mount that is not there yet, too, or where the
+ * user ended the process that waits for us.
  */
-static int wait_for_report(const struct server *server, int report_fd,
+static int wait_for_report(const struct server *server, int report_fd, int signal_fd,
 			   struct worker_report *ret_report)
 {
-	scope_fd int signal_fd = open_end_signals(server);
 	struct pollfd fds[] = {{.fd = report_fd, .events = POLLIN},
-			       {.fd = signal_fd, .events = POLLIN}};
+			       {.fd = signal_fd, .events = POLLIN},
+			       {.fd = server->ready_fd}};
 
 	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
 		;
-	if (fds[1].revents) {
+	if (fds[1].revents || fds[2].revents) {
 		snprintf(ret_report->why, STACK_WHY_MAX, "ended by a signal");
 		return -ECANCELED;
 	}
@@ -245,7 +246,7 @@ static int wait_for_report(const struct server *server, int report_fd,
 }
 
 /* Has a worker write the stubs; on success it goes on serving the data layer, if needed. */
-static int prepare_stack(struct server *server, struct stack *stack)
+static int prepare_stack(struct server *server, struct stack *stack, int signal_fd)
 {
 	struct worker_report report = {.why = "cannot start a process"};
 	int pipe_fds[2];
@@ -255,8 +256,9 @@ static int prepare_stack(struct server *server, struct stack *stack)
 		return -errno;
 	r = start_worker(server, stack, stack->fuse_fd, pipe_fds[1]);
 	close(pipe_fds[1]);
+	close_fd(&stack->fuse_fd); /* as in start_passthrough() */
 	if (r == 0)
-		r = wait_for_report(server, pipe_fds[0], &report);
+		r = wait_for_report(server, pipe_fds[0], signal_fd, &report);
 	close(pipe_fds[0]);
 	if (r < 0)
 		snprintf(server->mode.why_not, STACK_WHY_MAX, "%s", report.why);
@@ -286,6 +288,7 @@ static int start_stacked(struct server *server)
 {
 	struct mount_mode *mode = &server->mode;
 	struct stack stack;
+	scope_fd int signal_fd = open_end_signals(server);
 	int r = stack_open(&stack, server->options, &server->places, mode->why_not);
 	bool ours;
 
@@ -294,11 +297,12 @@ static int start_stacked(struct server *server)
 		control_set_mode(&server->control, "stacked",
 				 "overlayfs shows the source itself");
 		control_prepare(&server->control);
-		r = prepare_stack(server, &stack);
+		r = prepare_stack(server, &stack, signal_fd);
 	}
 	if (r == 0)
-		r = stack_attach(&stack, server->options, &server->places, mode->why_not);
-	if (r < 0 || stack.fuse_fd < 0)
+		r = stack_attach(&stack, server->options, &server->places, signal_fd,
+				 mode->why_not);
+	if (r < 0 || stack.fuse_mount < 0)
 		reap_worker(server, r == 0);
 	mode->stacked = r == 0;
 	stack_close(&stack);

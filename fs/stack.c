@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,8 +310,22 @@ static void run_builder(const struct build *build, int socket)
 	_exit(0);
 }
 
-/* Return: a descriptor of the overlay, mounted nowhere; -errno. */
-static int build(const struct build *build, char *why)
+/* The kernel asks the data layer's server, which may be stopped. False: given up. */
+static bool wait_for_answer(int socket, int stop_fd)
+{
+	struct pollfd fds[] = {{.fd = socket, .events = POLLIN},
+			       {.fd = stop_fd, .events = POLLIN}};
+
+	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
+		;
+	return !fds[1].revents;
+}
+
+/*
+ * @stop_fd: see stack_attach(); -1: nothing to wait for
+ * Return: a descriptor of the overlay, mounted nowhere; -errno.
+ */
+static int build(const struct build *build, int stop_fd, char *why)
 {
 	struct answer answer = {.error = 0};
 	int sockets[2];
@@ -324,6 +340,12 @@ static int build(const struct build *build, char *why)
 		run_builder(build, sockets[1]);
 	}
 	close(sockets[1]);
+	if (pid > 0 && !wait_for_answer(sockets[0], stop_fd)) {
+		/* It ends at the latest with the server, which is the caller's to end. */
+		kill(pid, SIGKILL);
+		close(sockets[0]);
+		return refuse(why, -ECANCELED, "ended by a signal");
+	}
 	fd = pid < 0 ? refuse(answer.why, -errno, "cannot start a process: %s",
 			      strerror(errno))
 		     : receive_answer(sockets[0], &answer);
@@ -408,7 +430,7 @@ static int try_build(const struct stack *stack, const struct mount_options *opti
 		.in_userns = stack->in_userns,
 		.has_data = true,
 	};
-	int fd = build(&trial, why);
+	int fd = build(&trial, -1, why);
 
 	if (fd < 0)
 		return fd;
@@ -456,7 +478,7 @@ void stack_close(struct stack *stack)
 /* ---- attach ---- */
 
 int stack_attach(struct stack *stack, const struct mount_options *options,
-		 const struct places *places, char *ret_why)
+		 const struct places *places, int stop_fd, char *ret_why)
 {
 	const struct build overlay = {
 		.stack = stack,
@@ -465,7 +487,7 @@ int stack_attach(struct stack *stack, const struct mount_options *options,
 		.in_userns = stack->in_userns,
 		.has_data = stack->fuse_mount >= 0,
 	};
-	scope_fd int fd = build(&overlay, ret_why);
+	scope_fd int fd = build(&overlay, stop_fd, ret_why);
 	int r;
 
 	if (fd < 0)

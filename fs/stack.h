@@ -45,7 +45,8 @@ struct mount_mode {
  * struct stack - a stacked mount that is being made
  * @stubs_fd:   root of the stub layer; owned
  * @fuse_mount: root of the FUSE layer, mounted nowhere; owned; -1 where there is none
- * @fuse_fd:    its connection; owned
+ * @fuse_fd:    its connection; owned; -1 as soon as the worker has it, so that requests end
+ *              with that
  * @in_userns:  without the initial user namespace's rights
  */
 struct stack {
@@ -67,10 +68,11 @@ int stack_open(struct stack *stack, const struct mount_options *options,
  * stack_attach() - mount the overlay
  *
  * The stubs are written, and the FUSE connection is served by another process.
+ * @stop_fd: readable when the mount is to be given up: -ECANCELED
  * Return: 0, or -errno with the reason in @ret_why: nothing is mounted then.
  */
 int stack_attach(struct stack *stack, const struct mount_options *options,
-		 const struct places *places, char *ret_why);
+		 const struct places *places, int stop_fd, char *ret_why);
 
 /* Do without the FUSE layer: there is nothing to serve. */
 void stack_drop_data(struct stack *stack);

@@ -495,6 +495,59 @@ def test_killed_while_it_scans(place):
         assert not os.listdir(sockets)
 
 
+def children(pid):
+    """{name: pid} of a supervisor's"""
+    found = {}
+    with contextlib.suppress(OSError):
+        for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found[pathlib.Path(f"/proc/{child}/comm").read_text().strip()] = int(child)
+    return found
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+def test_server_ends_or_stops_while_the_layers_are_put_together(place, sent):
+    """The kernel asks it for something then."""
+    before = servers()
+    for number in range(15 if sent == signal.SIGKILL else 3):  # a stopped one is given 3 s
+        process = subprocess.Popen([CANONFS, place / "source", place / "point", "-f", "-o",
+                                    f"{STACKED},cache=off"], stderr=subprocess.DEVNULL)
+        found = {}
+        # Its worker, then the one that puts the layers together, for less than 1 ms.
+        while not ("canonfs-worker" in found and len(found) == 2):
+            if process.poll() is not None or mounts_at(place / "point"):
+                break
+            found = children(process.pid)
+        time.sleep(number / 20000)
+        if process.poll() is None and "canonfs-worker" in found:
+            os.kill(found["canonfs-worker"], sent)
+        if sent == signal.SIGKILL:
+            assert wait_until(lambda: process.poll() is not None or mounts_at(place / "point"), END)
+        process.terminate()
+        process.wait(END)
+        assert mounts_at(place / "point") == []
+        assert wait_until(lambda: servers() == before, END)
+
+
+def test_nobody_waits_for_the_mount_any_more(place):
+    """Who ends the command does not find the mount later."""
+    for number in range(3000):
+        (place / f"source/bare/{number}").mkdir()
+    before = servers()
+    process = subprocess.Popen([CANONFS, place / "source", place / "point", "-o",
+                                f"{STACKED},cache=off"], stderr=subprocess.DEVNULL)
+    found = {}
+    while "canonfs-worker" not in found and process.poll() is None:
+        found = children(children(process.pid).get("canonfs"))
+    assert process.poll() is None
+    os.kill(found["canonfs-worker"], signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    if not wait_until(lambda: servers() == before, END):
+        os.kill(found["canonfs-worker"], signal.SIGCONT)
+        pytest.fail("it goes on")
+    assert mounts_at(place / "point") == []
+
+
 def test_links_to_bytecode_are_known_before_anybody_looks(place):
     """Through the link, Python pairs the bytecode with another source of the same size."""
     other = place / "source/other"
