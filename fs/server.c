@@ -91,18 +91,24 @@ static void end_worker(const struct server *server)
 	}
 }
 
-/* Did the worker end? Its exit status, -1 where it goes on. */
+/*
+ * Did the worker end? Its exit status, -1 where it goes on. It ends in peace, too, where
+ * its connection was aborted, by umount -f of a busy mount for one; that stays then, and
+ * fails all requests.
+ */
 static int worker_status(const struct server *server)
 {
+	char how[32] = "was cut off";
 	int status;
 
 	if (server->worker == 0 ||
 	    waitpid(server->worker, &status, WNOHANG) != server->worker)
 		return -1;
-	if (WIFEXITED(status))
+	if (WIFSIGNALED(status))
+		snprintf(how, sizeof(how), "was killed by signal %d", WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0 || mountinfo_has(server->device) <= 0)
 		return WEXITSTATUS(status);
-	log_error("the server of %s was killed by signal %d; %s",
-		  quoted(server->places.point), WTERMSIG(status),
+	log_error("the server of %s %s; %s", quoted(server->places.point), how,
 		  server->mode.stacked
 			  ? "bytecode that was not read yet is compiled again, until this "
 			    "is mounted anew"

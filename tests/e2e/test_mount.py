@@ -342,6 +342,19 @@ def test_killed_worker_with_users(place):
         assert mounts_at(place / "point") == []
 
 
+def test_forced_umount_with_users_shows_the_bare_source(place):
+    """The kernel cuts the server off and then finds that it cannot unmount."""
+    mount = Foreground(place / "source", place / "source")
+    with open(place / "source/file"):
+        assert run("umount", "-f", place / "source", check=False).returncode != 0
+        status, messages = mount.ends()
+    assert status == 32
+    assert messages.replace(ABORTED, "") == (f"canonfs: the server of '{place / 'source'}' was cut "
+                                             "off; unmounting, so that the bare source shows\n")
+    assert mounts_at(place / "source") == []
+    assert place.joinpath("source/file").read_text() == "text"
+
+
 @pytest.mark.usefixtures("front")
 def test_killed_supervisor_leaves_a_mount_that_ends(place):
     mount = Foreground(place / "source", place / "point")
