@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -163,6 +164,16 @@ bool places_immutable(const struct places *places, const struct mount_options *o
 		return options->mutability == MUTABILITY_NEVER;
 	return fstatvfs(places->tree.root_fd, &statistics) == 0 &&
 	       statistics.f_flag & ST_RDONLY;
+}
+
+unsigned long places_flags(const struct places *places)
+{
+	struct statvfs statistics;
+
+	/* The ST_ flags have the values of their MS_ flags. */
+	return fstatvfs(places->tree.root_fd, &statistics) < 0
+		       ? MS_NOSUID | MS_NODEV
+		       : statistics.f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC);
 }
 
 void places_close(struct places *places)

@@ -36,6 +36,9 @@ int places_open(struct places *places, const struct mount_options *options,
 /* Can the source not change while it is mounted? As was said, or as it is mounted. */
 bool places_immutable(const struct places *places, const struct mount_options *options);
 
+/* MS_NOSUID, MS_NODEV and MS_NOEXEC, as the source is mounted. */
+unsigned long places_flags(const struct places *places);
+
 void places_close(struct places *places);
 
 #endif

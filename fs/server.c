@@ -426,10 +426,15 @@ static int run_in_background(struct server *server)
 int server_run(const struct mount_options *options, const char *source, const char *point,
 	       bool foreground)
 {
-	struct server server = {.options = options, .ready_fd = -1};
+	struct mount_options all = *options;
+	struct server server = {.options = &all, .ready_fd = -1};
 	int status = EXIT_MOUNT_FAILURE;
+	int r = places_open(&server.places, options, source, point);
 
-	if (places_open(&server.places, options, source, point) == 0)
+	/* What programs and devices may not do in the source, they may not do here. */
+	if (r == 0)
+		all.set_flags |= places_flags(&server.places);
+	if (r == 0)
 		status = foreground ? run(&server) : run_in_background(&server);
 	places_close(&server.places);
 	return status;

@@ -153,14 +153,34 @@ def test_findmnt_names_type_and_source(place):
     assert words[:2] == ["fuse.canonfs", str(place / "source")]
     shown = words[2].split(",")
     assert {"ro", "allow_other", "default_permissions"} <= set(shown)
-    assert not {"nosuid", "nodev", "noexec"} & set(shown)
+
+
+FLAGS = {"nosuid", "nodev", "noexec"}
+
+
+def flags_of(point):
+    return FLAGS & set(run("findmnt", "-no", "OPTIONS", point).stdout.strip().split(","))
 
 
 @pytest.mark.usefixtures("front")
 def test_mount_flags(place):
     with mounted(place / "source", place / "point", "nosuid,nodev,noexec,rw") as point:
-        shown = run("findmnt", "-no", "OPTIONS", point).stdout.strip().split(",")
-    assert {"ro", "nosuid", "nodev", "noexec"} <= set(shown)
+        assert flags_of(point) == FLAGS
+    with mounted(place / "source", place / "point", "suid,dev,exec") as point:
+        assert flags_of(point) == set()
+
+
+@pytest.mark.usefixtures("front")
+@pytest.mark.parametrize("flags", ["suid,dev,exec", "nosuid,dev,noexec", "nosuid,nodev,noexec"])
+def test_mount_flags_of_the_source(place, flags):
+    """A disk whose set-user-ID programs are not trusted is not trusted here either."""
+    (place / "bound").mkdir()
+    run("mount", "--bind", place / "source", place / "bound")
+    run("mount", "-o", f"remount,bind,{flags}", place / "bound")
+    with mounted(place / "bound", place / "point") as point:
+        assert flags_of(point) == FLAGS & set(flags.split(","))
+    with mounted(place / "bound", place / "point", "suid") as point:
+        assert flags_of(point) == FLAGS & set(flags.split(",")) - {"nosuid"}
 
 
 @pytest.mark.usefixtures("front")
