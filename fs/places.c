@@ -96,6 +96,11 @@ static int check_point(struct places *places, const char *point)
 		log_error("MOUNTPOINT %s is not a directory", quoted(point));
 		return -ENOTDIR;
 	}
+	/* Who has it as a root directory, we too, does not see what is mounted over it. */
+	if (strcmp(places->point, "/") == 0) {
+		log_error("MOUNTPOINT is '/': a mount over it would not show");
+		return -EINVAL;
+	}
 	if (mountinfo_top(places->point, &device, &ours) > 0 && ours) {
 		log_error("MOUNTPOINT %s already has a canonfs mount; end it with canonfs "
 			  "umount %s",

@@ -584,6 +584,7 @@ def test_wrong_option(place, option, line):
     (["source/file", "point"], "SOURCE '{place}/source/file' is not a directory"),
     (["source", "none"], "cannot use MOUNTPOINT 'none': No such file or directory"),
     (["source", "source/file"], "MOUNTPOINT 'source/file' is not a directory"),
+    (["source", "/"], "MOUNTPOINT is '/': a mount over it would not show"),
     (["source", "point", "-o", "root=/none"],
      "cannot use root='/none': No such file or directory"),
     (["umount", "none"], "cannot find MOUNTPOINT 'none': No such file or directory"),
