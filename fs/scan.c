@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
@@ -281,6 +282,23 @@ static unsigned char type_of(struct scan *scan, int fd, const struct dirent64 *d
 	return r < 0 ? DT_UNKNOWN : IFTODT(stx.stx_mode);
 }
 
+/*
+ * A file that says that its data is elsewhere: copied from such a layer, so its directory
+ * says nothing. overlayfs would not find it.
+ * @name: in the working directory
+ */
+static void check_metacopy(struct scan *scan, const struct folder *folder, const char *name)
+{
+	ssize_t len = lgetxattr(name, stubs_metacopy(scan->stubs), NULL, 0);
+
+	if (len >= 0)
+		fail_at(scan, -EOPNOTSUPP, "a file is marked as one of an overlay's in",
+			folder->path);
+	else if (errno != ENODATA && errno != EOPNOTSUPP)
+		fail_at(scan, -errno, "cannot look at the attributes of a file in",
+			folder->path);
+}
+
 static void take_name(struct scan *scan, struct folder *folder, int fd,
 		      const struct dirent64 *dirent)
 {
@@ -296,6 +314,7 @@ static void take_name(struct scan *scan, struct folder *folder, int fd,
 			add_link(scan, folder->path, name);
 		break;
 	case DT_REG:
+		check_metacopy(scan, folder, name);
 		if (may_be_pyc(name) || (scan->all_sources && pyc_name_is_source(name)))
 			add_file(scan, folder, name);
 		break;
@@ -327,6 +346,9 @@ static void read_folder(struct scan *scan, struct folder *folder)
 
 	if (fd >= 0)
 		check_layer(scan, folder, fd);
+	/* Attributes are asked for by names relative to it. */
+	if (fd >= 0 && fchdir(fd) < 0)
+		fail_at(scan, -errno, "cannot enter", folder->path);
 	while (fd >= 0 && !scan->error && (n = getdents64(fd, dents, sizeof(dents))) > 0) {
 		for (ssize_t at = 0; at < n;) {
 			const struct dirent64 *dirent =
@@ -353,6 +375,9 @@ static void *walk(void *closure)
 {
 	struct scan *scan = closure;
 
+	/* A working directory for each thread. */
+	if (unshare(CLONE_FS) < 0)
+		fail(scan, -errno, "cannot have a working directory: %s", strerror(errno));
 	pthread_mutex_lock(&scan->lock);
 	while (scan->todo.count > 0 || scan->reading > 0) {
 		struct folder *folder;

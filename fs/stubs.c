@@ -284,18 +284,21 @@ int stubs_finish(struct stubs *stubs)
 
 /* ---- files ---- */
 
+const char *stubs_metacopy(const struct stubs *stubs)
+{
+	return stubs->in_userns ? "user.overlay.metacopy" : "trusted.overlay.metacopy";
+}
+
 /* Says that the file has no data of its own, and where it is. */
 static int mark(struct stubs *stubs, int fd, const struct stub_file *file)
 {
-	const char *metacopy =
-		stubs->in_userns ? "user.overlay.metacopy" : "trusted.overlay.metacopy";
 	const char *redirect =
 		stubs->in_userns ? "user.overlay.redirect" : "trusted.overlay.redirect";
 	char data[PATH_MAX];
 	int len;
 
 	stubs->has_data |= file->is_data;
-	if (fsetxattr(fd, metacopy, "", 0, 0) < 0)
+	if (fsetxattr(fd, stubs_metacopy(stubs), "", 0, 0) < 0)
 		return -errno;
 	if (!file->is_data && !stubs->in_userns)
 		return 0; /* the same path in the next layer, the source */

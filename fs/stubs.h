@@ -98,6 +98,9 @@ int stubs_finish(struct stubs *stubs);
 /* The root always has a stub: stubs_add() without a file. */
 int stubs_add_root(struct stubs *stubs);
 
+/* The attribute by which overlayfs knows a file whose data is elsewhere. */
+const char *stubs_metacopy(const struct stubs *stubs);
+
 /**
  * stubs_has_overlay_xattr() - is a directory part of a layer of an overlay?
  *

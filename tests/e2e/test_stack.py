@@ -436,6 +436,12 @@ def test_layers_of_other_overlays(place):
     refuses_to_stack(place / "source", place / "point", "a layer of another overlay: ")
 
 
+def test_files_of_other_overlays(place):
+    """One that was copied out of a layer, with its attributes; overlayfs finds no data for it."""
+    os.setxattr(place / "source/bare/file", "trusted.overlay.metacopy", b"")
+    refuses_to_stack(place / "source", place / "point", "marked as one of an overlay's in 'bare'")
+
+
 @pytest.mark.parametrize("make", [pathlib.Path.mkdir, pathlib.Path.touch,
                                   lambda path: path.symlink_to("/nowhere")])
 def test_name_of_the_data_layer_in_the_source(place, make):
