@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -28,6 +29,9 @@
 /* How long a mount that was told to end may wait for its last users. */
 #define DRAIN_S 3
 
+/* How long after its connection a mount that ends is there at most. */
+#define CUT_OFF_MS 1000
+
 /**
  * struct server - one mount
  * @device: st_dev of the mount, once it is there
@@ -35,6 +39,7 @@
  * @mode: how it shows the source
  * @worker: pid; 0 where nothing is served: none is needed, or a stacked mount lost it
  * @ready_fd: in the background: a pipe to the process that the user started; else -1
+ * @end_fd: see watch_end(); -1: none
  * @signals: what the supervisor waits for; blocked in all of its processes
  */
 struct server {
@@ -45,6 +50,7 @@ struct server {
 	struct mount_mode mode;
 	pid_t worker;
 	int ready_fd;
+	int end_fd;
 	sigset_t signals;
 };
 
@@ -92,10 +98,34 @@ static void end_worker(const struct server *server)
 }
 
 /*
- * Did the worker end? Its exit status, -1 where it goes on. It ends in peace, too, where
- * its connection was aborted, by umount -f of a busy mount for one; that stays then, and
- * fails all requests.
+ * An inotify of the mount: it is readable when the mount has ended for everybody. No
+ * number says so, those of mounts and devices are given to the next ones at once.
+ * Return: a descriptor; -1 where there is none to be had.
  */
+static int watch_end(const char *point)
+{
+	scope_fd int fd = inotify_init1(IN_CLOEXEC);
+
+	if (fd < 0 || inotify_add_watch(fd, point, IN_DELETE_SELF | IN_ONLYDIR) < 0)
+		return -1;
+	return take_fd(&fd);
+}
+
+/*
+ * The worker ends in peace, too, where its connection was aborted: by umount -f, which
+ * then finds the mount busy, or by the kernel (fs.fuse.max_request_timeout). The mount is
+ * still there, and fails all requests.
+ */
+static bool was_cut_off(const struct server *server)
+{
+	/* An ordinary end of the connection comes just before that of the mount. */
+	struct pollfd end = {.fd = server->end_fd, .events = POLLIN};
+
+	return end.fd >= 0 && poll(&end, 1, CUT_OFF_MS) == 0 &&
+	       mountinfo_has(server->device) > 0;
+}
+
+/* Did the worker end? Its exit status, -1 where it goes on. */
 static int worker_status(const struct server *server)
 {
 	char how[32] = "was cut off";
@@ -106,7 +136,7 @@ static int worker_status(const struct server *server)
 		return -1;
 	if (WIFSIGNALED(status))
 		snprintf(how, sizeof(how), "was killed by signal %d", WTERMSIG(status));
-	else if (WEXITSTATUS(status) != 0 || mountinfo_has(server->device) <= 0)
+	else if (WEXITSTATUS(status) != 0 || !was_cut_off(server))
 		return WEXITSTATUS(status);
 	log_error("the server of %s %s; %s", quoted(server->places.point), how,
 		  server->mode.stacked
@@ -389,12 +419,14 @@ static int run(struct server *server)
 		log_error("cannot serve %s: out of memory", quoted(server->places.point));
 	else if (chdir("/") == 0 && start(server) == 0) {
 		places_close(&server->places);
+		server->end_fd = watch_end(server->places.point);
 		if (server->ready_fd >= 0)
 			go_to_background(server->ready_fd);
 		/* Nothing to serve: who waits in the foreground sees the end. */
 		status = server->ready_fd >= 0 && server->worker == 0 ? 0
 								      : supervise(server);
 	}
+	close_fd(&server->end_fd);
 	control_fini(&server->control);
 	return status;
 }
@@ -427,7 +459,7 @@ int server_run(const struct mount_options *options, const char *source, const ch
 	       bool foreground)
 {
 	struct mount_options all = *options;
-	struct server server = {.options = &all, .ready_fd = -1};
+	struct server server = {.options = &all, .ready_fd = -1, .end_fd = -1};
 	int status = EXIT_MOUNT_FAILURE;
 	int r = places_open(&server.places, options, source, point);
 

@@ -18,8 +18,8 @@ import time
 
 import pytest
 
-from conftest import (CANONFS, FRONT, LONG, missing, mounted, mounts_at, run, servers, wait_until,
-                      with_front)
+from conftest import (CANONFS, FRONT, LONG, missing, mounted, mountinfo, mounts_at, run, servers,
+                      wait_until, with_front)
 
 USER = 65534
 AS_USER = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
@@ -373,6 +373,19 @@ def test_forced_umount_with_users_shows_the_bare_source(place):
                                              "off; unmounting, so that the bare source shows\n")
     assert mounts_at(place / "source") == []
     assert place.joinpath("source/file").read_text() == "text"
+
+
+@pytest.mark.usefixtures("front")
+def test_next_mount_is_not_taken_away(place):
+    """It has the numbers of the one that ended."""
+    mounts_before = len(mountinfo())
+    for _ in range(30):
+        says(mounts(place / "source", place / "point"), 0)
+        run("umount", place / "point")
+    says(mounts(place / "source", place / "point"), 0)
+    time.sleep(1.2)
+    assert usable(place / "point") and len(mountinfo()) == mounts_before + 1
+    run("umount", place / "point")
 
 
 @pytest.mark.usefixtures("front")
