@@ -237,25 +237,26 @@ void store_load(struct store *store, struct table *table)
 /* ---- start ---- */
 
 /* A start that somebody waits for, or that nobody waits for any more. */
-struct start {
+struct store_start {
 	pthread_mutex_t lock; /* of the fields down to store */
 	pthread_cond_t ready; /* CLOCK_MONOTONIC */
 	bool is_ready;
 	bool is_abandoned;
 	struct store *store;
+	struct timespec until; /* when it is abandoned */
 	const struct store_place *place;
 	int root_fd;
 	int64_t limit;
 };
 
-static void start_free(struct start *start)
+static void start_free(struct store_start *start)
 {
 	pthread_cond_destroy(&start->ready);
 	pthread_mutex_destroy(&start->lock);
 	free(start);
 }
 
-static struct store *open_and_load(const struct start *start)
+static struct store *open_and_load(const struct store_start *start)
 {
 	struct store *store = store_open(start->place, start->root_fd, start->limit);
 
@@ -272,7 +273,7 @@ static struct store *open_and_load(const struct start *start)
 
 static void *run_start(void *closure)
 {
-	struct start *start = closure;
+	struct store_start *start = closure;
 	struct store *store = open_and_load(start);
 	bool is_abandoned;
 
@@ -289,29 +290,30 @@ static void *run_start(void *closure)
 	return NULL;
 }
 
-static struct start *start_new(const struct store_place *place, int root_fd, int64_t limit)
+static struct store_start *start_new(const struct store_place *place, int root_fd,
+				     int64_t limit)
 {
-	struct start *start = calloc(1, sizeof(*start));
+	struct store_start *start = calloc(1, sizeof(*start));
 
 	if (!start)
 		return NULL;
 	start->place = place;
 	start->root_fd = root_fd;
 	start->limit = limit;
+	start->until = deadline(STORE_START_MS);
 	pthread_mutex_init(&start->lock, NULL);
 	init_condition(&start->ready);
 	return start;
 }
 
 /* Return: whether the store, or that there is none, was known in time. */
-static bool wait_for_start(struct start *start)
+static bool wait_for_start(struct store_start *start)
 {
-	struct timespec until = deadline(STORE_START_MS);
 	bool is_ready;
 
 	pthread_mutex_lock(&start->lock);
 	while (!start->is_ready &&
-	       pthread_cond_timedwait(&start->ready, &start->lock, &until) == 0)
+	       pthread_cond_timedwait(&start->ready, &start->lock, &start->until) == 0)
 		;
 	is_ready = start->is_ready;
 	start->is_abandoned = !is_ready;
@@ -319,10 +321,9 @@ static bool wait_for_start(struct start *start)
 	return is_ready;
 }
 
-struct store *store_start(const struct store_place *place, int root_fd, int64_t limit)
+struct store_start *store_start(const struct store_place *place, int root_fd, int64_t limit)
 {
-	struct start *start = start_new(place, root_fd, limit);
-	struct store *store;
+	struct store_start *start = start_new(place, root_fd, limit);
 	pthread_t thread;
 
 	if (!start)
@@ -332,6 +333,17 @@ struct store *store_start(const struct store_place *place, int root_fd, int64_t 
 		return NULL;
 	}
 	pthread_detach(thread);
+	return start;
+}
+
+struct store *store_await(struct store_start *start)
+{
+	const struct store_place *place = start ? start->place : NULL;
+	struct store *store;
+
+	if (!start)
+		return NULL;
+	/* An abandoned one is its thread's. */
 	if (!wait_for_start(start)) {
 		log_warning("the cache %s does not answer; going on without",
 			    quoted(place->path));

@@ -19,6 +19,7 @@
 #include "pyc/verdict.h"
 
 struct store;
+struct store_start;
 struct table;
 
 /**
@@ -34,12 +35,21 @@ struct store *store_open(const struct store_place *place, int root_fd, int64_t l
 /**
  * store_start() - store_open() and store_load() into a table of the store's own, in a
  * thread
+ * @place, @root_fd: as of store_open(); @root_fd stays open until store_await()
+ * Return: NULL where there can be none. Else store_await() it.
+ */
+struct store_start *store_start(const struct store_place *place, int root_fd,
+				int64_t limit);
+
+/**
+ * store_await() - the end of store_start()
+ * @start: taken; may be NULL
  *
- * The disk of the cache may hang, and the mount must not: after STORE_START_MS the store is
- * done without.
+ * The disk of the cache may hang, and the mount must not: STORE_START_MS after the start
+ * the store is done without.
  * Return: NULL where there can be none; one line was logged.
  */
-struct store *store_start(const struct store_place *place, int root_fd, int64_t limit);
+struct store *store_await(struct store_start *start);
 
 #define STORE_START_MS 500
 

@@ -626,8 +626,10 @@ static void *add_families(void *closure)
 	return NULL;
 }
 
-static void scan_fini(struct scan *scan)
+void scan_free(struct scan *scan)
 {
+	if (!scan)
+		return;
 	for (size_t i = 0; i < scan->todo.count; i++)
 		folder_free(scan->todo.item[i]);
 	for (size_t i = 0; i < scan->folders.count; i++)
@@ -642,6 +644,7 @@ static void scan_fini(struct scan *scan)
 	free(scan->links.item);
 	pthread_cond_destroy(&scan->wake);
 	pthread_mutex_destroy(&scan->lock);
+	free(scan);
 }
 
 /* What all files have to have in common, if the file system may hold several devices. */
@@ -657,38 +660,50 @@ static int find_device(struct scan *scan)
 	return 0;
 }
 
-int scan_tree(struct resolver *resolver, const struct tree *tree, bool all_sources,
-	      struct stubs *stubs, char *ret_why)
+struct scan *scan_new(const struct tree *tree, bool all_sources, struct stubs *stubs,
+		      char *ret_why)
 {
-	struct scan scan = {
-		.resolver = resolver,
-		.tree = tree,
-		.stubs = stubs,
-		.all_sources = all_sources,
-		.why = ret_why,
-	};
-	int r = find_device(&scan);
+	struct scan *scan = calloc(1, sizeof(*scan));
 
-	if (r == 0)
-		r = stubs_add_root(stubs);
-	pthread_mutex_init(&scan.lock, NULL);
-	pthread_cond_init(&scan.wake, NULL);
+	if (!scan)
+		return NULL;
+	scan->tree = tree;
+	scan->all_sources = all_sources;
+	scan->stubs = stubs;
+	scan->why = ret_why;
+	pthread_mutex_init(&scan->lock, NULL);
+	pthread_cond_init(&scan->wake, NULL);
+	return scan;
+}
+
+int scan_names(struct scan *scan)
+{
+	int r = find_device(scan);
+
 	if (r < 0)
-		fail_stub(&scan, r, ".");
-	add_folder(&scan, ".", NULL);
-	run_threads(&scan, walk);
-	run_threads(&scan, check_links);
-	scan.next = 0;
-	run_threads(&scan, judge);
-	scan.next = 0;
-	if (scan.twins.count > 0)
-		qsort(scan.twins.item, scan.twins.count, sizeof(scan.twins.item[0]),
+		fail_at(scan, r, "cannot look at", ".");
+	add_folder(scan, ".", NULL);
+	run_threads(scan, walk);
+	return scan->error;
+}
+
+int scan_stubs(struct scan *scan, struct resolver *resolver)
+{
+	int r = stubs_add_root(scan->stubs);
+
+	scan->resolver = resolver;
+	if (r < 0)
+		fail_stub(scan, r, ".");
+	run_threads(scan, check_links);
+	scan->next = 0;
+	run_threads(scan, judge);
+	scan->next = 0;
+	if (scan->twins.count > 0)
+		qsort(scan->twins.item, scan->twins.count, sizeof(scan->twins.item[0]),
 		      compare_twins);
-	run_threads(&scan, add_families);
-	r = scan.error ? 0 : stubs_finish(stubs);
+	run_threads(scan, add_families);
+	r = scan->error ? 0 : stubs_finish(scan->stubs);
 	if (r < 0)
-		fail(&scan, r, "cannot set times: %s", strerror(-r));
-	r = scan.error;
-	scan_fini(&scan);
-	return r;
+		fail(scan, r, "cannot set times: %s", strerror(-r));
+	return scan->error;
 }

@@ -21,17 +21,32 @@
 /* Room for the reason of a failure: one line without a newline. */
 #define SCAN_WHY_MAX 512
 
+struct scan;
+
 /**
- * scan_tree() - write the stubs of a tree
- * @resolver:    of @tree
+ * scan_new() - a scan of a tree
+ * @tree:        borrowed
  * @all_sources: sources show other times, too, so they have to be looked at
- * @stubs:       empty
- * @ret_why:     on failure, what cannot be shown by a stacked mount; SCAN_WHY_MAX bytes
+ * @stubs:       empty; borrowed
+ * @ret_why:     on failure, what cannot be shown by a stacked mount; SCAN_WHY_MAX bytes;
+ *               borrowed
+ * Return: NULL when out of memory.
+ */
+struct scan *scan_new(const struct tree *tree, bool all_sources, struct stubs *stubs,
+		      char *ret_why);
+
+void scan_free(struct scan *scan);
+
+/* The names in the tree: nothing needs to be known for that yet. Return: 0 or -errno. */
+int scan_names(struct scan *scan);
+
+/**
+ * scan_stubs() - write the stubs, after scan_names()
+ * @resolver: of the tree; borrowed
  *
  * Return: 0 or -errno. To be called before anybody sees the tree: links to bytecode are
  * found on the way.
  */
-int scan_tree(struct resolver *resolver, const struct tree *tree, bool all_sources,
-	      struct stubs *stubs, char *ret_why);
+int scan_stubs(struct scan *scan, struct resolver *resolver);
 
 #endif

@@ -110,9 +110,9 @@ static bool is_covered(const char *path)
 	return covered;
 }
 
-/* The store of what earlier mounts learned; NULL for none. */
-static struct store *open_store(const struct mount_options *options,
-				const struct places *places)
+/* Begins to load what earlier mounts learned; NULL where there is nothing. */
+static struct store_start *start_store(const struct mount_options *options,
+				       const struct places *places)
 {
 	const struct store_place *cache = &places->cache;
 
@@ -163,10 +163,17 @@ static int front_init(struct front *front, const struct worker_task *task)
 	front->timeout_s = front->immutable ? IMMUTABLE_TIMEOUT_S : MUTABLE_TIMEOUT_S;
 	sem_init(&front->alias_turn, 0, 1);
 	front->nodes = node_table_new(&root, FRONT_MAX_NODES);
-	front->store = open_store(options, places);
-	front->resolver = resolver_new(tree, &options->policy, front->store,
+	return front->nodes ? 0 : -ENOMEM;
+}
+
+/* What verdicts need, when it is loaded; takes @start. */
+static int make_resolver(struct front *front, const struct worker_task *task,
+			 struct store_start *start)
+{
+	front->store = store_await(start);
+	front->resolver = resolver_new(front->tree, &task->options->policy, front->store,
 				       front->store ? store_proofs(front->store) : NULL);
-	return front->nodes && front->resolver ? 0 : -ENOMEM;
+	return front->resolver ? 0 : -ENOMEM;
 }
 
 static void front_fini(struct front *front)
@@ -250,34 +257,59 @@ static int serve_front(struct front *front, int fuse_fd)
 
 /* ---- the stubs of a stacked mount ---- */
 
-static void write_stubs(const struct worker_task *task, struct front *front,
-			struct worker_report *ret_report)
+static int write_stubs(const struct worker_task *task, struct front *front,
+		       struct scan *scan, const struct stubs *stubs,
+		       struct worker_report *report)
 {
-	enum pyc_mtime_view view = task->options->policy.view;
+	int r = scan_stubs(scan, front->resolver);
+
+	/* Bytecode keeps its bytes, but where several embed different times. */
+	report->serverless =
+		task->options->policy.view == PYC_VIEW_EMBEDDED && !stubs->has_data;
+	if (r == 0 && !report->serverless && task->fuse_fd < 0) {
+		r = -ENODEV;
+		snprintf(report->why, STACK_WHY_MAX, "'/dev/fuse' cannot be used");
+	}
+	return r;
+}
+
+/* Names are read while the store is loaded. Takes @start. */
+static int scan_source(const struct worker_task *task, struct front *front,
+		       struct store_start *start, struct worker_report *report)
+{
+	bool all_sources = task->options->policy.view != PYC_VIEW_SOURCE;
 	struct stubs stubs;
+	struct scan *scan;
+	int names_r;
+	int r;
 
 	stubs_init(&stubs, task->stack->stubs_fd, front->tree, task->stack->in_userns);
-	ret_report->error = scan_tree(front->resolver, front->tree, view != PYC_VIEW_SOURCE,
-				      &stubs, ret_report->why);
-	/* Bytecode keeps its bytes, but where several embed different times. */
-	ret_report->serverless = view == PYC_VIEW_EMBEDDED && !stubs.has_data;
-	if (ret_report->error == 0 && !ret_report->serverless && task->fuse_fd < 0) {
-		ret_report->error = -ENODEV;
-		snprintf(ret_report->why, STACK_WHY_MAX, "'/dev/fuse' cannot be used");
+	scan = scan_new(front->tree, all_sources, &stubs, report->why);
+	names_r = scan ? scan_names(scan) : -ENOMEM;
+	r = make_resolver(front, task, start);
+	if (!scan || r < 0) {
+		snprintf(report->why, STACK_WHY_MAX, "out of memory");
+		r = -ENOMEM;
+	} else {
+		r = names_r < 0 ? names_r : write_stubs(task, front, scan, &stubs, report);
 	}
+	scan_free(scan);
 	stubs_fini(&stubs);
+	return r;
 }
 
 /*
  * Writes the stubs and says so to the supervisor, which makes the overlay. Until then this
- * process is nothing without it. Return: 1; 0 if nothing has to be served; -errno.
+ * process is nothing without it. Takes @start.
+ * Return: 1; 0 if nothing has to be served; -errno.
  */
-static int prepare_stack(const struct worker_task *task, struct front *front)
+static int prepare_stack(const struct worker_task *task, struct front *front,
+			 struct store_start *start)
 {
 	struct worker_report report = {.error = 0};
 	int report_fd = task->report_fd;
 
-	write_stubs(task, front, &report);
+	report.error = scan_source(task, front, start, &report);
 	prctl(PR_SET_PDEATHSIG, 0);
 	if (write(report_fd, &report, sizeof(report)) < 0)
 		report.error = -errno;
@@ -287,11 +319,25 @@ static int prepare_stack(const struct worker_task *task, struct front *front)
 
 /* ---- the process ---- */
 
+/* All before the first request. Return: 1; 0 if nothing has to be served; -errno. */
+static int prepare(const struct worker_task *task, struct front *front)
+{
+	struct store_start *start = start_store(task->options, task->places);
+	int r;
+
+	if (task->stack)
+		return prepare_stack(task, front, start);
+	r = make_resolver(front, task, start);
+	if (r < 0)
+		log_error("cannot serve %s: %s", quoted(task->places->point), strerror(-r));
+	return r < 0 ? r : 1;
+}
+
 static int work(const struct worker_task *task, struct front *front)
 {
 	const char *point = task->places->point;
 	struct control_server *server;
-	int status = task->stack ? prepare_stack(task, front) : 1;
+	int status = prepare(task, front);
 
 	if (status <= 0)
 		return status < 0;

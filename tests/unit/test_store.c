@@ -1040,8 +1040,8 @@ static void put_proof(struct fixture *fixture, enum pyc_check result)
 
 static enum pyc_reason reason_of(struct fixture *fixture, const struct pyc_policy *policy)
 {
-	struct store *store =
-		store_start(&fixture->place, fixture->root_fd, STORE_DEFAULT_SIZE);
+	struct store *store = store_await(
+		store_start(&fixture->place, fixture->root_fd, STORE_DEFAULT_SIZE));
 	struct resolution resolution;
 	struct resolver *resolver;
 	struct statx stx;
