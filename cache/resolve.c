@@ -492,6 +492,13 @@ int resolve_pyc(struct resolver *resolver, const char *path, int fd,
 		       ret_resolution);
 }
 
+int resolve_pyc_in(struct resolver *resolver, const char *path, int source_dir, int fd,
+		   const struct statx *stx, struct resolution *ret_resolution)
+{
+	return resolve(resolver, &(struct question){path, source_dir, fd, stx},
+		       DEPTH_VERDICT, ret_resolution);
+}
+
 int resolve_pyc_whole(struct resolver *resolver, const char *path, int fd,
 		      const struct statx *stx, struct resolution *ret_resolution)
 {

@@ -70,6 +70,13 @@ int resolve_pyc(struct resolver *resolver, const char *path, int fd,
 		const struct statx *stx, struct resolution *ret_resolution);
 
 /**
+ * resolve_pyc_in() - resolve_pyc() for those who have the source's directory open
+ * @source_dir: opened by tree_openat(); -1: not open
+ */
+int resolve_pyc_in(struct resolver *resolver, const char *path, int source_dir, int fd,
+		   const struct statx *stx, struct resolution *ret_resolution);
+
+/**
  * resolve_pyc_whole() - resolve_pyc() for those who explain: every fact that can be known
  * is looked up, also where the verdict does not depend on it
  */

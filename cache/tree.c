@@ -107,6 +107,11 @@ int tree_openat(const struct tree *tree, const char *path, uint64_t flags)
 	return openat2_fd(dir, path, flags | O_NOFOLLOW, RESOLVE_IN_TREE);
 }
 
+int tree_open_in(int dir, const char *name, uint64_t flags)
+{
+	return openat2_fd(dir, name, flags | O_NOFOLLOW, RESOLVE_IN_TREE);
+}
+
 int tree_stat(const struct tree *tree, const char *path, struct statx *ret_stx)
 {
 	scope_fd int fd = tree_openat(tree, path, O_PATH);

@@ -56,6 +56,13 @@ void tree_close(struct tree *tree);
  */
 int tree_openat(const struct tree *tree, const char *path, uint64_t flags);
 
+/**
+ * tree_open_in() - tree_openat() for those who have the file's directory open
+ * @dir:  a directory of the tree, opened by tree_openat()
+ * @name: in it; one component
+ */
+int tree_open_in(int dir, const char *name, uint64_t flags);
+
 /* statx_at() of a path in the tree. */
 int tree_stat(const struct tree *tree, const char *path, struct statx *ret_stx);
 

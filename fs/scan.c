@@ -26,6 +26,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "cache/pairing.h"
 #include "pyc/names.h"
 
 #define DENTS_BYTES 32768
@@ -51,7 +52,6 @@ struct folder {
  */
 struct twin {
 	char *path;
-	bool is_source;
 	uint64_t device;
 	uint64_t inode;
 	uint8_t shows[PYC_HEADER_MAX];
@@ -452,7 +452,6 @@ static int defer(struct scan *scan, const struct stub_file *file, const void *sh
 		twin_free(twin);
 		return -ENOMEM;
 	}
-	twin->is_source = !file->is_data;
 	twin->device = makedev(file->stx->stx_dev_major, file->stx->stx_dev_minor);
 	twin->inode = file->stx->stx_ino;
 	memcpy(twin->shows, shows, bytes);
@@ -464,21 +463,40 @@ static int defer(struct scan *scan, const struct stub_file *file, const void *sh
 	return 0;
 }
 
-static int add_source(struct scan *scan, const char *path, bool may_defer)
+/**
+ * struct place - where a file is
+ * @path:       relative to the tree
+ * @dir:        its directory, open; borrowed
+ * @source_dir: that of the sources of bytecode in @dir, open; -1: not open; borrowed
+ * @may_defer:  what has several names may be left for later
+ */
+struct place {
+	const char *path;
+	int dir;
+	int source_dir;
+	bool may_defer;
+};
+
+static int open_file(const struct place *place, uint64_t flags)
 {
-	struct stub_file file = {.path = path};
-	scope_fd int fd = tree_openat(scan->tree, path, O_PATH);
+	return tree_open_in(place->dir, pairing_last(place->path), flags);
+}
+
+static int add_source(struct scan *scan, const struct place *place)
+{
+	struct stub_file file = {.path = place->path};
+	scope_fd int fd = open_file(place, O_PATH);
 	struct statx stx;
 	int r = fd < 0 ? fd : statx_at(fd, "", &stx);
 
 	if (r < 0)
 		return r;
-	file.mtime = resolve_mtime(scan->resolver, path, &stx);
+	file.mtime = resolve_mtime(scan->resolver, place->path, &stx);
 	if (same_time(file.mtime, statx_time(stx.stx_mtime)))
 		return 0;
 	file.fd = fd;
 	file.stx = &stx;
-	if (may_defer && stx.stx_nlink > 1)
+	if (place->may_defer && stx.stx_nlink > 1)
 		return defer(scan, &file, &file.mtime, sizeof(file.mtime));
 	return stubs_add(scan->stubs, &file);
 }
@@ -493,22 +511,23 @@ static bool may_go_without(const struct scan *scan, int error,
 	return error == -ENAMETOOLONG && decision->vouched && !scan->all_sources;
 }
 
-static int add_pyc(struct scan *scan, const char *path, bool may_defer)
+static int add_pyc(struct scan *scan, const struct place *place)
 {
-	scope_fd int fd = tree_openat(scan->tree, path, O_RDONLY | O_NONBLOCK);
-	struct stub_file file = {.path = path, .fd = fd, .is_data = true};
+	scope_fd int fd = open_file(place, O_RDONLY | O_NONBLOCK);
+	struct stub_file file = {.path = place->path, .fd = fd, .is_data = true};
 	struct resolution resolution;
 	struct statx stx;
 	int r = fd < 0 ? fd : statx_at(fd, "", &stx);
 
 	if (r < 0)
 		return r;
-	r = resolve_pyc(scan->resolver, path, fd, &stx, &resolution);
+	r = resolve_pyc_in(scan->resolver, place->path, place->source_dir, fd, &stx,
+			   &resolution);
 	if (r < 0 || !resolution.decision.changed)
 		return r;
 	file.mtime = statx_time(stx.stx_mtime);
 	file.stx = &stx;
-	if (may_defer && stx.stx_nlink > 1)
+	if (place->may_defer && stx.stx_nlink > 1)
 		return defer(scan, &file, resolution.decision.header.raw,
 			     sizeof(resolution.decision.header.raw));
 	r = stubs_add(scan->stubs, &file);
@@ -537,21 +556,59 @@ static void fail_stub(struct scan *scan, int error, const char *path)
 		fail_at(scan, error, "cannot make a stub of", path);
 }
 
+static int add_file_stub(struct scan *scan, const struct place *place)
+{
+	return pyc_name_is_source(pairing_last(place->path)) ? add_source(scan, place)
+							     : add_pyc(scan, place);
+}
+
+static void add_name(struct scan *scan, const struct folder *folder, const char *name,
+		     int dir, int source_dir)
+{
+	scope_free char *path = join(folder->path, name);
+	const struct place place = {path, dir, source_dir, true};
+	int r = path ? add_file_stub(scan, &place) : -ENOMEM;
+
+	if (r < 0)
+		fail_stub(scan, r, path ? path : name);
+}
+
+static int open_folder(const struct scan *scan, const char *path)
+{
+	return tree_openat(scan->tree, path, O_PATH | O_DIRECTORY);
+}
+
+/* The folder that @path, of a file or folder, is in; NULL when out of memory. */
+static char *folder_of(const char *path)
+{
+	const char *name = pairing_last(path);
+
+	return name == path ? strdup(".") : strndup(path, (size_t)(name - path) - 1);
+}
+
+/* Where the sources of bytecode in a folder are; -1 where that cannot be opened. */
+static int open_source_folder(const struct scan *scan, const struct folder *folder)
+{
+	scope_free char *above = NULL;
+	int fd;
+
+	if (strcmp(pairing_last(folder->path), PYC_CACHE_DIR) == 0)
+		above = folder_of(folder->path);
+	fd = open_folder(scan, above ? above : folder->path);
+	return fd < 0 ? -1 : fd;
+}
+
 static void add_stubs(struct scan *scan, const struct folder *folder)
 {
 	const char *end = folder->names + folder->bytes;
+	scope_fd int dir = open_folder(scan, folder->path);
+	scope_fd int source_dir = open_source_folder(scan, folder);
 	const char *name;
 
-	for (name = folder->names; name < end && !scan->error; name += strlen(name) + 1) {
-		scope_free char *path = join(folder->path, name);
-		int r = -ENOMEM;
-
-		if (path)
-			r = pyc_name_is_source(name) ? add_source(scan, path, true)
-						     : add_pyc(scan, path, true);
-		if (r < 0)
-			fail_stub(scan, r, path ? path : name);
-	}
+	if (dir < 0)
+		fail_at(scan, dir, "cannot open", folder->path);
+	for (name = folder->names; name < end && !scan->error; name += strlen(name) + 1)
+		add_name(scan, folder, name, dir, source_dir);
 }
 
 static void *judge(void *closure)
@@ -592,13 +649,21 @@ static const struct twin *twin_at(const struct scan *scan, size_t i)
 	return i < scan->twins.count ? scan->twins.item[i] : NULL;
 }
 
+static int add_deferred(struct scan *scan, const struct twin *twin)
+{
+	scope_free char *folder = folder_of(twin->path);
+	scope_fd int dir = folder ? open_folder(scan, folder) : -ENOMEM;
+	const struct place place = {twin->path, dir, -1, false};
+
+	return dir < 0 ? dir : add_file_stub(scan, &place);
+}
+
 /* The stub of the first name, and links to it for those that show the same. */
 static void add_family(struct scan *scan, size_t i)
 {
 	const struct twin *first = twin_at(scan, i);
 	const struct twin *twin;
-	int r = first->is_source ? add_source(scan, first->path, false)
-				 : add_pyc(scan, first->path, false);
+	int r = add_deferred(scan, first);
 
 	if (r < 0)
 		fail_stub(scan, r, first->path);

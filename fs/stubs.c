@@ -162,8 +162,11 @@ static int copy_attributes(const struct stubs *stubs, int from, const struct sta
 	if (stubs->in_userns &&
 	    (stx->stx_uid == stubs->overflow_uid || stx->stx_gid == stubs->overflow_gid))
 		return -EOVERFLOW;
+	if (fstat(to, &st) < 0)
+		return -errno;
 	/* A new owner takes set-user-ID and set-group-ID away. */
-	if (fchown(to, stx->stx_uid, stx->stx_gid) < 0 || fstat(to, &st) < 0)
+	if ((st.st_uid != stx->stx_uid || st.st_gid != stx->stx_gid) &&
+	    (fchown(to, stx->stx_uid, stx->stx_gid) < 0 || fstat(to, &st) < 0))
 		return -errno;
 	if (st.st_mode != stx->stx_mode && fchmod(to, stx->stx_mode & 07777) < 0)
 		return -errno;
