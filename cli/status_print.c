@@ -78,7 +78,11 @@ static void print_processes(struct json_object *status)
 	printf(LABEL "worker %s (%s anonymous), supervisor %s\n", "memory",
 	       bytes(worker, "resident_bytes"), bytes(worker, "anonymous_bytes"),
 	       bytes(supervisor, "resident_bytes"));
-	printf(LABEL "%s that the kernel knows\n", "names", count(nodes, "count"));
+	if (strcmp(string(status, "mode"), "stacked") == 0)
+		printf(LABEL "%s whose bytes are served changed\n", "files",
+		       count(nodes, "count"));
+	else
+		printf(LABEL "%s that the kernel knows\n", "names", count(nodes, "count"));
 }
 
 static int larger_first(const void *a, const void *b)

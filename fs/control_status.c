@@ -17,6 +17,7 @@
 #include "base/json_text.h"
 #include "base/scope.h"
 #include "cache/store.h"
+#include "fs/data_table.h"
 #include "fs/stats.h"
 
 /* Any bytes, as they are: the protocol is not for others' JSON parsers. */
@@ -189,7 +190,8 @@ static void add_cache(struct json_object *object, const struct control_view *vie
 
 static void add_nodes(struct json_object *object, struct front *front)
 {
-	struct node_stats stats = node_table_stats(front->nodes);
+	struct node_stats stats = front->data ? data_table_stats(front->data)
+					      : node_table_stats(front->nodes);
 	struct json_object *nodes = add_object(object, "nodes");
 
 	json_add_number(nodes, "count", stats.nodes);

@@ -11,7 +11,6 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
-#include "fs/data.h"
 #include "pyc/names.h"
 
 /* The name is gone, or is another kind of file: not the node's file any more. */
@@ -29,12 +28,6 @@ static int stale_error(int error)
 	}
 }
 
-/* A node's path is one in the tree, but for the data layer. */
-static const char *in_tree(const struct front *front, const char *path)
-{
-	return front->stubs_fd < 0 ? path : data_source(path);
-}
-
 int front_open(struct front *front, uint64_t id, uint64_t flags, char **ret_path,
 	       struct statx *ret_stx)
 {
@@ -46,7 +39,7 @@ int front_open(struct front *front, uint64_t id, uint64_t flags, char **ret_path
 	r = node_path(front->nodes, id, &path, &known);
 	if (r < 0)
 		return r;
-	fd = tree_openat(front->tree, in_tree(front, path), flags);
+	fd = tree_openat(front->tree, path, flags);
 	if (fd < 0)
 		return stale_error(fd);
 	r = statx_at(fd, "", ret_stx);
@@ -56,8 +49,8 @@ int front_open(struct front *front, uint64_t id, uint64_t flags, char **ret_path
 	if (!node_key_equal(&known, &found))
 		return -ESTALE;
 	if (ret_path)
-		*ret_path = strdup(in_tree(front, path));
-	return ret_path && !*ret_path ? -ENOMEM : take_fd(&fd);
+		*ret_path = take_ptr(path);
+	return take_fd(&fd);
 }
 
 void front_attr(struct front *front, const char *path, const struct statx *stx,

@@ -2,9 +2,10 @@
 /*
  * The FUSE front, passthrough or data layer: what its request handlers share.
  *
- * Handlers keep nothing between requests but the node table: an open file is its node, a
- * directory stream is its node and the lower file system's own d_off cookie. So a request
- * can be answered by any process that has the table.
+ * Handlers keep nothing between requests but a table, of nodes or of the data layer's
+ * files: an open file is its node, a directory stream is its node and the lower file
+ * system's own d_off cookie. So a request can be answered by any process that has the
+ * table.
  */
 #ifndef CANONFS_FS_FRONT_H
 #define CANONFS_FS_FRONT_H
@@ -22,12 +23,17 @@
 /* Nodes at most; 110 bytes and a page of the kernel's own for each. */
 #define FRONT_MAX_NODES (UINT32_C(1) << 24)
 
+struct ahead;
+struct data_table;
 struct fuse_session;
 struct stats;
 
 /**
  * struct front - one mounted tree
- * @tree, @resolver, @store, @nodes: owned by the server; @store may be NULL
+ * @tree, @resolver, @store: owned by the server; @store may be NULL
+ * @nodes:       of the passthrough, else NULL
+ * @data:        of the data layer of a stacked mount (fs/data.h), else NULL
+ * @ahead:       of the data layer: what will be asked next; else NULL
  * @immutable:   the source cannot change: the kernel may cache for ever
  * @timeout_s:   how long the kernel may believe names and attributes
  * @session:     for notifications to the kernel; borrowed
@@ -37,20 +43,19 @@ struct stats;
  * @stats:       counters; borrowed
  * @trace:       events for those who watch
  * @many_devices: st_ino is made up for some files (node_ino())
- * @stubs_fd:    root of the stub layer if this is the data layer of a stacked mount
- *               (fs/data.h); else -1; borrowed
  */
 struct front {
 	const struct tree *tree;
 	struct resolver *resolver;
 	struct store *store;
 	struct node_table *nodes;
+	struct data_table *data;
+	struct ahead *ahead;
 	bool immutable;
 	double timeout_s;
 	struct fuse_session *session;
 	bool posix_acl;
 	bool many_devices;
-	int stubs_fd;
 	sem_t alias_turn;
 	_Atomic unsigned alias_jobs;
 	struct stats *stats;

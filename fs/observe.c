@@ -5,9 +5,11 @@
 #include "fs/observe.h"
 
 #include <linux/fuse.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "fs/data.h"
 #include "fs/stats.h"
 #include "fs/trace.h"
 
@@ -20,17 +22,44 @@ static char *name_in(const void *message, size_t size, size_t offset)
 	return used < size && memchr(name, '\0', size - used) ? strdup(name) : NULL;
 }
 
+/* The path of a node, as readers know it; NULL where there is none. */
+static char *path_of(struct front *front, uint64_t id)
+{
+	char *path;
+
+	if (front->data)
+		return strdup(data_path(front->data, id));
+	return node_path(front->nodes, id, &path, NULL) < 0 ? NULL : path;
+}
+
+/* A name in the data layer is a number: says which file's. */
+static void name_file(const struct front *front, uint64_t parent, struct trace_event *event)
+{
+	uint64_t id = event->name ? data_lookup_name(front->data, parent, event->name) : 0;
+
+	if (id == 0)
+		return;
+	free(event->path);
+	free(event->name);
+	event->path = strdup(data_path(front->data, id));
+	event->name = NULL;
+}
+
 static void tell_request(struct front *front, const void *message, size_t size)
 {
 	const struct fuse_in_header *in = message;
-	struct trace_event event = {.kind = TRACE_REQUEST, .opcode = in->opcode};
+	struct trace_event event = {
+		.kind = TRACE_REQUEST,
+		.opcode = in->opcode,
+		.path = path_of(front, in->nodeid),
+	};
 
-	if (node_path(front->nodes, in->nodeid, &event.path, NULL) < 0)
-		event.path = NULL;
 	if (in->opcode == FUSE_LOOKUP)
 		event.name = name_in(message, size, 0);
 	else if (in->opcode == FUSE_GETXATTR)
 		event.name = name_in(message, size, sizeof(struct fuse_getxattr_in));
+	if (in->opcode == FUSE_LOOKUP && front->data)
+		name_file(front, in->nodeid, &event);
 	trace_put(&front->trace, &event, (pid_t)in->pid);
 }
 

@@ -109,29 +109,45 @@ static void patch_header(const struct resolution *resolution, uint8_t *data, siz
 		memcpy(data, resolution->decision.header.raw + offset, len);
 }
 
+int op_read_pyc(struct front *front, const char *path, int fd, const struct statx *stx,
+		size_t size, off_t offset, struct pyc_bytes *ret)
+{
+	struct resolution resolution = {0};
+	bool resolved = resolve_pyc(front->resolver, path, fd, stx, &resolution) == 0;
+	scope_free uint8_t *data = malloc(size);
+	ssize_t n = data ? pread_full(fd, data, size, offset) : -ENOMEM;
+
+	if (n < 0)
+		return (int)n;
+	if (resolved)
+		patch_header(&resolution, data, (size_t)n, offset);
+	*ret = (struct pyc_bytes){
+		.data = take_ptr(data),
+		.len = (size_t)n,
+		.resolved = resolved,
+		.decision = resolution.decision,
+	};
+	return 0;
+}
+
+void op_reply_pyc(fuse_req_t req, const char *path, struct pyc_bytes *bytes)
+{
+	observe_decision(front_of(req), path, fuse_req_ctx(req)->pid,
+			 bytes->resolved ? &bytes->decision : NULL);
+	fuse_reply_buf(req, (const char *)bytes->data, bytes->len);
+	free(bytes->data);
+}
+
 static void read_pyc(fuse_req_t req, const char *path, int fd, const struct statx *stx,
 		     size_t size, off_t offset)
 {
-	struct resolution resolution;
-	bool resolved =
-		resolve_pyc(front_of(req)->resolver, path, fd, stx, &resolution) == 0;
-	scope_free uint8_t *data = malloc(size);
-	ssize_t n;
+	struct pyc_bytes bytes;
+	int r = op_read_pyc(front_of(req), path, fd, stx, size, offset, &bytes);
 
-	if (!data) {
-		op_fail(req, ENOMEM);
-		return;
-	}
-	n = pread_full(fd, data, size, offset);
-	if (n < 0) {
-		op_fail(req, (int)-n);
-		return;
-	}
-	if (resolved)
-		patch_header(&resolution, data, (size_t)n, offset);
-	observe_decision(front_of(req), path, fuse_req_ctx(req)->pid,
-			 resolved ? &resolution.decision : NULL);
-	fuse_reply_buf(req, (const char *)data, (size_t)n);
+	if (r < 0)
+		op_fail(req, -r);
+	else
+		op_reply_pyc(req, path, &bytes);
 }
 
 static void read_plain(fuse_req_t req, int fd, size_t size, off_t offset)
@@ -142,6 +158,15 @@ static void read_plain(fuse_req_t req, int fd, size_t size, off_t offset)
 	buffer.buf[0].fd = fd;
 	buffer.buf[0].pos = offset;
 	fuse_reply_data(req, &buffer, FUSE_BUF_SPLICE_MOVE);
+}
+
+void op_read_file(fuse_req_t req, const char *path, int fd, const struct statx *stx,
+		  size_t size, off_t offset)
+{
+	if (offset < PYC_HEADER_MAX && front_is_pyc_name(path))
+		read_pyc(req, path, fd, stx, size, offset);
+	else
+		read_plain(req, fd, size, offset);
 }
 
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
@@ -155,10 +180,8 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	fd = front_open(front_of(req), ino, O_RDONLY | O_NONBLOCK, &path, &stx);
 	if (fd < 0)
 		op_fail(req, -fd);
-	else if (offset < PYC_HEADER_MAX && front_is_pyc_name(path))
-		read_pyc(req, path, fd, &stx, size, offset);
 	else
-		read_plain(req, fd, size, offset);
+		op_read_file(req, path, fd, &stx, size, offset);
 }
 
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,

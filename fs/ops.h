@@ -8,6 +8,7 @@
 #define FUSE_USE_VERSION 310
 #include <fuse_lowlevel.h>
 
+#include "fs/ahead.h"
 #include "fs/front.h"
 #include "fs/stats.h"
 
@@ -49,6 +50,26 @@ void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	     struct fuse_file_info *fi);
+/**
+ * op_read_pyc() - the beginning of a bytecode file, with the header that it is served with
+ * @path, @fd, @stx: as op_read_file()
+ * @ret:             its data is the caller's to free
+ * Return: 0 or -errno.
+ */
+int op_read_pyc(struct front *front, const char *path, int fd, const struct statx *stx,
+		size_t size, off_t offset, struct pyc_bytes *ret);
+
+/* Replies with bytes, counts the decision, and frees the bytes. */
+void op_reply_pyc(fuse_req_t req, const char *path, struct pyc_bytes *bytes);
+
+/**
+ * op_read_file() - reply with a part of a file
+ * @path: relative to the tree
+ * @fd:   the file, open; borrowed
+ * @stx:  of @fd, just taken
+ */
+void op_read_file(fuse_req_t req, const char *path, int fd, const struct statx *stx,
+		  size_t size, off_t offset);
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 	      struct fuse_file_info *fi);
 

@@ -24,6 +24,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "fs/data_table.h"
 #include "fs/mount_calls.h"
 #include "fs/stubs.h"
 
@@ -104,10 +105,10 @@ static int move_layers(const struct stack *stack)
 
 static int write_trial_data(void)
 {
-	static const char path[] = DATA "/" STUBS_DATA_DIR "/trial";
+	static const char path[] = DATA "/" DATA_DIR "/0"; /* the first of a table */
 	scope_fd int fd = -1;
 
-	if (mkdir(DATA "/" STUBS_DATA_DIR, 0700) < 0)
+	if (mkdir(DATA "/" DATA_DIR, 0700) < 0)
 		return -errno;
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, TRIAL_TEXT, sizeof(TRIAL_TEXT)) < 0)
@@ -128,14 +129,19 @@ static int make_trial_layers(bool in_userns)
 				       .stx_uid = geteuid(),
 				       .stx_gid = getegid()},
 		.is_data = true};
+	struct data_table *table;
 	struct stubs stubs;
 	int r = write_trial_data();
 
 	if (r < 0 || root < 0 || fd < 0)
 		return r < 0 ? r : -errno;
-	stubs_init(&stubs, root, NULL, in_userns);
+	table = data_table_new();
+	if (!table)
+		return -ENOMEM;
+	stubs_init(&stubs, root, NULL, table, in_userns);
 	r = stubs_add(&stubs, &file);
 	stubs_fini(&stubs);
+	data_table_free(table);
 	return r;
 }
 
@@ -413,10 +419,10 @@ static int check_source(const struct mount_options *options, const struct places
 			      "allow changes below it: mount it read-only, or say -o "
 			      "immutable");
 	/* It would be looked into first, and what is there shown as other files' data. */
-	r = tree_stat(&places->tree, STUBS_DATA_DIR, &stx);
+	r = tree_stat(&places->tree, DATA_DIR, &stx);
 	if (r != -ENOENT)
 		return refuse(why, r < 0 ? r : -EEXIST,
-			      "the source has a '/" STUBS_DATA_DIR "' of its own");
+			      "the source has a '/" DATA_DIR "' of its own");
 	return 0;
 }
 

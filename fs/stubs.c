@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
+#include "fs/data_table.h"
 #include "fs/mount_calls.h"
 
 #define RESOLVE_IN_STUBS (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)
@@ -30,9 +32,11 @@ static unsigned read_overflow_id(const char *setting)
 	return n > 0 ? (unsigned)strtoul(text, NULL, 10) : 65534;
 }
 
-void stubs_init(struct stubs *stubs, int root_fd, const struct tree *tree, bool in_userns)
+void stubs_init(struct stubs *stubs, int root_fd, const struct tree *tree,
+		struct data_table *data, bool in_userns)
 {
-	*stubs = (struct stubs){.root_fd = root_fd, .tree = tree, .in_userns = in_userns};
+	*stubs = (struct stubs){
+		.root_fd = root_fd, .tree = tree, .data = data, .in_userns = in_userns};
 	if (in_userns) {
 		stubs->overflow_uid = read_overflow_id("/proc/sys/kernel/overflowuid");
 		stubs->overflow_gid = read_overflow_id("/proc/sys/kernel/overflowgid");
@@ -292,24 +296,34 @@ const char *stubs_metacopy(const struct stubs *stubs)
 	return stubs->in_userns ? "user.overlay.metacopy" : "trusted.overlay.metacopy";
 }
 
+/* Where the FUSE layer has the file's data. */
+static int data_place(struct stubs *stubs, const struct stub_file *file,
+		      char place[PATH_MAX])
+{
+	uint64_t number;
+	int r = data_table_add(stubs->data, file->path, file->stx, &number);
+
+	stubs->has_data = true;
+	return r < 0 ? r : snprintf(place, PATH_MAX, "/" DATA_DIR "/%" PRIu64, number);
+}
+
 /* Says that the file has no data of its own, and where it is. */
 static int mark(struct stubs *stubs, int fd, const struct stub_file *file)
 {
 	const char *redirect =
 		stubs->in_userns ? "user.overlay.redirect" : "trusted.overlay.redirect";
-	char data[PATH_MAX];
+	char place[PATH_MAX];
 	int len;
 
-	stubs->has_data |= file->is_data;
 	if (fsetxattr(fd, stubs_metacopy(stubs), "", 0, 0) < 0)
 		return -errno;
 	if (!file->is_data && !stubs->in_userns)
 		return 0; /* the same path in the next layer, the source */
-	len = snprintf(data, sizeof(data), "/%s%s", file->is_data ? STUBS_DATA_DIR "/" : "",
-		       file->path);
-	if (len >= (int)sizeof(data))
-		return -ENAMETOOLONG;
-	return fsetxattr(fd, redirect, data, (size_t)len, 0) < 0 ? -errno : 0;
+	len = file->is_data ? data_place(stubs, file, place)
+			    : snprintf(place, sizeof(place), "/%s", file->path);
+	if (len < 0)
+		return len;
+	return fsetxattr(fd, redirect, place, (size_t)len, 0) < 0 ? -errno : 0;
 }
 
 static int fill_stub(struct stubs *stubs, int fd, const struct stub_file *file)
@@ -342,7 +356,7 @@ int stubs_add(struct stubs *stubs, const struct stub_file *file)
 	int r;
 
 	/* Before anything is made: a stub without its data would hide the file. */
-	if (strlen(file->path) + sizeof("/" STUBS_DATA_DIR "/") > PATH_MAX)
+	if (strlen(file->path) + sizeof("/") > PATH_MAX)
 		return -ENAMETOOLONG;
 	fd = create(stubs, file);
 	if (fd == -ENOENT) {

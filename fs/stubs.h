@@ -18,8 +18,7 @@
 
 #include "cache/tree.h"
 
-/* Where the data of bytecode is in the FUSE layer; no file of the source may have it. */
-#define STUBS_DATA_DIR ".canonfs"
+struct data_table;
 
 /*
  * Stubs and their directories at most, some 2 KiB of kernel memory each; a tree with more
@@ -34,7 +33,8 @@
  * @in_userns: attributes of overlayfs are user.*, not trusted.*, and overlayfs is told in
  *             each stub where its data is
  * @overflow_uid, @overflow_gid: there, of owners that the user namespace does not have
- * @has_data:  a stub has its data in the FUSE layer
+ * @data:      gets the files that have their data in the FUSE layer; borrowed
+ * @has_data:  there are some
  * @lock:      of the rest
  * @dirs:      the directories made so far, whose times are still those of the last stub
  *             made in them
@@ -47,6 +47,7 @@ struct stubs {
 	bool in_userns;
 	unsigned overflow_uid;
 	unsigned overflow_gid;
+	struct data_table *data;
 	_Atomic bool has_data;
 	pthread_mutex_t lock;
 	char **dirs;
@@ -54,7 +55,8 @@ struct stubs {
 	size_t dir_capacity;
 };
 
-void stubs_init(struct stubs *stubs, int root_fd, const struct tree *tree, bool in_userns);
+void stubs_init(struct stubs *stubs, int root_fd, const struct tree *tree,
+		struct data_table *data, bool in_userns);
 
 void stubs_fini(struct stubs *stubs);
 

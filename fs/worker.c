@@ -25,6 +25,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/store.h"
+#include "fs/ahead.h"
 #include "fs/alias_reply.h"
 #include "fs/control_status.h"
 #include "fs/data.h"
@@ -154,7 +155,6 @@ static int front_init(struct front *front, const struct worker_task *task)
 		.immutable = places_immutable(places, options),
 		.posix_acl = has_posix_acl(tree),
 		.many_devices = tree_has_many_devices(tree),
-		.stubs_fd = task->stack ? task->stack->stubs_fd : -1,
 		.stats = task->control->stats,
 	};
 	r = trace_init(&front->trace);
@@ -162,8 +162,13 @@ static int front_init(struct front *front, const struct worker_task *task)
 		return r;
 	front->timeout_s = front->immutable ? IMMUTABLE_TIMEOUT_S : MUTABLE_TIMEOUT_S;
 	sem_init(&front->alias_turn, 0, 1);
-	front->nodes = node_table_new(&root, FRONT_MAX_NODES);
-	return front->nodes ? 0 : -ENOMEM;
+	if (!task->stack) {
+		front->nodes = node_table_new(&root, FRONT_MAX_NODES);
+		return front->nodes ? 0 : -ENOMEM;
+	}
+	front->data = data_table_new();
+	front->ahead = ahead_new();
+	return front->data && front->ahead ? 0 : -ENOMEM;
 }
 
 /* What verdicts need, when it is loaded; takes @start. */
@@ -179,6 +184,8 @@ static int make_resolver(struct front *front, const struct worker_task *task,
 static void front_fini(struct front *front)
 {
 	node_table_free(front->nodes);
+	data_table_free(front->data);
+	ahead_free(front->ahead);
 	resolver_free(front->resolver);
 	store_close(front->store);
 	sem_destroy(&front->alias_turn);
@@ -235,7 +242,7 @@ static int serve_front(struct front *front, int fuse_fd)
 	char name[] = "canonfs";
 	char *argv[] = {name, NULL};
 	struct fuse_args arguments = FUSE_ARGS_INIT(1, argv);
-	const struct fuse_lowlevel_ops *ops = front->stubs_fd < 0 ? &front_ops : &data_ops;
+	const struct fuse_lowlevel_ops *ops = front->data ? &data_ops : &front_ops;
 	struct fuse_session *session =
 		fuse_session_new(&arguments, ops, sizeof(*ops), front);
 	char fd_path[32];
@@ -283,7 +290,8 @@ static int scan_source(const struct worker_task *task, struct front *front,
 	int names_r;
 	int r;
 
-	stubs_init(&stubs, task->stack->stubs_fd, front->tree, task->stack->in_userns);
+	stubs_init(&stubs, task->stack->stubs_fd, front->tree, front->data,
+		   task->stack->in_userns);
 	scan = scan_new(front->tree, all_sources, &stubs, report->why);
 	names_r = scan ? scan_names(scan) : -ENOMEM;
 	r = make_resolver(front, task, start);
