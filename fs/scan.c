@@ -4,7 +4,7 @@
  *
  * Passes, since a link to bytecode anywhere can make a verdict elsewhere another
  * (cache/alias.h): the names of the whole tree; the links; then, folder by folder, the
- * bytecode and the sources; at last files of several names, whose stubs have as many.
+ * bytecode and the sources.
  */
 #include "fs/scan.h"
 
@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "cache/pairing.h"
+#include "fs/twins.h"
 #include "pyc/names.h"
 
 #define DENTS_BYTES 32768
@@ -45,18 +46,6 @@ struct folder {
 	size_t capacity;
 };
 
-/**
- * struct twin - a file of several names that needs a stub
- * @device, @inode: of the file
- * @shows:          what the stub shows; names that show the same share one
- */
-struct twin {
-	char *path;
-	uint64_t device;
-	uint64_t inode;
-	uint8_t shows[PYC_HEADER_MAX];
-};
-
 /* Things that threads find and that are worked on later. */
 struct list {
 	void **item;
@@ -68,6 +57,7 @@ struct scan {
 	struct resolver *resolver;
 	const struct tree *tree;
 	struct stubs *stubs;
+	struct twins *twins;
 	bool all_sources;
 	uint64_t device; /* of the root */
 	bool one_device; /* has to be checked */
@@ -80,7 +70,6 @@ struct scan {
 	size_t reading;	      /* threads that may find more */
 	struct list folders;  /* with files that may need a stub */
 	struct list links;    /* paths of links to bytecode */
-	struct list twins;    /* sorted, before they are worked on */
 	_Atomic size_t next;  /* of the list that is being worked on */
 };
 
@@ -285,18 +274,28 @@ static unsigned char type_of(struct scan *scan, int fd, const struct dirent64 *d
 /*
  * A file that says that its data is elsewhere: copied from such a layer, so its directory
  * says nothing. overlayfs would not find it.
- * @name: in the working directory
+ * @value_len: what getxattr(2) said of the attribute, with errno
  */
-static void check_metacopy(struct scan *scan, const struct folder *folder, const char *name)
+static void check_metacopy(struct scan *scan, const char *folder, ssize_t value_len)
 {
-	ssize_t len = lgetxattr(name, stubs_metacopy(scan->stubs), NULL, 0);
-
-	if (len >= 0)
+	if (value_len >= 0)
 		fail_at(scan, -EOPNOTSUPP, "a file is marked as one of an overlay's in",
-			folder->path);
+			folder);
 	else if (errno != ENODATA && errno != EOPNOTSUPP)
-		fail_at(scan, -errno, "cannot look at the attributes of a file in",
-			folder->path);
+		fail_at(scan, -errno, "cannot look at the attributes of a file in", folder);
+}
+
+/* @name: in the working directory */
+static void take_file(struct scan *scan, struct folder *folder, const char *name)
+{
+	bool is_pyc = may_be_pyc(name);
+
+	/* Most bytecode will be hidden by its stub; where not, add_pyc() looks. */
+	if (!is_pyc)
+		check_metacopy(scan, folder->path,
+			       lgetxattr(name, stubs_metacopy(scan->stubs), NULL, 0));
+	if (is_pyc || (scan->all_sources && pyc_name_is_source(name)))
+		add_file(scan, folder, name);
 }
 
 static void take_name(struct scan *scan, struct folder *folder, int fd,
@@ -314,9 +313,7 @@ static void take_name(struct scan *scan, struct folder *folder, int fd,
 			add_link(scan, folder->path, name);
 		break;
 	case DT_REG:
-		check_metacopy(scan, folder, name);
-		if (may_be_pyc(name) || (scan->all_sources && pyc_name_is_source(name)))
-			add_file(scan, folder, name);
+		take_file(scan, folder, name);
 		break;
 	case DT_CHR:
 		check_whiteout(scan, folder, fd, name);
@@ -431,36 +428,29 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static void twin_free(struct twin *twin)
+/* The stub of a file of several names, @shows: what it shows; or one more name of it. */
+static int add_twin(struct scan *scan, const struct stub_file *file, const void *shows,
+		    size_t bytes)
 {
-	if (!twin)
-		return;
-	free(twin->path);
-	free(twin);
+	struct twin_key key = {
+		.device = makedev(file->stx->stx_dev_major, file->stx->stx_dev_minor),
+		.inode = file->stx->stx_ino,
+	};
+	const char *twin;
+	int r, end_r;
+
+	memcpy(key.shows, shows, bytes);
+	twin = twins_begin(scan->twins, &key);
+	r = twin ? stubs_link(scan->stubs, file->path, twin) : stubs_add(scan->stubs, file);
+	end_r = twins_end(scan->twins, &key, r == 0 && !twin ? file->path : NULL);
+	return r < 0 ? r : end_r;
 }
 
-/* Leaves a file of several names for later, when all of them are known. */
-static int defer(struct scan *scan, const struct stub_file *file, const void *shows,
-		 size_t bytes)
+static int add_stub(struct scan *scan, const struct stub_file *file, const void *shows,
+		    size_t bytes)
 {
-	struct twin *twin = calloc(1, sizeof(*twin));
-	bool added = false;
-
-	if (twin)
-		twin->path = strdup(file->path);
-	if (!twin || !twin->path) {
-		twin_free(twin);
-		return -ENOMEM;
-	}
-	twin->device = makedev(file->stx->stx_dev_major, file->stx->stx_dev_minor);
-	twin->inode = file->stx->stx_ino;
-	memcpy(twin->shows, shows, bytes);
-	pthread_mutex_lock(&scan->lock);
-	added = list_add_locked(scan, &scan->twins, twin);
-	pthread_mutex_unlock(&scan->lock);
-	if (!added)
-		twin_free(twin);
-	return 0;
+	return file->stx->stx_nlink > 1 ? add_twin(scan, file, shows, bytes)
+					: stubs_add(scan->stubs, file);
 }
 
 /**
@@ -468,13 +458,11 @@ static int defer(struct scan *scan, const struct stub_file *file, const void *sh
  * @path:       relative to the tree
  * @dir:        its directory, open; borrowed
  * @source_dir: that of the sources of bytecode in @dir, open; -1: not open; borrowed
- * @may_defer:  what has several names may be left for later
  */
 struct place {
 	const char *path;
 	int dir;
 	int source_dir;
-	bool may_defer;
 };
 
 static int open_file(const struct place *place, uint64_t flags)
@@ -496,9 +484,7 @@ static int add_source(struct scan *scan, const struct place *place)
 		return 0;
 	file.fd = fd;
 	file.stx = &stx;
-	if (place->may_defer && stx.stx_nlink > 1)
-		return defer(scan, &file, &file.mtime, sizeof(file.mtime));
-	return stubs_add(scan->stubs, &file);
+	return add_stub(scan, &file, &file.mtime, sizeof(file.mtime));
 }
 
 /*
@@ -523,15 +509,19 @@ static int add_pyc(struct scan *scan, const struct place *place)
 		return r;
 	r = resolve_pyc_in(scan->resolver, place->path, place->source_dir, fd, &stx,
 			   &resolution);
-	if (r < 0 || !resolution.decision.changed)
+	if (r < 0)
 		return r;
 	file.mtime = statx_time(stx.stx_mtime);
 	file.stx = &stx;
-	if (place->may_defer && stx.stx_nlink > 1)
-		return defer(scan, &file, resolution.decision.header.raw,
+	if (resolution.decision.changed) {
+		r = add_stub(scan, &file, resolution.decision.header.raw,
 			     sizeof(resolution.decision.header.raw));
-	r = stubs_add(scan->stubs, &file);
-	return may_go_without(scan, r, &resolution.decision) ? 0 : r;
+		if (!may_go_without(scan, r, &resolution.decision))
+			return r;
+	}
+	check_metacopy(scan, place->path,
+		       fgetxattr(fd, stubs_metacopy(scan->stubs), NULL, 0));
+	return 0;
 }
 
 /* The owner may be anybody outside of it, so a stub can have no such owner. */
@@ -566,7 +556,7 @@ static void add_name(struct scan *scan, const struct folder *folder, const char 
 		     int dir, int source_dir)
 {
 	scope_free char *path = join(folder->path, name);
-	const struct place place = {path, dir, source_dir, true};
+	const struct place place = {path, dir, source_dir};
 	int r = path ? add_file_stub(scan, &place) : -ENOMEM;
 
 	if (r < 0)
@@ -624,73 +614,6 @@ static void *judge(void *closure)
 	return NULL;
 }
 
-/* ---- files of several names ---- */
-
-static int compare_files(const struct twin *a, const struct twin *b)
-{
-	if (a->device != b->device)
-		return a->device < b->device ? -1 : 1;
-	if (a->inode != b->inode)
-		return a->inode < b->inode ? -1 : 1;
-	return memcmp(a->shows, b->shows, sizeof(a->shows));
-}
-
-static int compare_twins(const void *a, const void *b)
-{
-	const struct twin *one = *(struct twin *const *)a;
-	const struct twin *other = *(struct twin *const *)b;
-	int order = compare_files(one, other);
-
-	return order ? order : strcmp(one->path, other->path);
-}
-
-static const struct twin *twin_at(const struct scan *scan, size_t i)
-{
-	return i < scan->twins.count ? scan->twins.item[i] : NULL;
-}
-
-static int add_deferred(struct scan *scan, const struct twin *twin)
-{
-	scope_free char *folder = folder_of(twin->path);
-	scope_fd int dir = folder ? open_folder(scan, folder) : -ENOMEM;
-	const struct place place = {twin->path, dir, -1, false};
-
-	return dir < 0 ? dir : add_file_stub(scan, &place);
-}
-
-/* The stub of the first name, and links to it for those that show the same. */
-static void add_family(struct scan *scan, size_t i)
-{
-	const struct twin *first = twin_at(scan, i);
-	const struct twin *twin;
-	int r = add_deferred(scan, first);
-
-	if (r < 0)
-		fail_stub(scan, r, first->path);
-	/* None, if its path is too long: then none of the others. */
-	if (r < 0 || stubs_type(scan->stubs->root_fd, first->path) == 0)
-		return;
-	while (!scan->error && (twin = twin_at(scan, ++i)) &&
-	       compare_files(first, twin) == 0) {
-		r = stubs_link(scan->stubs, twin->path, first->path);
-		if (r < 0)
-			fail_stub(scan, r, twin->path);
-	}
-}
-
-static void *add_families(void *closure)
-{
-	struct scan *scan = closure;
-	size_t i;
-
-	unshare(CLONE_FS);
-	umask(0);
-	while (!scan->error && (i = scan->next++) < scan->twins.count)
-		if (i == 0 || compare_files(twin_at(scan, i - 1), twin_at(scan, i)) != 0)
-			add_family(scan, i);
-	return NULL;
-}
-
 void scan_free(struct scan *scan)
 {
 	if (!scan)
@@ -701,12 +624,10 @@ void scan_free(struct scan *scan)
 		folder_free(scan->folders.item[i]);
 	for (size_t i = 0; i < scan->links.count; i++)
 		free(scan->links.item[i]);
-	for (size_t i = 0; i < scan->twins.count; i++)
-		twin_free(scan->twins.item[i]);
 	free(scan->todo.item);
-	free(scan->twins.item);
 	free(scan->folders.item);
 	free(scan->links.item);
+	twins_free(scan->twins);
 	pthread_cond_destroy(&scan->wake);
 	pthread_mutex_destroy(&scan->lock);
 	free(scan);
@@ -732,6 +653,11 @@ struct scan *scan_new(const struct tree *tree, bool all_sources, struct stubs *s
 
 	if (!scan)
 		return NULL;
+	scan->twins = twins_new();
+	if (!scan->twins) {
+		free(scan);
+		return NULL;
+	}
 	scan->tree = tree;
 	scan->all_sources = all_sources;
 	scan->stubs = stubs;
@@ -762,11 +688,6 @@ int scan_stubs(struct scan *scan, struct resolver *resolver)
 	run_threads(scan, check_links);
 	scan->next = 0;
 	run_threads(scan, judge);
-	scan->next = 0;
-	if (scan->twins.count > 0)
-		qsort(scan->twins.item, scan->twins.count, sizeof(scan->twins.item[0]),
-		      compare_twins);
-	run_threads(scan, add_families);
 	r = scan->error ? 0 : stubs_finish(scan->stubs);
 	if (r < 0)
 		fail(scan, r, "cannot set times: %s", strerror(-r));

@@ -381,11 +381,3 @@ int stubs_link(struct stubs *stubs, const char *path, const char *twin)
 		return r;
 	return linkat(stubs->root_fd, twin, stubs->root_fd, path, 0) < 0 ? -errno : 0;
 }
-
-unsigned stubs_type(int root_fd, const char *path)
-{
-	scope_fd int fd = openat2_fd(root_fd, path, O_PATH | O_NOFOLLOW, RESOLVE_IN_STUBS);
-	struct statx stx;
-
-	return fd >= 0 && statx_at(fd, "", &stx) == 0 ? stx.stx_mode & S_IFMT : 0;
-}

@@ -112,10 +112,4 @@ const char *stubs_metacopy(const struct stubs *stubs);
  */
 int stubs_has_overlay_xattr(int fd);
 
-/**
- * stubs_type() - what a path is in the layer
- * Return: its S_IFMT bits; 0 where there is nothing.
- */
-unsigned stubs_type(int root_fd, const char *path);
-
 #endif
