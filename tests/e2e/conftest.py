@@ -14,6 +14,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -24,6 +25,7 @@ BUILD = pathlib.Path(os.environ.get("CANONFS_BUILDDIR", TOP / "build")).resolve(
 CANONFS = BUILD / "canonfs"
 IN_CI = os.environ.get("CI") == "true"
 LONG = os.environ.get("CANONFS_LONG") == "1"
+END = 5  # seconds in which a mount has to end
 
 CLONE_NEWNS = 0x00020000
 MS_REC_PRIVATE = 0x4000 | 0x40000
@@ -116,6 +118,17 @@ def wait_until(condition, seconds=10):
     return True
 
 
+@pytest.fixture
+def nothing_left():
+    """Every test ends all of its servers; what is left is killed, and is a failure."""
+    before = servers()
+    yield
+    gone = wait_until(lambda: not servers() - before, END)
+    for pid in servers() - before:
+        os.kill(pid, signal.SIGKILL)
+    assert gone, "a server was left running"
+
+
 # What the option stack= is for the running test; see front().
 FRONT = {"stack": None}
 
@@ -206,6 +219,30 @@ def folder():
         if where.startswith(str(path)):
             subprocess.run(["umount", "-l", where], check=False)
     shutil.rmtree(path)
+
+
+NAMES = ("one", "two", "three")
+
+
+def make_package(folder, mtime=0):
+    """Modules whose sources' times were set back after they were compiled."""
+    folder.mkdir(parents=True)
+    for name in NAMES:
+        (folder / f"{name}.py").write_text(f"value = {name!r}\n")
+    run(sys.executable, "-m", "compileall", "-q", folder)
+    for name in NAMES:
+        os.utime(folder / f"{name}.py", (mtime, mtime))
+
+
+@pytest.fixture
+def place(folder):
+    """A folder with a package, a directory without bytecode, and a mount point; for everybody."""
+    folder.chmod(0o755)
+    make_package(folder / "source/package")
+    (folder / "source/bare").mkdir()
+    (folder / "source/bare/file").write_text("text")
+    (folder / "point").mkdir()
+    return folder
 
 
 # ---- images and interpreters ----

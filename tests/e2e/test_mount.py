@@ -18,25 +18,15 @@ import time
 
 import pytest
 
-from conftest import (CANONFS, FRONT, LONG, missing, mounted, mountinfo, mounts_at, run, servers,
-                      wait_until, with_front)
+from conftest import (CANONFS, END, FRONT, LONG, missing, mounted, mountinfo, mounts_at, run,
+                      servers, wait_until, with_front)
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 USER = 65534
 AS_USER = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
 LIMIT = 30  # seconds until a command counts as hung
-END = 5  # seconds in which a mount has to end
 PR_SET_CHILD_SUBREAPER = 36
-
-
-@pytest.fixture(autouse=True)
-def nothing_left():
-    """Every test ends all of its servers; what is left is killed, and is a failure."""
-    before = servers()
-    yield
-    gone = wait_until(lambda: not servers() - before, END)
-    for pid in servers() - before:
-        os.kill(pid, signal.SIGKILL)
-    assert gone, "a server was left running"
 
 
 @pytest.fixture

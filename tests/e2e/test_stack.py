@@ -19,46 +19,14 @@ import time
 
 import pytest
 
-from conftest import (CANONFS, TRACEFS, missing, mounted, mountinfo, mounts_at, refuses_to_stack,
-                      run, servers, wait_until)
+from conftest import (CANONFS, END, NAMES, TRACEFS, make_package, missing, mounted, mountinfo,
+                      mounts_at, refuses_to_stack, run, servers, wait_until)
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 STACKED = "stack=on,immutable"
-END = 5  # seconds in which a mount has to end
 TAG = sys.implementation.cache_tag
 SECOND = 10 ** 9
-
-
-@pytest.fixture(autouse=True)
-def nothing_left():
-    before = servers()
-    yield
-    gone = wait_until(lambda: not servers() - before, END)
-    for pid in servers() - before:
-        os.kill(pid, signal.SIGKILL)
-    assert gone, "a server was left running"
-
-
-NAMES = ("one", "two", "three")
-
-
-def make_package(folder, mtime=0):
-    """Modules whose sources' times were set back after they were compiled."""
-    folder.mkdir(parents=True)
-    for name in NAMES:
-        (folder / f"{name}.py").write_text(f"value = {name!r}\n")
-    run(sys.executable, "-m", "compileall", "-q", folder)
-    for name in NAMES:
-        os.utime(folder / f"{name}.py", (mtime, mtime))
-
-
-@pytest.fixture
-def place(folder):
-    folder.chmod(0o755)
-    make_package(folder / "source/package")
-    (folder / "source/bare").mkdir()
-    (folder / "source/bare/file").write_text("text")
-    (folder / "point").mkdir()
-    return folder
 
 
 def pyc(root, name):

@@ -16,10 +16,13 @@ import traceback
 import pytest
 
 import nasty
-from conftest import (CANONFS, missing, mounted, mountinfo, mounts_at, refuses_to_stack, run,
-                      servers, wait_until)
-from test_stack import NAMES, Requests, imported, make_package, pyc, use
+from conftest import (CANONFS, END, NAMES, make_package, missing, mounted, mountinfo, mounts_at,
+                      refuses_to_stack, run, servers, wait_until)
+from test_stack import Requests, imported, pyc, use
 from walk import STACKED_STUBS, as_user, describe, stacked_differences
+
+# The mounts are looked at last, when no server is left.
+pytestmark = pytest.mark.usefixtures("mounts_unchanged", "nothing_left")
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_REC_PRIVATE = 0x4000 | 0x40000
@@ -28,7 +31,6 @@ EVERYBODY = "0 0 4294967295"
 CONTAINER = "0 0 1\n1 100000 65536"  # as newuidmap writes it for a container of a user
 STRANGER = 4242  # has no id in a container
 NO_ID = "the user namespace has no id (uid_map, gid_map) for the owner of"
-END = 5
 
 
 def enter(connection):
@@ -84,25 +86,11 @@ def as_namespace_root(ids, function, *arguments):
     return result
 
 
-@pytest.fixture(autouse=True)
-def nothing_left():
-    before, mounts = servers(), mountinfo()
-    yield
-    gone = wait_until(lambda: not servers() - before, END)
-    for pid in servers() - before:
-        os.kill(pid, signal.SIGKILL)
-    assert gone, "a server was left running"
-    assert mountinfo() == mounts
-
-
 @pytest.fixture
-def place(folder):
-    folder.chmod(0o755)
-    make_package(folder / "source/package")
-    (folder / "source/bare").mkdir()
-    (folder / "source/bare/file").write_text("text")
-    (folder / "point").mkdir()
-    return folder
+def mounts_unchanged():
+    mounts = mountinfo()
+    yield
+    assert mountinfo() == mounts
 
 
 def options(front, view):
