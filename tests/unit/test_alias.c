@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,21 +21,8 @@
 
 #include "base/scope.h"
 #include "cache/alias.h"
-
-static bool no_memory; /* for asprintf() */
-
-int asprintf(char **ret, const char *format, ...)
-{
-	va_list arguments;
-	int n;
-
-	if (no_memory)
-		return -1; /* *ret is undefined then, says asprintf(3) */
-	va_start(arguments, format);
-	n = vasprintf(ret, format, arguments);
-	va_end(arguments);
-	return n;
-}
+#include "tests/unit/inject.h"
+#include "tests/unit/scratch.h"
 
 /* ---- files ---- */
 
@@ -48,17 +34,11 @@ int asprintf(char **ret, const char *format, ...)
  * the readers' root.
  */
 struct fixture {
-	char base[64];
+	char base[SCRATCH_MAX];
 	int fd;
 	struct tree tree;
 	struct alias_set *set;
 };
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
 
 static void make_dirs(struct fixture *fixture, const char *path)
 {
@@ -99,9 +79,7 @@ static int setup(void **state)
 	char image[80], host[80];
 
 	*state = fixture;
-	snprintf(fixture->base, sizeof(fixture->base), "/tmp/canonfs-alias-XXXXXX");
-	if (!mkdtemp(fixture->base))
-		return -1;
+	scratch_make(fixture->base, "alias");
 	chmod(fixture->base, 0755);
 	snprintf(image, sizeof(image), "%s/image", fixture->base);
 	snprintf(host, sizeof(host), "%s/host", fixture->base);
@@ -120,8 +98,7 @@ static int teardown(void **state)
 	alias_set_free(fixture->set);
 	tree_close(&fixture->tree);
 	close(fixture->fd);
-	nftw(fixture->base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	assert_int_equal(access(fixture->base, F_OK), -1);
+	scratch_remove(fixture->base);
 	free(fixture);
 	return 0;
 }

@@ -12,8 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -24,31 +22,14 @@
 #include "cache/content.h"
 #include "cache/table.h"
 #include "pyc/siphash.h"
+#include "tests/unit/inject.h"
+#include "tests/unit/scratch.h"
 
 /* ---- injected calls ---- */
 
-#define NS_PER_S INT64_C(1000000000)
-#define HOUR	 3600
-
-static int64_t fake_now_ns;	/* CLOCK_REALTIME; 0: an hour from now, so all is settled */
 static int reads;		/* calls of pread() */
 static void (*on_read)(int fd); /* called before each */
 static int read_error;		/* what each fails with */
-static struct statx frozen;	/* what statx() says of this inode; 0: nothing frozen */
-
-int clock_gettime(clockid_t clock, struct timespec *ret)
-{
-	int r = (int)syscall(SYS_clock_gettime, clock, ret);
-
-	if (clock != CLOCK_REALTIME)
-		return r;
-	if (fake_now_ns == 0)
-		ret->tv_sec += HOUR;
-	else
-		*ret = (struct timespec){.tv_sec = fake_now_ns / NS_PER_S,
-					 .tv_nsec = fake_now_ns % NS_PER_S};
-	return r;
-}
 
 ssize_t pread(int fd, void *buffer, size_t len, off_t offset)
 {
@@ -60,15 +41,6 @@ ssize_t pread(int fd, void *buffer, size_t len, off_t offset)
 		return -1;
 	}
 	return syscall(SYS_pread64, fd, buffer, len, offset);
-}
-
-int statx(int dir, const char *path, int flags, unsigned mask, struct statx *ret)
-{
-	int r = (int)syscall(SYS_statx, dir, path, flags, mask, ret);
-
-	if (r == 0 && frozen.stx_ino && ret->stx_ino == frozen.stx_ino)
-		*ret = frozen;
-	return r;
 }
 
 /* ---- files ---- */
@@ -99,7 +71,7 @@ static const uint8_t body[] =
 
 /* @file is of PYC, open for reading from the first use on. */
 struct fixture {
-	char base[64];
+	char base[SCRATCH_MAX];
 	int dir;
 	struct table *table;
 	struct content_file file;
@@ -107,21 +79,13 @@ struct fixture {
 
 static struct fixture *racing; /* for on_read */
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static int setup(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
 	*state = racing = fixture;
 	fixture->file.fd = -1;
-	snprintf(fixture->base, sizeof(fixture->base), "/tmp/canonfs-content-XXXXXX");
-	if (!mkdtemp(fixture->base))
-		return -1;
+	scratch_make(fixture->base, "content");
 	fixture->dir = open(fixture->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fixture->table = table_new(64);
 	return fixture->table ? 0 : -1;
@@ -138,8 +102,7 @@ static int teardown(void **state)
 	close_fd(&fixture->file.fd);
 	close(fixture->dir);
 	table_free(fixture->table);
-	nftw(fixture->base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	assert_int_equal(access(fixture->base, F_OK), -1);
+	scratch_remove(fixture->base);
 	free(fixture);
 	return 0;
 }

@@ -20,6 +20,7 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
+#include "tests/unit/scratch.h"
 
 /* What the next reads do; 0: what the kernel does. */
 static struct {
@@ -50,7 +51,7 @@ ssize_t pread(int fd, void *buffer, size_t len, off_t offset)
 }
 
 struct dir {
-	char path[64];
+	char path[SCRATCH_MAX];
 	int fd;
 };
 
@@ -68,9 +69,7 @@ static int setup(void **state)
 	struct dir *dir = calloc(1, sizeof(*dir));
 
 	memset(&fault, 0, sizeof(fault));
-	snprintf(dir->path, sizeof(dir->path), "/tmp/canonfs-fdio-XXXXXX");
-	if (!mkdtemp(dir->path))
-		return -1;
+	scratch_make(dir->path, "fdio");
 	dir->fd = open(dir->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	*state = dir;
 	put(dir, "file", "0123456789");
@@ -83,11 +82,8 @@ static int teardown(void **state)
 	struct dir *dir = *state;
 
 	memset(&fault, 0, sizeof(fault));
-	unlinkat(dir->fd, "file", 0);
-	unlinkat(dir->fd, "link", 0);
-	unlinkat(dir->fd, "sub", AT_REMOVEDIR);
 	close(dir->fd);
-	rmdir(dir->path);
+	scratch_remove(dir->path);
 	free(dir);
 	return 0;
 }

@@ -21,9 +21,10 @@
 #include "base/scope.h"
 #include "cli/interpreter_places.h"
 #include "cli/interpreters.h"
+#include "tests/unit/scratch.h"
 
 struct fixture {
-	char root[64];
+	char root[SCRATCH_MAX];
 };
 
 static char *path_in(const struct fixture *fixture, const char *name)
@@ -64,8 +65,7 @@ static int setup(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
 	assert_non_null(fixture);
-	strcpy(fixture->root, "/tmp/canonfs-interpreters-XXXXXX");
-	assert_non_null(mkdtemp(fixture->root));
+	scratch_make(fixture->root, "interpreters");
 	assert_int_equal(chmod(fixture->root, 0755), 0);
 	make_dir(fixture, "usr");
 	make_dir(fixture, "usr/bin");
@@ -78,10 +78,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fixture *fixture = *state;
-	char command[128];
 
-	snprintf(command, sizeof(command), "/bin/rm -rf '%s'", fixture->root);
-	assert_int_equal(system(command), 0);
+	scratch_remove(fixture->root);
 	free(fixture);
 	return 0;
 }

@@ -21,6 +21,7 @@
 
 #include "base/scope.h"
 #include "fs/mountinfo.h"
+#include "tests/unit/scratch.h"
 
 static struct mountinfo of_text(const char *text)
 {
@@ -135,14 +136,13 @@ static void test_long_line(void **state)
 
 /* ---- real mounts ---- */
 
-static char base[] = "/tmp/canonfs-mountinfo-XXXXXX";
+static char base[SCRATCH_MAX];
 static bool have_namespace;
 
 static int setup(void **state)
 {
 	(void)state;
-	if (!mkdtemp(base))
-		return -1;
+	scratch_make(base, "mountinfo");
 	have_namespace = unshare(CLONE_NEWNS) == 0 &&
 			 mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) == 0;
 	return 0;
@@ -166,9 +166,9 @@ static int teardown(void **state)
 
 		while (umount2(path, MNT_DETACH) == 0)
 			;
-		rmdir(path);
 	}
-	return rmdir(base);
+	scratch_remove(base);
+	return 0;
 }
 
 static void mount_at(const char *name)

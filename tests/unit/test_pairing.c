@@ -15,21 +15,7 @@
 
 #include "base/scope.h"
 #include "cache/pairing.h"
-
-static bool no_memory; /* for asprintf() */
-
-int asprintf(char **ret, const char *format, ...)
-{
-	va_list arguments;
-	int n;
-
-	if (no_memory)
-		return -1; /* *ret is undefined then, says asprintf(3) */
-	va_start(arguments, format);
-	n = vasprintf(ret, format, arguments);
-	va_end(arguments);
-	return n;
-}
+#include "tests/unit/inject.h"
 
 /* That @path pairs with @source, or, where that is NULL, with nothing. */
 static void assert_pair(const char *path, enum pyc_placement placement, const char *source)

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,59 +26,18 @@
 #include "base/scope.h"
 #include "cache/resolve.h"
 #include "pyc/siphash.h"
+#include "tests/unit/inject.h"
+#include "tests/unit/scratch.h"
 
 /* ---- injected calls ---- */
 
-static int64_t fake_now_ns; /* CLOCK_REALTIME; 0: an hour from now, so all is settled */
 static void (*before_read)(int fd, off_t offset); /* called before each pread() */
-static struct statx frozen; /* what statx() says of this inode; 0: nothing frozen */
-static bool no_memory;	    /* for asprintf() */
-
-#define HOUR 3600
-
-int clock_gettime(clockid_t clock, struct timespec *ret)
-{
-	int r = (int)syscall(SYS_clock_gettime, clock, ret);
-
-	if (clock != CLOCK_REALTIME)
-		return r;
-	if (fake_now_ns == 0)
-		ret->tv_sec += HOUR;
-	else
-		*ret = (struct timespec){.tv_sec = fake_now_ns / 1000000000,
-					 .tv_nsec = fake_now_ns % 1000000000};
-	return r;
-}
 
 ssize_t pread(int fd, void *buffer, size_t len, off_t offset)
 {
 	if (before_read)
 		before_read(fd, offset);
 	return syscall(SYS_pread64, fd, buffer, len, offset);
-}
-
-int statx(int dir, const char *path, int flags, unsigned mask, struct statx *ret)
-{
-	int r = (int)syscall(SYS_statx, dir, path, flags, mask, ret);
-
-	if (r == 0 && frozen.stx_ino && ret->stx_ino == frozen.stx_ino)
-		*ret = frozen;
-	return r;
-}
-
-int asprintf(char **ret, const char *format, ...)
-{
-	va_list arguments;
-	int n;
-
-	if (no_memory) {
-		*ret = NULL;
-		return -1;
-	}
-	va_start(arguments, format);
-	n = vasprintf(ret, format, arguments);
-	va_end(arguments);
-	return n;
 }
 
 /* ---- files ---- */
@@ -115,7 +73,7 @@ static const uint8_t body27[] =
 	"s\x00\x00\x00\x00";
 
 struct fixture {
-	char base[64];
+	char base[SCRATCH_MAX];
 	int fd;
 	struct tree tree;
 	struct resolver *resolver;
@@ -128,21 +86,13 @@ static void use(struct fixture *fixture, const struct pyc_policy *policy)
 	assert_non_null(fixture->resolver);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static int setup(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	struct pyc_policy policy = {0};
 
 	*state = fixture;
-	snprintf(fixture->base, sizeof(fixture->base), "/tmp/canonfs-resolve-XXXXXX");
-	if (!mkdtemp(fixture->base))
-		return -1;
+	scratch_make(fixture->base, "resolve");
 	chmod(fixture->base, 0755);
 	fixture->fd = open(fixture->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	mkdirat(fixture->fd, "lib", 0755);
@@ -164,7 +114,7 @@ static int teardown(void **state)
 	resolver_free(fixture->resolver);
 	tree_close(&fixture->tree);
 	close(fixture->fd);
-	nftw(fixture->base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(fixture->base);
 	free(fixture);
 	return 0;
 }
@@ -598,7 +548,7 @@ static int64_t ctime_ns(struct fixture *fixture, const char *path)
 	struct statx stx;
 
 	assert_int_equal(tree_stat(&fixture->tree, path, &stx), 0);
-	return stx.stx_ctime.tv_sec * INT64_C(1000000000) + stx.stx_ctime.tv_nsec;
+	return stx.stx_ctime.tv_sec * NS_PER_S + stx.stx_ctime.tv_nsec;
 }
 
 static void test_unsettled_pyc(void **state)
@@ -610,7 +560,7 @@ static void test_unsettled_pyc(void **state)
 	put_pair(fixture);
 	mapped = map(fixture, PYC, 16 + BODY_SIZE);
 	before = ctime_ns(fixture, PYC);
-	fake_now_ns = before + IDENTITY_SETTLE_S * INT64_C(1000000000) - 1;
+	fake_now_ns = before + IDENTITY_SETTLE_S * NS_PER_S - 1;
 	assert_reason(fixture, PYC, PYC_R_CANONICAL);
 	mapped[16] = 0;
 	if (ctime_ns(fixture, PYC) == before)
@@ -628,7 +578,7 @@ static void test_settled_is_remembered(void **state)
 
 	put_pair(fixture);
 	mapped = map(fixture, PYC, 16 + BODY_SIZE);
-	fake_now_ns = ctime_ns(fixture, PYC) + IDENTITY_SETTLE_S * INT64_C(1000000000);
+	fake_now_ns = ctime_ns(fixture, PYC) + IDENTITY_SETTLE_S * NS_PER_S;
 	assert_reason(fixture, PYC, PYC_R_CANONICAL);
 	mapped[16] = 0;
 	assert_reason(fixture, PYC, PYC_R_CANONICAL);
@@ -700,7 +650,7 @@ static void test_unsettled_source_of_a_hash(void **state)
 	before = ctime_ns(fixture, SOURCE);
 	assert_true(before > ctime_ns(fixture, PYC));
 	/* Now the pyc is settled and the source is not. */
-	fake_now_ns = ctime_ns(fixture, PYC) + IDENTITY_SETTLE_S * INT64_C(1000000000);
+	fake_now_ns = ctime_ns(fixture, PYC) + IDENTITY_SETTLE_S * NS_PER_S;
 	assert_reason(fixture, PYC, PYC_R_PROMOTED);
 	mapped[0] = 'y';
 	if (ctime_ns(fixture, SOURCE) == before)

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,30 +19,23 @@
 
 #include "base/scope.h"
 #include "cache/sample.h"
+#include "tests/unit/scratch.h"
 
 #define SHARED 1600000000
 
 struct fixture {
-	char base[64];
+	char base[SCRATCH_MAX];
 	int fd;
 	struct tree tree;
 	unsigned made;
 };
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
 
 static int setup(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
 	*state = fixture;
-	snprintf(fixture->base, sizeof(fixture->base), "/tmp/canonfs-sample-XXXXXX");
-	if (!mkdtemp(fixture->base))
-		return -1;
+	scratch_make(fixture->base, "sample");
 	fixture->fd = open(fixture->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return tree_open(&fixture->tree, fixture->base, "/", "/view");
 }
@@ -54,7 +46,7 @@ static int teardown(void **state)
 
 	tree_close(&fixture->tree);
 	close(fixture->fd);
-	nftw(fixture->base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(fixture->base);
 	free(fixture);
 	return 0;
 }

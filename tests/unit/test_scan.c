@@ -23,6 +23,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
+
 #define MAX_VISITS 4096
 
 /* What the callbacks were told. */
@@ -40,7 +42,7 @@ struct seen {
 };
 
 static struct fixture {
-	char path[64];
+	char path[SCRATCH_MAX];
 	struct tree tree;
 	struct seen seen;
 } fixture;
@@ -98,12 +100,9 @@ static void make_file(const char *name)
 static int setup(void **state)
 {
 	(void)state;
-	fixture = (struct fixture){.path = "/tmp/canonfs-scan-XXXXXX",
-				   .seen.lock = PTHREAD_MUTEX_INITIALIZER};
-	return mkdtemp(fixture.path) && tree_open(&fixture.tree, fixture.path, "/",
-						  fixture.path) == 0
-		       ? 0
-		       : -1;
+	fixture = (struct fixture){.seen.lock = PTHREAD_MUTEX_INITIALIZER};
+	scratch_make(fixture.path, "scan");
+	return tree_open(&fixture.tree, fixture.path, "/", fixture.path);
 }
 
 static void forget(void)
@@ -115,13 +114,11 @@ static void forget(void)
 
 static int teardown(void **state)
 {
-	char command[128];
-
 	(void)state;
 	forget();
 	tree_close(&fixture.tree);
-	snprintf(command, sizeof(command), "rm -rf '%s'", fixture.path);
-	return system(command);
+	scratch_remove(fixture.path);
+	return 0;
 }
 
 static int walk(unsigned threads, const char *start)

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <semaphore.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -32,6 +31,8 @@
 #include "cache/store.h"
 #include "cache/store_db.h"
 #include "cache/table.h"
+#include "tests/unit/inject.h"
+#include "tests/unit/scratch.h"
 
 /* ---- the file system as this program wants it ---- */
 
@@ -47,16 +48,6 @@ int fstatfs(int fd, struct statfs *ret)
 	*ret = (struct statfs){.f_type = fake_type};
 	memcpy(&ret->f_fsid, &fake_fsid, sizeof(fake_fsid));
 	return 0;
-}
-
-/* An hour from now: everything that was just made is settled. */
-int clock_gettime(clockid_t clock, struct timespec *ret)
-{
-	int r = (int)syscall(SYS_clock_gettime, clock, ret);
-
-	if (clock == CLOCK_REALTIME)
-		ret->tv_sec += 3600;
-	return r;
 }
 
 static const char *fake_real; /* what every path was, when it was resolved */
@@ -97,18 +88,12 @@ static void replace_writes(void)
 /* ---- a folder, and rows to be stored ---- */
 
 struct fixture {
-	char folder[64];
+	char folder[SCRATCH_MAX];
 	char path[96];
 	int root_fd;
 	struct image image;
 	struct store_place place;
 };
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
 
 static int setup(void **state)
 {
@@ -117,10 +102,10 @@ static int setup(void **state)
 
 	fake_type = EXT4_TYPE;
 	fake_fsid = 1;
+	fake_now_ns = 0;
 	fake_real = NULL;
 	writes_left = INT32_MAX;
-	snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/canonfs-store-XXXXXX");
-	assert_non_null(mkdtemp(fixture->folder));
+	scratch_make(fixture->folder, "store");
 	snprintf(fixture->path, sizeof(fixture->path), "%s/cache.db", fixture->folder);
 	fixture->root_fd = open(fixture->folder, O_PATH | O_CLOEXEC);
 	assert_int_equal(image_of(fixture->root_fd, &fixture->image), 0);
@@ -135,7 +120,7 @@ static int teardown(void **state)
 
 	store_place_close(&fixture->place);
 	close(fixture->root_fd);
-	nftw(fixture->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(fixture->folder);
 	free(fixture);
 	return 0;
 }

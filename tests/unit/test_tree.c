@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,13 +23,14 @@
 #include "base/fdio.h"
 #include "base/scope.h"
 #include "cache/tree.h"
+#include "tests/unit/scratch.h"
 
 /*
  * BASE/host is the readers' root. BASE/image is the tree; its readers see it at /view,
  * where the host has a decoy: who looks there went through the mount.
  */
 struct fixture {
-	char base[64];
+	char base[SCRATCH_MAX];
 	int fd;
 	struct tree tree;
 	bool mounted;
@@ -44,22 +44,6 @@ static int group_setup(void **state)
 	have_namespace = unshare(CLONE_NEWNS) == 0 &&
 			 mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) == 0;
 	return 0;
-}
-
-/* By descriptors, since paths here may be longer than the kernel takes. */
-static void remove_all(int dir, const char *name)
-{
-	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-
-	while (stream && (entry = readdir(stream)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-		    unlinkat(fd, entry->d_name, 0) < 0)
-			remove_all(fd, entry->d_name);
-	if (stream)
-		closedir(stream);
-	unlinkat(dir, name, AT_REMOVEDIR);
 }
 
 static void make_dirs(struct fixture *fixture, const char *path)
@@ -102,9 +86,7 @@ static int setup(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
 	*state = fixture;
-	snprintf(fixture->base, sizeof(fixture->base), "/tmp/canonfs-tree-XXXXXX");
-	if (!mkdtemp(fixture->base))
-		return -1;
+	scratch_make(fixture->base, "tree");
 	fixture->fd = open(fixture->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	put(fixture, "image/lib/a.py", "inside");
 	put(fixture, "host/view/lib/a.py", "decoy!");
@@ -129,8 +111,7 @@ static int teardown(void **state)
 		umount2(file, MNT_DETACH);
 	}
 	close(fixture->fd);
-	remove_all(AT_FDCWD, fixture->base);
-	assert_int_equal(access(fixture->base, F_OK), -1);
+	scratch_remove(fixture->base);
 	free(fixture);
 	return 0;
 }
