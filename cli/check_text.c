@@ -14,23 +14,14 @@
 #include "cli/check.h"
 #include "cli/columns.h"
 #include "cli/human.h"
+#include "cli/verdict_colour.h"
 
 #define CELL_MAX 256
 
+/* check speaks of the bare tree: there, Python compiles what a mount would vouch for. */
 static enum terminal_colour colour_of(enum pyc_verdict verdict)
 {
-	switch (verdict) {
-	case PYC_RESTAMPED:
-		return COLOUR_WARN;
-	case PYC_STALE:
-	case PYC_CORRUPT:
-		return COLOUR_BAD;
-	case PYC_ORPHAN:
-	case PYC_FOREIGN:
-		return COLOUR_DIM;
-	default:
-		return COLOUR_NONE;
-	}
+	return verdict == PYC_RESTAMPED ? COLOUR_WARN : verdict_colour(verdict);
 }
 
 static const char *plural(uint64_t count, const char *one, const char *many)

@@ -16,6 +16,7 @@
 #include "cli/human.h"
 #include "cli/shown.h"
 #include "cli/terminal.h"
+#include "cli/verdict_colour.h"
 
 #define DEFAULT_WIDTH 80
 #define LABEL_WIDTH   17
@@ -233,18 +234,16 @@ static enum terminal_colour colour_of(const char *cell)
 		const char *word;
 		enum terminal_colour colour;
 	} colours[] = {
-		{"loads", COLOUR_GOOD},	       {"fresh", COLOUR_GOOD},
-		{"restamped", COLOUR_GOOD},    {"loads-checked", COLOUR_WARN},
-		{"compiles", COLOUR_WARN},     {"stale", COLOUR_WARN},
-		{"fails", COLOUR_BAD},	       {"corrupt", COLOUR_BAD},
-		{"damaged", COLOUR_BAD},       {"disproved", COLOUR_BAD},
-		{"cannot use it", COLOUR_BAD}, {"proved", COLOUR_GOOD},
+		{"loads", COLOUR_GOOD},	   {"loads-checked", COLOUR_WARN},
+		{"compiles", COLOUR_WARN}, {"fails", COLOUR_BAD},
+		{"damaged", COLOUR_BAD},   {"proved", COLOUR_GOOD},
+		{"disproved", COLOUR_BAD}, {"cannot use it", COLOUR_BAD},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(colours); i++)
 		if (strcmp(cell, colours[i].word) == 0)
 			return colours[i].colour;
-	return COLOUR_NONE;
+	return verdict_colour_of_name(cell);
 }
 
 static void print_row(size_t row, const struct column *columns, size_t count)

@@ -12,6 +12,7 @@
 #include "cli/json.h"
 #include "cli/shown.h"
 #include "cli/terminal.h"
+#include "cli/verdict_colour.h"
 
 /* Room for the longest verdict, "hash-unchecked", and most opcodes. */
 #define WORD_WIDTH 14
@@ -59,23 +60,14 @@ static void print_process(FILE *file, struct json_object *event)
 		json_object_get_int64(pid));
 }
 
-static enum terminal_colour colour_of(const char *verdict)
-{
-	if (strcmp(verdict, "stale") == 0 || strcmp(verdict, "corrupt") == 0)
-		return COLOUR_BAD;
-	if (strcmp(verdict, "orphan") == 0 || strcmp(verdict, "foreign") == 0)
-		return COLOUR_WARN;
-	return COLOUR_GOOD;
-}
-
 static void print_decision(FILE *file, struct json_object *event)
 {
 	const char *verdict = string_or(event, "verdict", "?");
 
 	print_time(file, event);
 	print_process(file, event);
-	fprintf(file, "%s%-*s%s %s: %s\n", terminal_colour(colour_of(verdict)), WORD_WIDTH,
-		shown(verdict), terminal_colour(COLOUR_NONE),
+	fprintf(file, "%s%-*s%s %s: %s\n", terminal_colour(verdict_colour_of_name(verdict)),
+		WORD_WIDTH, shown(verdict), terminal_colour(COLOUR_NONE),
 		shown(string_or(event, "path", "?")), shown(string_or(event, "why", "?")));
 }
 
