@@ -10,10 +10,10 @@
 
 #include "base/scope.h"
 
-/* Some more than threads that serve: each prepares one file. */
+/* One for each thread that serves, at most; most mounts have fewer. */
 #define SLOTS 16
 
-/* What is older says nothing of the source as it is now. */
+/* What is older says nothing of the source as it is now. In whole seconds of the clock. */
 #define MAX_AGE_S 1
 
 enum slot_state { SLOT_EMPTY, SLOT_BUSY, SLOT_READY };
@@ -29,7 +29,7 @@ struct ahead {
 	pthread_mutex_t lock; /* of all slots; no i/o under it */
 	pthread_cond_t ended; /* a slot is not busy any more */
 	struct slot slots[SLOTS];
-	size_t next; /* slot that was filled longest ago */
+	size_t next; /* slot to be filled next, if it is not busy */
 };
 
 struct ahead *ahead_new(void)
@@ -68,22 +68,33 @@ static struct slot *find_locked(struct ahead *ahead, uint64_t id)
 	return NULL;
 }
 
+/* The slot that was filled longest ago, of those that are not busy; NULL for none. */
+static struct slot *next_locked(struct ahead *ahead)
+{
+	for (size_t i = 0; i < SLOTS; i++) {
+		struct slot *slot = &ahead->slots[ahead->next];
+
+		ahead->next = (ahead->next + 1) % SLOTS;
+		if (slot->state != SLOT_BUSY)
+			return slot;
+	}
+	return NULL;
+}
+
 bool ahead_begin(struct ahead *ahead, uint64_t id)
 {
-	struct slot *slot;
-	bool free_slot;
+	struct slot *slot = NULL;
 
 	pthread_mutex_lock(&ahead->lock);
-	slot = &ahead->slots[ahead->next];
-	free_slot = slot->state != SLOT_BUSY && !find_locked(ahead, id);
-	if (free_slot) {
+	if (!find_locked(ahead, id))
+		slot = next_locked(ahead);
+	if (slot) {
 		empty(slot);
 		slot->state = SLOT_BUSY;
 		slot->id = id;
-		ahead->next = (ahead->next + 1) % SLOTS;
 	}
 	pthread_mutex_unlock(&ahead->lock);
-	return free_slot;
+	return slot;
 }
 
 static time_t now_s(void)

@@ -61,7 +61,9 @@ const char *data_path(const struct data_table *table, uint64_t id)
 
 	if (find_file(table, id, &file) == 0)
 		return file.path;
-	return id == NODE_ROOT ? "." : DATA_DIR;
+	if (id == NODE_ROOT)
+		return ".";
+	return id == DIRECTORY ? DATA_DIR : NULL;
 }
 
 /* The rest of the attributes is the stub's. */
@@ -163,8 +165,8 @@ static void data_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	int r = find_file(front->data, ino, &file);
 
 	(void)fi;
-	if (r == 0 && offset == 0 && size >= file.size &&
-	    ahead_take(front->ahead, ino, &bytes)) {
+	if (r == 0 && offset == 0 && ahead_take(front->ahead, ino, &bytes)) {
+		bytes.len = bytes.len < size ? bytes.len : size;
 		op_reply_pyc(req, file.path, &bytes);
 		return;
 	}

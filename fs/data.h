@@ -24,7 +24,8 @@ extern const struct fuse_lowlevel_ops data_ops;
 uint64_t data_lookup_name(const struct data_table *table, uint64_t parent,
 			  const char *name);
 
-/* The file in the source that a node stands for, or else what is there in the layer. */
+/* The file in the source that a node stands for, else what is there in the layer; NULL for
+ * no node. */
 const char *data_path(const struct data_table *table, uint64_t id);
 
 #endif

@@ -25,11 +25,13 @@ static char *name_in(const void *message, size_t size, size_t offset)
 /* The path of a node, as readers know it; NULL where there is none. */
 static char *path_of(struct front *front, uint64_t id)
 {
+	const char *file;
 	char *path;
 
-	if (front->data)
-		return strdup(data_path(front->data, id));
-	return node_path(front->nodes, id, &path, NULL) < 0 ? NULL : path;
+	if (!front->data)
+		return node_path(front->nodes, id, &path, NULL) < 0 ? NULL : path;
+	file = data_path(front->data, id);
+	return file ? strdup(file) : NULL;
 }
 
 /* A name in the data layer is a number: says which file's. */

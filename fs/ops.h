@@ -50,6 +50,7 @@ void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	     struct fuse_file_info *fi);
+
 /**
  * op_read_pyc() - the beginning of a bytecode file, with the header that it is served with
  * @path, @fd, @stx: as op_read_file()
@@ -70,6 +71,7 @@ void op_reply_pyc(fuse_req_t req, const char *path, struct pyc_bytes *bytes);
  */
 void op_read_file(fuse_req_t req, const char *path, int fd, const struct statx *stx,
 		  size_t size, off_t offset);
+
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 	      struct fuse_file_info *fi);
 

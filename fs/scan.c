@@ -250,12 +250,17 @@ static void check_number(struct scan *scan, const struct folder *folder, int fd,
 			folder->path);
 }
 
-/* Whether a name in the folder may be bytecode, or be a link to it. */
-static bool may_be_pyc(const char *name)
+static bool is_cache(const struct folder *folder)
+{
+	return strcmp(pairing_last(folder->path), PYC_CACHE_DIR) == 0;
+}
+
+/* Whether a file in the folder is named like bytecode. */
+static bool is_pyc(const struct folder *folder, const char *name)
 {
 	struct pyc_name parts;
 
-	return pyc_name_parse(name, true, &parts) != PYC_PLACE_NONE;
+	return pyc_name_parse(name, is_cache(folder), &parts) != PYC_PLACE_NONE;
 }
 
 static unsigned char type_of(struct scan *scan, int fd, const struct dirent64 *dirent)
@@ -276,25 +281,33 @@ static unsigned char type_of(struct scan *scan, int fd, const struct dirent64 *d
  * says nothing. overlayfs would not find it.
  * @value_len: what getxattr(2) said of the attribute, with errno
  */
-static void check_metacopy(struct scan *scan, const char *folder, ssize_t value_len)
+static void check_metacopy(struct scan *scan, const char *folder, const char *name,
+			   ssize_t value_len)
 {
-	if (value_len >= 0)
-		fail_at(scan, -EOPNOTSUPP, "a file is marked as one of an overlay's in",
-			folder);
-	else if (errno != ENODATA && errno != EOPNOTSUPP)
-		fail_at(scan, -errno, "cannot look at the attributes of a file in", folder);
+	scope_free char *path = NULL;
+	int error = value_len < 0 ? errno : 0;
+
+	if (error == ENODATA || error == EOPNOTSUPP)
+		return;
+	path = join(folder, name);
+	if (error || !path)
+		fail_at(scan, error ? -error : -ENOMEM, "cannot look at the attributes of",
+			path ? path : name);
+	else
+		fail_at(scan, -EOPNOTSUPP,
+			"a file is marked as one of another overlay's:", path);
 }
 
 /* @name: in the working directory */
 static void take_file(struct scan *scan, struct folder *folder, const char *name)
 {
-	bool is_pyc = may_be_pyc(name);
+	bool pyc = is_pyc(folder, name);
 
 	/* Most bytecode will be hidden by its stub; where not, add_pyc() looks. */
-	if (!is_pyc)
-		check_metacopy(scan, folder->path,
+	if (!pyc)
+		check_metacopy(scan, folder->path, name,
 			       lgetxattr(name, stubs_metacopy(scan->stubs), NULL, 0));
-	if (is_pyc || (scan->all_sources && pyc_name_is_source(name)))
+	if (pyc || (scan->all_sources && pyc_name_is_source(name)))
 		add_file(scan, folder, name);
 }
 
@@ -439,6 +452,7 @@ static int add_twin(struct scan *scan, const struct stub_file *file, const void 
 	const char *twin;
 	int r, end_r;
 
+	_Static_assert(sizeof(struct timespec) <= sizeof(key.shows), "a time fits");
 	memcpy(key.shows, shows, bytes);
 	twin = twins_begin(scan->twins, &key);
 	r = twin ? stubs_link(scan->stubs, file->path, twin) : stubs_add(scan->stubs, file);
@@ -519,7 +533,7 @@ static int add_pyc(struct scan *scan, const struct place *place)
 		if (!may_go_without(scan, r, &resolution.decision))
 			return r;
 	}
-	check_metacopy(scan, place->path,
+	check_metacopy(scan, ".", place->path,
 		       fgetxattr(fd, stubs_metacopy(scan->stubs), NULL, 0));
 	return 0;
 }
@@ -568,23 +582,20 @@ static int open_folder(const struct scan *scan, const char *path)
 	return tree_openat(scan->tree, path, O_PATH | O_DIRECTORY);
 }
 
-/* The folder that @path, of a file or folder, is in; NULL when out of memory. */
-static char *folder_of(const char *path)
-{
-	const char *name = pairing_last(path);
-
-	return name == path ? strdup(".") : strndup(path, (size_t)(name - path) - 1);
-}
-
 /* Where the sources of bytecode in a folder are; -1 where that cannot be opened. */
 static int open_source_folder(const struct scan *scan, const struct folder *folder)
 {
-	scope_free char *above = NULL;
+	const char *name = pairing_last(folder->path);
+	scope_free char *path = NULL;
 	int fd;
 
-	if (strcmp(pairing_last(folder->path), PYC_CACHE_DIR) == 0)
-		above = folder_of(folder->path);
-	fd = open_folder(scan, above ? above : folder->path);
+	if (!is_cache(folder))
+		path = strdup(folder->path);
+	else if (name == folder->path)
+		path = strdup(".");
+	else
+		path = strndup(folder->path, (size_t)(name - folder->path) - 1);
+	fd = path ? open_folder(scan, path) : -ENOMEM;
 	return fd < 0 ? -1 : fd;
 }
 

@@ -356,7 +356,7 @@ int stubs_add(struct stubs *stubs, const struct stub_file *file)
 	int r;
 
 	/* Before anything is made: a stub without its data would hide the file. */
-	if (strlen(file->path) + sizeof("/") > PATH_MAX)
+	if (strlen(file->path) + (file->is_data ? 0 : strlen("/")) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	fd = create(stubs, file);
 	if (fd == -ENOENT) {

@@ -152,7 +152,8 @@ static int front_init(struct front *front, const struct worker_task *task)
 	root = node_key_of(&stx);
 	*front = (struct front){
 		.tree = tree,
-		.immutable = places_immutable(places, options),
+		/* A source that is stacked is, or it was refused. */
+		.immutable = task->stack || places_immutable(places, options),
 		.posix_acl = has_posix_acl(tree),
 		.many_devices = tree_has_many_devices(tree),
 		.stats = task->control->stats,

@@ -407,7 +407,53 @@ def test_layers_of_other_overlays(place):
 def test_files_of_other_overlays(place):
     """One that was copied out of a layer, with its attributes; overlayfs finds no data for it."""
     os.setxattr(place / "source/bare/file", "trusted.overlay.metacopy", b"")
-    refuses_to_stack(place / "source", place / "point", "marked as one of an overlay's in 'bare'")
+    refuses_to_stack(place / "source", place / "point",
+                     "marked as one of another overlay's: 'bare/file'")
+
+
+def test_bytecode_of_other_overlays(place):
+    """Its stub hides what says that its data is elsewhere; where it has none, nothing does."""
+    marked = pyc(place / "source", "one")
+    os.setxattr(marked, "trusted.overlay.metacopy", b"")
+    os.setxattr(marked, "trusted.overlay.redirect", b"/package/__pycache__/two." + TAG.encode())
+    with mounted(place / "source", place / "point", STACKED) as point:
+        for name in NAMES:
+            assert imported(point / "package", name) == (name, True)
+    os.truncate(place / "source/package/one.py", 0)
+    refuses_to_stack(place / "source", place / "point",
+                     f"marked as one of another overlay's: 'package/__pycache__/one.{TAG}.pyc'")
+
+
+@pytest.mark.parametrize("name", [".pyc", ".py", "x.pyc.py", "__pycache__.pyc", "a.b.c.pyc"])
+def test_odd_names_are_shown(place, name):
+    (place / "source/bare" / name).write_text("text")
+    (place / "source/package/__pycache__" / name).write_text("text")
+    with mounted(place / "source", place / "point", STACKED) as point:
+        assert (point / "bare" / name).read_text() == "text"
+        assert (point / "package/__pycache__" / name).read_text() == "text"
+        assert imported(point / "package", "one") == ("one", True)
+
+
+def test_a_part_of_bytecode(place, requests):
+    """The READ for a whole file is prepared; whoever wants less gets that, and the rest later."""
+    module = place / "source/package/large.py"
+    module.write_text(f"value = 'large'\ndata = {os.urandom(120000)!r}\n")
+    run(sys.executable, "-m", "compileall", "-q", module)
+    os.utime(module, (0, 0))
+    whole = pyc(place / "source", "large").read_bytes()
+    before = servers()
+    with mounted(place / "source", place / "point", STACKED) as point:
+        supervisor, _ = supervisor_and_worker(servers() - before)
+        requests.taken(supervisor)
+        with open(pyc(point, "large"), "rb", buffering=0) as file:
+            parts = [file.read(1)]
+            assert requests.taken()["READ"] == 1, "the kernel did not like the answer"
+            parts += [file.read(size) for size in (7, 8, 4096)]
+            parts.append(file.read())
+        shown = b"".join(parts)
+        assert shown[:8] + shown[12:] == whole[:8] + whole[12:]
+        assert shown[8:12] == bytes(4)
+        assert imported(point / "package", "large") == ("large", True)
 
 
 @pytest.mark.parametrize("make", [pathlib.Path.mkdir, pathlib.Path.touch,
