@@ -47,31 +47,70 @@ static bool leads_to(const struct mount_entry *entry, const char *path)
 	return path && path_below(path, entry->point) && !entry->ours;
 }
 
-/*
- * The last mount that is not one of those that the worker keeps; NULL for none.
- * @cache: path of the cache, may be NULL
- */
-static char *mount_to_leave(const char *cache)
+/* Those at the places that the worker has a use for. */
+static bool is_kept(const struct mount_entry *entry, const char *cache)
 {
 	static const char *const kept[] = {"/", "/proc", "/dev", "/run"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		if (strcmp(entry->point, kept[i]) == 0)
+			return true;
+	return leads_to(entry, cache);
+}
+
+/* A mount that the worker leaves; owned. */
+struct left_mount {
+	unsigned id;
+	char *point;
+};
+
+/* Each behind those that it is upon. */
+struct left_mounts {
+	struct left_mount *mount;
+	size_t count;
+};
+
+static bool is_left(const struct left_mounts *left, unsigned id)
+{
+	for (size_t i = 0; i < left->count; i++)
+		if (left->mount[i].id == id)
+			return true;
+	return false;
+}
+
+static bool add_left(struct left_mounts *left, const struct mount_entry *entry)
+{
+	struct left_mount *grown =
+		reallocarray(left->mount, left->count + 1, sizeof(*grown));
+	char *point = strdup(entry->point);
+
+	if (grown)
+		left->mount = grown;
+	if (!grown || !point) {
+		free(point);
+		return false;
+	}
+	left->mount[left->count++] = (struct left_mount){.id = entry->id, .point = point};
+	return true;
+}
+
+/*
+ * Whatever is upon a mount to be left goes with it. The list is of a new mount namespace,
+ * where a mount stands behind the one that it is upon (the kernel's copy_tree()).
+ * @cache: path of the cache, may be NULL
+ */
+static void collect_left(const char *cache, struct left_mounts *left)
+{
 	struct mount_entry entry;
 	struct mountinfo list;
-	char *last = NULL;
 
 	if (mountinfo_open(&list) < 0)
-		return NULL;
-	while (mountinfo_next(&list, &entry)) {
-		bool keep = leads_to(&entry, cache);
-
-		for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
-			keep |= strcmp(entry.point, kept[i]) == 0;
-		if (keep)
-			continue;
-		free(last);
-		last = strdup(entry.point);
-	}
+		return;
+	while (mountinfo_next(&list, &entry))
+		if ((!is_kept(&entry, cache) || is_left(left, entry.parent)) &&
+		    !add_left(left, &entry))
+			break;
 	mountinfo_close(&list);
-	return last;
 }
 
 /*
@@ -84,16 +123,23 @@ static char *mount_to_leave(const char *cache)
  */
 static void leave_mounts(const char *cache)
 {
-	char *point;
+	struct left_mounts left = {.count = 0};
 
 	if (unshare(CLONE_NEWNS) < 0 ||
 	    mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0)
 		return;
-	/* One that cannot be left (locked by a user namespace) ends the loop. */
-	while ((point = mount_to_leave(cache)) &&
-	       umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+	collect_left(cache, &left);
+	/*
+	 * From the end, so that a path leads to the mount that is meant. One that cannot be
+	 * left (locked by a user namespace) stays, and what it hides may stay with it.
+	 */
+	while (left.count > 0) {
+		char *point = left.mount[--left.count].point;
+
+		umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW);
 		free(point);
-	free(point);
+	}
+	free(left.mount);
 }
 
 /* Does a path lead through a canonfs mount? Where it cannot be told, it may. */

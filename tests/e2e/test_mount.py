@@ -250,6 +250,25 @@ def test_does_not_pin_other_mounts(place):
     assert kept == []
 
 
+@pytest.mark.usefixtures("front")
+def test_leaves_a_canonfs_below_the_mount_of_the_cache(place):
+    """The mount on the way to the cache would be kept, if it were not upon one of our kind."""
+    where = place / "where"
+    where.mkdir()
+    with mounted(place / "source", where, "stack=off"):
+        run("mount", "-t", "tmpfs", "-o", "mode=755", "none", where)
+        try:
+            mount = Foreground(place / "source", place / "point", f"cache={where}/cache.db")
+            worker, = mount.workers
+            seen = pathlib.Path(f"/proc/{worker}/mountinfo").read_text()
+            os.kill(mount.supervisor, signal.SIGTERM)
+            status, messages = mount.ends()
+        finally:
+            run("umount", "-l", where)
+    assert status == 0 and "it lies under a canonfs mount" not in messages
+    assert str(where) not in seen and "fuse.canonfs" not in seen
+
+
 # ---- ending ----
 
 def by_signal(number):
