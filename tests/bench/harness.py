@@ -43,8 +43,8 @@ def run(*command, **options):
     except OSError as error:
         raise Failed(f"cannot run {words[0]}: {error.strerror}") from None
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise Failed(f"{words[0]} failed with {done.returncode}: {'; '.join(said)}")
+        said = (done.stderr.strip() or done.stdout.strip()).partition("\n")[0]
+        raise Failed(f"{pathlib.Path(words[0]).name} failed with {done.returncode}: {said}")
     return done
 
 
@@ -202,16 +202,15 @@ def resident_kib(pids):
 
 
 def cpu_seconds(pids):
-    """What processes have computed so far. Threads that have ended are not counted; None
-    where the kernel does not tell."""
-    total = 0
+    """What processes have computed so far, with threads that have ended; None where that
+    cannot be told."""
+    libc, total = ctypes.CDLL(None), 0
     for pid in pids:
-        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-            try:
-                total += int((task / "schedstat").read_text().split()[0])
-            except OSError:
-                return None
-    return total / 1e9
+        clock = ctypes.c_int()
+        if libc.clock_getcpuclockid(pid, ctypes.byref(clock)):
+            return None
+        total += time.clock_gettime(clock.value)
+    return total
 
 
 # ---- runs ----

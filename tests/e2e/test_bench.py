@@ -50,6 +50,22 @@ def test_a_quick_comparison(compared, folder, environment):
     assert again.stdout == printed
 
 
+def test_readme_tells_what_was_measured():
+    schema = pytest.importorskip("jsonschema")
+    result = TOP / "tests/bench/comparison.json"
+    schema.validate(json.loads(result.read_text()),
+                    json.loads((TOP / "tests/bench/result.schema.json").read_text()))
+    shown = run(COMPARE, "--from", result, "--summary").stdout
+    assert len(shown.splitlines()) > 2 + len(ROWS)
+    assert shown in (TOP / "README").read_text()
+
+
+def test_chart_shows_what_was_measured(folder):
+    result = TOP / "tests/bench/comparison.json"
+    run(COMPARE, "--from", result, "--chart", folder / "svg")
+    assert (folder / "svg").read_text() == (TOP / "tests/bench/comparison.svg").read_text()
+
+
 def check_result(result):
     schema = pytest.importorskip("jsonschema")
     schema.validate(result, json.loads((TOP / "tests/bench/result.schema.json").read_text()))
