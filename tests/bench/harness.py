@@ -9,6 +9,7 @@ to the nearest subreaper), so that they can be measured and are known to have en
 import contextlib
 import ctypes
 import dataclasses
+import errno
 import os
 import pathlib
 import re
@@ -65,7 +66,10 @@ def leave_host():
     """Moves this process to a mount namespace of its own."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC_PRIVATE, None):
-        raise Failed("cannot make a mount namespace: " + os.strerror(ctypes.get_errno()))
+        error = ctypes.get_errno()
+        why = ("'/' is not a mount; in a chroot, bind its folder to itself before you enter it"
+               if error == errno.EINVAL else os.strerror(error))
+        raise Failed(f"cannot make a mount namespace: {why}")
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
