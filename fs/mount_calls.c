@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -73,4 +75,38 @@ int mount_move(int mount, const char *point)
 		       CALL_MOVE_FROM_DESCRIPTOR) < 0
 		       ? -errno
 		       : 0;
+}
+
+static int make_private(void)
+{
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
+}
+
+/*
+ * From the namespace's own root, where setns(2) leads, and back: only mounts can be made
+ * private, and in a chroot "/" need not be one.
+ */
+static int make_private_from_above(void)
+{
+	scope_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	scope_fd int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	scope_fd int namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	int r;
+
+	if (root < 0 || here < 0 || namespace < 0 || setns(namespace, CLONE_NEWNS) < 0)
+		return -errno;
+	r = make_private();
+	if (fchdir(root) < 0 || chroot(".") < 0 || fchdir(here) < 0)
+		return -errno;
+	return r;
+}
+
+int mount_unshare(void)
+{
+	int r;
+
+	if (unshare(CLONE_NEWNS) < 0)
+		return -errno;
+	r = make_private();
+	return r == -EINVAL ? make_private_from_above() : r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The system calls of mounts that are not attached anywhere (fsopen(2), open_tree(2),
- * move_mount(2)), which glibc wraps since 2.36 only.
+ * move_mount(2)), which glibc wraps since 2.36 only; and mount namespaces.
  */
 #ifndef CANONFS_FS_MOUNT_CALLS_H
 #define CANONFS_FS_MOUNT_CALLS_H
@@ -29,5 +29,14 @@ int mount_clone(int dir);
  * Return: 0 or -errno.
  */
 int mount_move(int mount, const char *point);
+
+/**
+ * mount_unshare() - go to a mount namespace of our own, where what is mounted and unmounted
+ * shows in no other
+ * The process must have one thread. Where it fails the namespace may be a new one, but is
+ * not private.
+ * Return: 0 or -errno.
+ */
+int mount_unshare(void);
 
 #endif

@@ -233,14 +233,9 @@ static int build_overlay(const struct build *build, char *why)
 	scope_fd int merged = -1;
 	int r;
 
-	if (unshare(CLONE_NEWNS) < 0)
-		return refuse(why, -errno, "no rights to mount (CAP_SYS_ADMIN)");
-	/* Or what is mounted in it could show in others. */
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return refuse(why, -errno, "%s",
-			      errno == EINVAL ? "'/' is not a mount (in a chroot, bind its "
-						"folder to itself before you enter it)"
-					      : "no rights to mount (CAP_SYS_ADMIN)");
+	r = mount_unshare();
+	if (r < 0)
+		return refuse(why, r, "no rights to mount (CAP_SYS_ADMIN)");
 	source = clone_source(build->places);
 	if (source < 0)
 		return refuse(why, source, "cannot copy the source's mount%s: %s",

@@ -29,6 +29,7 @@
 #include "fs/alias_reply.h"
 #include "fs/control_status.h"
 #include "fs/data.h"
+#include "fs/mount_calls.h"
 #include "fs/mountinfo.h"
 #include "fs/observe.h"
 #include "fs/ops.h"
@@ -125,8 +126,7 @@ static void leave_mounts(const char *cache)
 {
 	struct left_mounts left = {.count = 0};
 
-	if (unshare(CLONE_NEWNS) < 0 ||
-	    mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0)
+	if (mount_unshare() < 0)
 		return;
 	collect_left(cache, &left);
 	/*
