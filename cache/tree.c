@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -110,6 +111,15 @@ int tree_openat(const struct tree *tree, const char *path, uint64_t flags)
 int tree_open_in(int dir, const char *name, uint64_t flags)
 {
 	return openat2_fd(dir, name, flags | O_NOFOLLOW, RESOLVE_IN_TREE);
+}
+
+char *tree_join(const char *dir, const char *name)
+{
+	char *path;
+
+	if (strcmp(dir, ".") == 0)
+		return strdup(name);
+	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
 int tree_stat(const struct tree *tree, const char *path, struct statx *ret_stx)

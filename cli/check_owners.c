@@ -184,7 +184,7 @@ static int read_lines(struct owners *owners, const struct tree *tree, const char
 static int read_file(struct owners *owners, const struct tree *tree, const char *info,
 		     const char *name, const char *path, const char *distribution)
 {
-	scope_free char *file = scan_join(info, name);
+	scope_free char *file = tree_join(info, name);
 
 	if (!file)
 		return -ENOMEM;
@@ -221,7 +221,7 @@ static char *distribution_of(const char *info)
 static void learn(struct owners *owners, const struct tree *tree, const char *dir,
 		  const char *name, const char *path)
 {
-	scope_free char *info = scan_join(dir, name);
+	scope_free char *info = tree_join(dir, name);
 	scope_free char *distribution = distribution_of(name);
 
 	if (!info || !distribution)

@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -52,15 +51,6 @@ struct worker {
 	struct reader dir;
 	struct reader cache;
 };
-
-char *scan_join(const char *dir, const char *name)
-{
-	char *path;
-
-	if (strcmp(dir, ".") == 0)
-		return strdup(name);
-	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
-}
 
 /* ---- the queue ---- */
 
@@ -255,7 +245,7 @@ static void put_dirs(struct worker *worker, const struct scan_listing *dir, bool
 		const struct scan_entry *entry = &dir->entries[i];
 
 		if (entry->type == DT_DIR && (with_cache || !is_cache_dir(entry)))
-			queue_put(worker->queue, scan_join(dir->path, entry->name));
+			queue_put(worker->queue, tree_join(dir->path, entry->name));
 	}
 }
 
@@ -263,7 +253,7 @@ static char *cache_path(const struct scan_listing *dir)
 {
 	for (size_t i = 0; i < dir->count; i++)
 		if (is_cache_dir(&dir->entries[i]))
-			return scan_join(dir->path, dir->entries[i].name);
+			return tree_join(dir->path, dir->entries[i].name);
 	return NULL;
 }
 

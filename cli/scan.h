@@ -72,7 +72,4 @@ unsigned scan_threads(const struct scan *scan);
  */
 int scan_run(const struct scan *scan, const char *start);
 
-/* A name in a directory of the tree; the caller's, NULL when out of memory. */
-char *scan_join(const char *dir, const char *name);
-
 #endif

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fdio.h"
@@ -77,15 +76,6 @@ bool front_hides(struct front *front, int dir_fd, const char *name)
 	       tree_is_submount(&stx);
 }
 
-static char *join(const char *dir, const char *name)
-{
-	char *path;
-
-	if (strcmp(dir, ".") == 0)
-		return strdup(name);
-	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
-}
-
 int front_lookup(struct front *front, uint64_t parent, int dir_fd, const char *dir_path,
 		 const char *name, struct front_entry *ret_entry)
 {
@@ -99,7 +89,7 @@ int front_lookup(struct front *front, uint64_t parent, int dir_fd, const char *d
 		return r;
 	if (tree_is_submount(&stx))
 		return -ENOENT;
-	path = join(dir_path, name);
+	path = tree_join(dir_path, name);
 	if (!path)
 		return -ENOMEM;
 	front_attr(front, path, &stx, &entry.st);

@@ -150,22 +150,12 @@ static void folder_free(struct folder *folder)
 
 /* ---- names ---- */
 
-/* The path of a name in a folder; NULL when out of memory. */
-static char *join(const char *folder, const char *name)
-{
-	char *path;
-
-	if (strcmp(folder, ".") == 0)
-		return strdup(name);
-	return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
-}
-
 static void add_folder(struct scan *scan, const char *parent, const char *name)
 {
 	struct folder *folder = calloc(1, sizeof(*folder));
 
 	if (folder)
-		folder->path = name ? join(parent, name) : strdup(parent);
+		folder->path = name ? tree_join(parent, name) : strdup(parent);
 	if (!folder || !folder->path) {
 		fail(scan, -ENOMEM, "out of memory");
 		folder_free(folder);
@@ -180,7 +170,7 @@ static void add_folder(struct scan *scan, const char *parent, const char *name)
 
 static void add_link(struct scan *scan, const char *folder, const char *name)
 {
-	char *path = join(folder, name);
+	char *path = tree_join(folder, name);
 	bool added = false;
 
 	pthread_mutex_lock(&scan->lock);
@@ -221,7 +211,7 @@ static bool is_dot(const char *name)
 static void check_whiteout(struct scan *scan, const struct folder *folder, int fd,
 			   const char *name)
 {
-	scope_free char *path = join(folder->path, name);
+	scope_free char *path = tree_join(folder->path, name);
 	struct statx stx;
 	int r = statx_at(fd, name, &stx);
 
@@ -289,7 +279,7 @@ static void check_metacopy(struct scan *scan, const char *folder, const char *na
 
 	if (error == ENODATA || error == EOPNOTSUPP)
 		return;
-	path = join(folder, name);
+	path = tree_join(folder, name);
 	if (error || !path)
 		fail_at(scan, error ? -error : -ENOMEM, "cannot look at the attributes of",
 			path ? path : name);
@@ -569,7 +559,7 @@ static int add_file_stub(struct scan *scan, const struct place *place)
 static void add_name(struct scan *scan, const struct folder *folder, const char *name,
 		     int dir, int source_dir)
 {
-	scope_free char *path = join(folder->path, name);
+	scope_free char *path = tree_join(folder->path, name);
 	const struct place place = {path, dir, source_dir};
 	int r = path ? add_file_stub(scan, &place) : -ENOMEM;
 

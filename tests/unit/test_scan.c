@@ -146,12 +146,12 @@ static size_t times_seen(const char *path)
 
 static void test_join(void **state)
 {
-	char *path = scan_join(".", "a");
+	char *path = tree_join(".", "a");
 
 	(void)state;
 	assert_string_equal(path, "a");
 	free(path);
-	path = scan_join("a/b", "c");
+	path = tree_join("a/b", "c");
 	assert_string_equal(path, "a/b/c");
 	free(path);
 }
