@@ -14,9 +14,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/fdio.h"
 #include "base/scope.h"
 
 /* Node ids. */
@@ -83,18 +81,11 @@ static void set_attr(struct front *front, uint64_t id, struct stat *st)
 	}
 }
 
-/* Return: a descriptor, -errno; -ESTALE where it is not the file that was looked at. */
-static int open_file(const struct front *front, const struct data_file *file,
+static int open_file(struct front *front, const struct data_file *file,
 		     struct statx *ret_stx)
 {
-	scope_fd int fd = tree_openat(front->tree, file->path, O_RDONLY | O_NONBLOCK);
-	struct node_key found;
-	int r = fd < 0 ? fd : statx_at(fd, "", ret_stx);
-
-	if (r < 0)
-		return r;
-	found = node_key_of(ret_stx);
-	return node_key_equal(&found, &file->key) ? take_fd(&fd) : -ESTALE;
+	return front_open_known(front, file->path, &file->key, O_RDONLY | O_NONBLOCK,
+				ret_stx);
 }
 
 /* One READ is for all of the file, if that is not larger than the kernel's read-ahead. */

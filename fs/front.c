@@ -27,29 +27,35 @@ static int stale_error(int error)
 	}
 }
 
-int front_open(struct front *front, uint64_t id, uint64_t flags, char **ret_path,
-	       struct statx *ret_stx)
+int front_open_known(struct front *front, const char *path, const struct node_key *known,
+		     uint64_t flags, struct statx *ret_stx)
 {
-	scope_free char *path = NULL;
-	struct node_key known, found;
-	scope_fd int fd = -1;
+	scope_fd int fd = tree_openat(front->tree, path, flags);
+	struct node_key found;
 	int r;
 
-	r = node_path(front->nodes, id, &path, &known);
-	if (r < 0)
-		return r;
-	fd = tree_openat(front->tree, path, flags);
 	if (fd < 0)
 		return stale_error(fd);
 	r = statx_at(fd, "", ret_stx);
 	if (r < 0)
 		return r;
 	found = node_key_of(ret_stx);
-	if (!node_key_equal(&known, &found))
-		return -ESTALE;
-	if (ret_path)
+	return node_key_equal(known, &found) ? take_fd(&fd) : -ESTALE;
+}
+
+int front_open(struct front *front, uint64_t id, uint64_t flags, char **ret_path,
+	       struct statx *ret_stx)
+{
+	scope_free char *path = NULL;
+	struct node_key known;
+	int r = node_path(front->nodes, id, &path, &known);
+
+	if (r < 0)
+		return r;
+	r = front_open_known(front, path, &known, flags, ret_stx);
+	if (r >= 0 && ret_path)
 		*ret_path = take_ptr(path);
-	return take_fd(&fd);
+	return r;
 }
 
 void front_attr(struct front *front, const char *path, const struct statx *stx,

@@ -74,6 +74,14 @@ struct front {
 int front_open(struct front *front, uint64_t id, uint64_t flags, char **ret_path,
 	       struct statx *ret_stx);
 
+/**
+ * front_open_known() - open the file at @path, if it is the one that was known there
+ * @flags, @ret_stx: as front_open()
+ * Return: as front_open().
+ */
+int front_open_known(struct front *front, const char *path, const struct node_key *known,
+		     uint64_t flags, struct statx *ret_stx);
+
 /* The attributes that the mount shows for a file at @path. */
 void front_attr(struct front *front, const char *path, const struct statx *stx,
 		struct stat *ret_st);
