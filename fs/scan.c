@@ -572,20 +572,15 @@ static int open_folder(const struct scan *scan, const char *path)
 	return tree_openat(scan->tree, path, O_PATH | O_DIRECTORY);
 }
 
-/* Where the sources of bytecode in a folder are; -1 where that cannot be opened. */
-static int open_source_folder(const struct scan *scan, const struct folder *folder)
+/* Where the sources of the bytecode in a __pycache__ are; -1 where that cannot be opened.
+ */
+static int open_above(const struct scan *scan, const char *path)
 {
-	const char *name = pairing_last(folder->path);
-	scope_free char *path = NULL;
-	int fd;
+	const char *name = pairing_last(path);
+	scope_free char *above =
+		name == path ? strdup(".") : strndup(path, (size_t)(name - path) - 1);
+	int fd = above ? open_folder(scan, above) : -ENOMEM;
 
-	if (!is_cache(folder))
-		path = strdup(folder->path);
-	else if (name == folder->path)
-		path = strdup(".");
-	else
-		path = strndup(folder->path, (size_t)(name - folder->path) - 1);
-	fd = path ? open_folder(scan, path) : -ENOMEM;
 	return fd < 0 ? -1 : fd;
 }
 
@@ -593,7 +588,8 @@ static void add_stubs(struct scan *scan, const struct folder *folder)
 {
 	const char *end = folder->names + folder->bytes;
 	scope_fd int dir = open_folder(scan, folder->path);
-	scope_fd int source_dir = open_source_folder(scan, folder);
+	scope_fd int above = is_cache(folder) ? open_above(scan, folder->path) : -1;
+	int source_dir = is_cache(folder) ? above : dir;
 	const char *name;
 
 	if (dir < 0)

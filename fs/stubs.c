@@ -303,7 +303,6 @@ static int data_place(struct stubs *stubs, const struct stub_file *file,
 	uint64_t number;
 	int r = data_table_add(stubs->data, file->path, file->stx, &number);
 
-	stubs->has_data = true;
 	return r < 0 ? r : snprintf(place, PATH_MAX, "/" DATA_DIR "/%" PRIu64, number);
 }
 

@@ -34,7 +34,6 @@ struct data_table;
  *             each stub where its data is
  * @overflow_uid, @overflow_gid: there, of owners that the user namespace does not have
  * @data:      gets the files that have their data in the FUSE layer; borrowed
- * @has_data:  there are some
  * @lock:      of the rest
  * @dirs:      the directories made so far, whose times are still those of the last stub
  *             made in them
@@ -48,7 +47,6 @@ struct stubs {
 	unsigned overflow_uid;
 	unsigned overflow_gid;
 	struct data_table *data;
-	_Atomic bool has_data;
 	pthread_mutex_t lock;
 	char **dirs;
 	size_t dir_count;

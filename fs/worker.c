@@ -312,14 +312,13 @@ static int serve_front(struct front *front, int fuse_fd)
 /* ---- the stubs of a stacked mount ---- */
 
 static int write_stubs(const struct worker_task *task, struct front *front,
-		       struct scan *scan, const struct stubs *stubs,
-		       struct worker_report *report)
+		       struct scan *scan, struct worker_report *report)
 {
 	int r = scan_stubs(scan, front->resolver);
 
 	/* Bytecode keeps its bytes, but where several embed different times. */
-	report->serverless =
-		task->options->policy.view == PYC_VIEW_EMBEDDED && !stubs->has_data;
+	report->serverless = task->options->policy.view == PYC_VIEW_EMBEDDED &&
+			     data_table_stats(front->data).nodes == 0;
 	if (r == 0 && !report->serverless && task->fuse_fd < 0) {
 		r = -ENODEV;
 		snprintf(report->why, STACK_WHY_MAX, "'/dev/fuse' cannot be used");
@@ -346,7 +345,7 @@ static int scan_source(const struct worker_task *task, struct front *front,
 		snprintf(report->why, STACK_WHY_MAX, "out of memory");
 		r = -ENOMEM;
 	} else {
-		r = names_r < 0 ? names_r : write_stubs(task, front, scan, &stubs, report);
+		r = names_r < 0 ? names_r : write_stubs(task, front, scan, report);
 	}
 	scan_free(scan);
 	stubs_fini(&stubs);

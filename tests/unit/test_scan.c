@@ -144,18 +144,6 @@ static size_t times_seen(const char *path)
 	return times;
 }
 
-static void test_join(void **state)
-{
-	char *path = tree_join(".", "a");
-
-	(void)state;
-	assert_string_equal(path, "a");
-	free(path);
-	path = tree_join("a/b", "c");
-	assert_string_equal(path, "a/b/c");
-	free(path);
-}
-
 static void test_empty_tree(void **state)
 {
 	(void)state;
@@ -266,7 +254,6 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_join),
 		cmocka_unit_test_setup_teardown(test_empty_tree, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_everything_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cache_comes_along, setup, teardown),

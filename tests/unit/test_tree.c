@@ -612,11 +612,24 @@ static void test_mount_outside(void **state)
 	umount2(mounted, MNT_DETACH);
 }
 
+static void test_join(void **state)
+{
+	char *path = tree_join(".", "a");
+
+	(void)state;
+	assert_string_equal(path, "a");
+	free(path);
+	path = tree_join("a/b", "c");
+	assert_string_equal(path, "a/b/c");
+	free(path);
+}
+
 #define PLAIN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_join),
 		PLAIN(test_open_errors),
 		PLAIN(test_openat),
 		PLAIN(test_openat_never_follows),
