@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/digest.h"
-#include "cache/identity.h"
+#include "cache/tree/digest.h"
+#include "cache/tree/identity.h"
 #include "pyc/verdict.h"
 
 /* A pyc or source larger than this is not read whole: nobody's code, and not vouched for.

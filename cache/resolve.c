@@ -17,11 +17,11 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
-#include "cache/alias.h"
+#include "cache/tree/alias.h"
 #include "cache/content.h"
-#include "cache/pairing.h"
-#include "cache/sample.h"
-#include "cache/store.h"
+#include "cache/tree/pairing.h"
+#include "cache/tree/sample.h"
+#include "cache/store/store.h"
 #include "cache/table.h"
 #include "pyc/outcome.h"
 

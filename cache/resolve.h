@@ -13,10 +13,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "cache/alias.h"
-#include "cache/identity.h"
+#include "cache/tree/alias.h"
+#include "cache/tree/identity.h"
 #include "cache/table.h"
-#include "cache/tree.h"
+#include "cache/tree/tree.h"
 #include "pyc/verdict.h"
 
 struct proof_set;

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "cache/content.h"
-#include "cache/identity.h"
+#include "cache/tree/identity.h"
 
 struct table;
 

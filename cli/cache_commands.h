@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/proof.h"
-#include "cache/store_db.h"
+#include "cache/store/proof.h"
+#include "cache/store/db.h"
 
 /**
  * struct cache_request - a command line

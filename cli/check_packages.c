@@ -17,7 +17,7 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
-#include "cache/digest.h"
+#include "cache/tree/digest.h"
 #include "pyc/names.h"
 
 #define DPKG_INFO   "var/lib/dpkg/info"

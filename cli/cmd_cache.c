@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "cache/store_place.h"
+#include "cache/store/place.h"
 #include "cli/cache_commands.h"
 #include "cli/json.h"
 #include "fs/options.h"

@@ -17,8 +17,8 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "cache/pairing.h"
-#include "cache/store_db.h"
+#include "cache/tree/pairing.h"
+#include "cache/store/db.h"
 #include "cli/proofs.h"
 #include "cli/verify.h"
 

@@ -23,7 +23,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "cache/pairing.h"
+#include "cache/tree/pairing.h"
 #include "fs/mountinfo.h"
 
 /* NULL when out of memory. */

@@ -17,8 +17,8 @@
 #include "base/fdio.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "cache/alias.h"
-#include "cache/pairing.h"
+#include "cache/tree/alias.h"
+#include "cache/tree/pairing.h"
 #include "cli/advice.h"
 #include "pyc/mtime.h"
 

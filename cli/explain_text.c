@@ -12,7 +12,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/scope.h"
-#include "cache/pairing.h"
+#include "cache/tree/pairing.h"
 #include "cli/human.h"
 #include "cli/shown.h"
 #include "cli/terminal.h"

@@ -17,7 +17,7 @@
 #include "base/fdio.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "cache/pairing.h"
+#include "cache/tree/pairing.h"
 #include "cli/inspect.h"
 #include "fs/mountinfo.h"
 #include "pyc/mtime.h"

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/scope.h"
-#include "cache/pairing.h"
+#include "cache/tree/pairing.h"
 #include "pyc/outcome.h"
 
 /* An interpreter; what its magic is, the first bytecode tells that it opens or takes. */

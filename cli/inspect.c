@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "cache/store_db.h"
+#include "cache/store/db.h"
 #include "cli/proofs.h"
 
 /* Where @path leads for a process whose root directory is @root. */

@@ -6,9 +6,9 @@
 #ifndef CANONFS_CLI_INSPECT_H
 #define CANONFS_CLI_INSPECT_H
 
-#include "cache/proof.h"
+#include "cache/store/proof.h"
 #include "cache/resolve.h"
-#include "cache/tree.h"
+#include "cache/tree/tree.h"
 #include "fs/options.h"
 
 /**

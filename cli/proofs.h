@@ -5,7 +5,7 @@
 #ifndef CANONFS_CLI_PROOFS_H
 #define CANONFS_CLI_PROOFS_H
 
-#include "cache/store_db.h"
+#include "cache/store/db.h"
 
 /* store_db_proofs(), with a line in the log where some are damaged. */
 int proofs_load(struct store_db *db, struct proof_set *set);

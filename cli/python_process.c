@@ -15,7 +15,7 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
-#include "cache/pairing.h"
+#include "cache/tree/pairing.h"
 
 /* The target of a link below /proc/PID, the caller's; NULL where it cannot be read. */
 static char *read_proc_link(pid_t pid, const char *name)

@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-#include "cache/tree.h"
+#include "cache/tree/tree.h"
 
 /* Threads at most. */
 #define SCAN_THREADS_MAX 64

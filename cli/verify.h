@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cache/proof.h"
+#include "cache/store/proof.h"
 #include "cli/inspect.h"
 #include "cli/interpreters.h"
 

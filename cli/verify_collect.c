@@ -14,7 +14,7 @@
 #include "base/fdio.h"
 #include "base/scope.h"
 #include "cache/content.h"
-#include "cache/pairing.h"
+#include "cache/tree/pairing.h"
 
 /* ---- bytes ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Answering the lookup of a symbolic link to bytecode (cache/alias.h).
+ * Answering the lookup of a symbolic link to bytecode (cache/tree/alias.h).
  */
 #ifndef CANONFS_FS_ALIAS_REPLY_H
 #define CANONFS_FS_ALIAS_REPLY_H

@@ -16,7 +16,7 @@
 #include "base/fdio.h"
 #include "base/json_text.h"
 #include "base/scope.h"
-#include "cache/store.h"
+#include "cache/store/store.h"
 #include "fs/data_table.h"
 #include "fs/stats.h"
 

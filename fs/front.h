@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 
 #include "cache/resolve.h"
-#include "cache/tree.h"
+#include "cache/tree/tree.h"
 #include "fs/node_table.h"
 #include "fs/trace.h"
 

@@ -13,7 +13,7 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "cache/store_db.h"
+#include "cache/store/db.h"
 
 struct word {
 	const char *name;

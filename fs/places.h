@@ -8,8 +8,8 @@
 
 #include <limits.h>
 
-#include "cache/store_place.h"
-#include "cache/tree.h"
+#include "cache/store/place.h"
+#include "cache/tree/tree.h"
 #include "fs/options.h"
 
 /**

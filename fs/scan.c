@@ -3,7 +3,7 @@
  * A parallel walk, then parallel verdicts; see scan.h.
  *
  * Passes, since a link to bytecode anywhere can make a verdict elsewhere another
- * (cache/alias.h): the names of the whole tree; the links; then, folder by folder, the
+ * (cache/tree/alias.h): the names of the whole tree; the links; then, folder by folder, the
  * bytecode and the sources.
  */
 #include "fs/scan.h"
@@ -26,7 +26,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/scope.h"
-#include "cache/pairing.h"
+#include "cache/tree/pairing.h"
 #include "fs/twins.h"
 #include "pyc/names.h"
 

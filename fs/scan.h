@@ -5,7 +5,7 @@
  *
  * Everything is looked at anew in each mount: the names, so that no link to bytecode goes
  * unseen, and of each pyc and its source the attributes that cache/resolve believes what it
- * knows by. What bytes say is known from earlier mounts (cache/store.h), so a second scan
+ * knows by. What bytes say is known from earlier mounts (cache/store/store.h), so a second scan
  * of an image reads next to nothing.
  */
 #ifndef CANONFS_FS_SCAN_H
@@ -15,7 +15,7 @@
 #include <stddef.h>
 
 #include "cache/resolve.h"
-#include "cache/tree.h"
+#include "cache/tree/tree.h"
 #include "fs/stubs.h"
 
 /* Room for the reason of a failure: one line without a newline. */

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "cache/tree.h"
+#include "cache/tree/tree.h"
 
 struct data_table;
 

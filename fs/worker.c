@@ -24,7 +24,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "cache/store.h"
+#include "cache/store/store.h"
 #include "fs/ahead.h"
 #include "fs/alias_reply.h"
 #include "fs/control_status.h"
@@ -120,7 +120,7 @@ static void collect_left(const char *cache, struct left_mounts *left)
  * readers' root are open already. The cache is reached by its path. /proc is for extended
  * attributes, /dev and /run for syslog.
  *
- * Not possible without CAP_SYS_ADMIN; cache/source.c stays out of the mount by itself.
+ * Not possible without CAP_SYS_ADMIN; cache/tree/source.c stays out of the mount by itself.
  */
 static void leave_mounts(const char *cache)
 {

@@ -21,7 +21,7 @@ from conftest import CANONFS, LONG, missing, mounted, run, servers, wait_until
 pytestmark = pytest.mark.usefixtures("passthrough")
 
 MODULES = 40
-SETTLE_S = 2.2  # cache/identity.h: younger change times are not believed
+SETTLE_S = 2.2  # cache/tree/identity.h: younger change times are not believed
 
 
 # ---- trees ----

@@ -187,7 +187,7 @@ def test_verdicts_are_those_of_the_corpus(place):
 def test_cache_and_contents(place):
     """The second mount of a tree reads no body."""
     corpus.make(place / "one")
-    time.sleep(2.2)  # cache/identity.h: younger change times are not believed
+    time.sleep(2.2)  # cache/tree/identity.h: younger change times are not believed
     told = []
     for _ in range(2):
         with mounted(place / "one", place / "at-one", "immutable") as point:

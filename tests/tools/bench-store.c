@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/scope.h"
-#include "cache/store_db.h"
+#include "cache/store/db.h"
 
 #define BATCH 256
 

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "base/scope.h"
-#include "cache/alias.h"
+#include "cache/tree/alias.h"
 #include "tests/unit/inject.h"
 #include "tests/unit/scratch.h"
 

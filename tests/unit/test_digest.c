@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "cache/digest.h"
+#include "cache/tree/digest.h"
 
 static void test_known_answers(void **state)
 {

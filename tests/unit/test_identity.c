@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
-#include "cache/identity.h"
+#include "cache/tree/identity.h"
 
 #define SECOND INT64_C(1000000000)
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/scope.h"
-#include "cache/pairing.h"
+#include "cache/tree/pairing.h"
 #include "tests/unit/inject.h"
 
 /* That @path pairs with @source, or, where that is NULL, with nothing. */

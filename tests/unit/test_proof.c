@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/proof.h"
+#include "cache/store/proof.h"
 
 #define PY311 3495
 #define A     "0123456789abcdef0123456789abcdef"

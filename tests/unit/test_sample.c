@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/scope.h"
-#include "cache/sample.h"
+#include "cache/tree/sample.h"
 #include "tests/unit/scratch.h"
 
 #define SHARED 1600000000

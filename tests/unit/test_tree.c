@@ -22,7 +22,7 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
-#include "cache/tree.h"
+#include "cache/tree/tree.h"
 #include "tests/unit/scratch.h"
 
 /*

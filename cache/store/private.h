@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/store_db.h"
+#include "cache/store/db.h"
 
 /**
  * struct store_db - an open database

@@ -2,7 +2,7 @@
 /*
  * Access to the source tree; see tree.h.
  */
-#include "cache/tree.h"
+#include "cache/tree/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>

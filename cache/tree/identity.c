@@ -2,7 +2,7 @@
 /*
  * File identities; see identity.h.
  */
-#include "cache/identity.h"
+#include "cache/tree/identity.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>

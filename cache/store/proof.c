@@ -2,7 +2,7 @@
 /*
  * Proofs in memory and in files; see proof.h.
  */
-#include "cache/proof.h"
+#include "cache/store/proof.h"
 
 #include <errno.h>
 #include <inttypes.h>

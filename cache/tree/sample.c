@@ -2,7 +2,7 @@
 /*
  * A bounded walk over a tree's sources; see sample.h.
  */
-#include "cache/sample.h"
+#include "cache/tree/sample.h"
 
 #include <dirent.h>
 #include <errno.h>

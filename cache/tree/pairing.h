@@ -2,8 +2,8 @@
 /*
  * Which source file a bytecode file pairs with, by their paths in the tree.
  */
-#ifndef CANONFS_CACHE_PAIRING_H
-#define CANONFS_CACHE_PAIRING_H
+#ifndef CANONFS_CACHE_TREE_PAIRING_H
+#define CANONFS_CACHE_TREE_PAIRING_H
 
 #include "pyc/names.h"
 

@@ -2,7 +2,7 @@
 /*
  * Content digests; see digest.h.
  */
-#include "cache/digest.h"
+#include "cache/tree/digest.h"
 
 #include <xxhash.h>
 

@@ -2,7 +2,7 @@
 /*
  * The place of the database; see store_place.h.
  */
-#include "cache/store_place.h"
+#include "cache/store/place.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -16,7 +16,7 @@
 #include "base/fdio.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "cache/tree.h"
+#include "cache/tree/tree.h"
 
 /* MAXSYMLINKS of the kernel (include/linux/namei.h). */
 #define MAX_LINKS 40

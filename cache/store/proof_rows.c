@@ -7,8 +7,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "cache/store_private.h"
-#include "cache/store_schema.h"
+#include "cache/store/private.h"
+#include "cache/store/schema.h"
 
 /* Over all columns, as for rows. */
 static int64_t checksum_of(const struct proof *proof)

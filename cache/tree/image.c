@@ -2,7 +2,7 @@
 /*
  * Images and what their inodes are worth; see image.h.
  */
-#include "cache/image.h"
+#include "cache/tree/image.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,8 +3,8 @@
  * XXH3-128: what tells contents apart where identities cannot. Not cryptographic: whoever
  * can write the source can run code anyway.
  */
-#ifndef CANONFS_CACHE_DIGEST_H
-#define CANONFS_CACHE_DIGEST_H
+#ifndef CANONFS_CACHE_TREE_DIGEST_H
+#define CANONFS_CACHE_TREE_DIGEST_H
 
 #include <stdbool.h>
 #include <stddef.h>

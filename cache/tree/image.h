@@ -7,13 +7,13 @@
  * fixed identifiers, read-only overlays), so an image only says where to look for stored
  * rows; what a row is believed by is decided for each file.
  */
-#ifndef CANONFS_CACHE_IMAGE_H
-#define CANONFS_CACHE_IMAGE_H
+#ifndef CANONFS_CACHE_TREE_IMAGE_H
+#define CANONFS_CACHE_TREE_IMAGE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/identity.h"
+#include "cache/tree/identity.h"
 
 /**
  * struct image - a tree of a file system

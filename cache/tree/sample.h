@@ -2,13 +2,13 @@
 /*
  * Was this tree canonicalised, and to which time? A sample of its sources tells.
  */
-#ifndef CANONFS_CACHE_SAMPLE_H
-#define CANONFS_CACHE_SAMPLE_H
+#ifndef CANONFS_CACHE_TREE_SAMPLE_H
+#define CANONFS_CACHE_TREE_SAMPLE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/tree.h"
+#include "cache/tree/tree.h"
 
 /* A time that fewer sources than this share is a coincidence. */
 #define SAMPLE_MIN_SOURCES 32

@@ -2,7 +2,7 @@
 /*
  * Rows to and from the database's form; see store_row.h.
  */
-#include "cache/store_row.h"
+#include "cache/store/row.h"
 
 #include <endian.h>
 #include <string.h>

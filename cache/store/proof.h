@@ -3,15 +3,15 @@
  * What a recompile proved: that a body is, or is not, what an interpreter makes of a
  * source. Keyed by content alone, so a proof is as good on any image and any host.
  */
-#ifndef CANONFS_CACHE_PROOF_H
-#define CANONFS_CACHE_PROOF_H
+#ifndef CANONFS_CACHE_STORE_PROOF_H
+#define CANONFS_CACHE_STORE_PROOF_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#include "cache/digest.h"
+#include "cache/tree/digest.h"
 #include "pyc/verdict.h"
 
 /* Proofs in memory at most, 14 MiB of them (a system with numpy has 14,000); disproofs are

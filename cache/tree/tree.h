@@ -5,8 +5,8 @@
  * A relative path here has no leading slash, no "." or ".." component and no symlink on
  * the way; the root itself is ".". It may be longer than PATH_MAX.
  */
-#ifndef CANONFS_CACHE_TREE_H
-#define CANONFS_CACHE_TREE_H
+#ifndef CANONFS_CACHE_TREE_TREE_H
+#define CANONFS_CACHE_TREE_TREE_H
 
 #include <stdbool.h>
 #include <stddef.h>

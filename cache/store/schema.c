@@ -6,7 +6,7 @@
  * a table is used. So a database is only used if its sqlite_schema has our statements and
  * nothing else, and until then nothing but sqlite_schema is read.
  */
-#include "cache/store_schema.h"
+#include "cache/store/schema.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -10,13 +10,13 @@
  * Links that lead to the same source on both sides (the link farms of Nix) are harmless
  * and stay vouched for. Links from outside of the tree are not seen.
  */
-#ifndef CANONFS_CACHE_ALIAS_H
-#define CANONFS_CACHE_ALIAS_H
+#ifndef CANONFS_CACHE_TREE_ALIAS_H
+#define CANONFS_CACHE_TREE_ALIAS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/tree.h"
+#include "cache/tree/tree.h"
 
 /* The pycs, by device and inode; they stay in it. Safe from any thread. */
 struct alias_set;

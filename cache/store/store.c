@@ -2,7 +2,7 @@
 /*
  * The store of a mount: loading, the queue, the writer thread; see store.h.
  */
-#include "cache/store.h"
+#include "cache/store/store.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -14,8 +14,8 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "cache/store_db.h"
-#include "cache/store_row.h"
+#include "cache/store/db.h"
+#include "cache/store/row.h"
 #include "cache/table.h"
 
 /* Rows in one transaction, and how long the first of them may wait for others. */

@@ -2,7 +2,7 @@
 /*
  * From the path of a pyc to that of its source; see pairing.h.
  */
-#include "cache/pairing.h"
+#include "cache/tree/pairing.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /*
  * Links to bytecode; see alias.h.
  */
-#include "cache/alias.h"
+#include "cache/tree/alias.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
-#include "cache/pairing.h"
+#include "cache/tree/pairing.h"
 
 struct file {
 	uint64_t device;

@@ -7,15 +7,15 @@
  * SQL or for the disk; what the queue cannot hold is dropped and counted. The store is
  * disposable: on any error it is set aside or done without, with one line in the log.
  */
-#ifndef CANONFS_CACHE_STORE_H
-#define CANONFS_CACHE_STORE_H
+#ifndef CANONFS_CACHE_STORE_STORE_H
+#define CANONFS_CACHE_STORE_STORE_H
 
 #include <stdint.h>
 
 #include "cache/content.h"
-#include "cache/image.h"
-#include "cache/proof.h"
-#include "cache/store_place.h"
+#include "cache/tree/image.h"
+#include "cache/store/proof.h"
+#include "cache/store/place.h"
 #include "pyc/verdict.h"
 
 struct store;

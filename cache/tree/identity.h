@@ -7,8 +7,8 @@
  * times: so an identity is good within one mounted file system, and for as long as
  * nothing in it changed.
  */
-#ifndef CANONFS_CACHE_IDENTITY_H
-#define CANONFS_CACHE_IDENTITY_H
+#ifndef CANONFS_CACHE_TREE_IDENTITY_H
+#define CANONFS_CACHE_TREE_IDENTITY_H
 
 #include <stdbool.h>
 #include <stdint.h>

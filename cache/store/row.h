@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "cache/content.h"
-#include "cache/identity.h"
+#include "cache/tree/identity.h"
 #include "pyc/verdict.h"
 
 /**

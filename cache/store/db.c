@@ -2,7 +2,7 @@
 /*
  * The database's beginning and end, and its rows; see store_db.h.
  */
-#include "cache/store_db.h"
+#include "cache/store/db.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,8 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
-#include "cache/store_private.h"
-#include "cache/store_schema.h"
+#include "cache/store/private.h"
+#include "cache/store/schema.h"
 
 /* ---- open, close ---- */
 
