@@ -20,7 +20,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cli/check.h"
-#include "fs/mountinfo.h"
+#include "fs/mount/mountinfo.h"
 
 /* Lines about what could not be looked at; more are counted. */
 #define MESSAGES_MAX 10

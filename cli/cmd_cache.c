@@ -15,7 +15,7 @@
 #include "cache/store/place.h"
 #include "cli/cache_commands.h"
 #include "cli/json.h"
-#include "fs/options.h"
+#include "fs/mount/options.h"
 
 static const char usage[] =
 	"usage: canonfs cache COMMAND [--cache FILE] [--json]\n"

@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "fs/attach.h"
-#include "fs/options.h"
-#include "fs/server.h"
+#include "fs/mount/attach.h"
+#include "fs/mount/options.h"
+#include "fs/process/server.h"
 
 static const char usage[] =
 	"usage: canonfs [mount] SOURCE MOUNTPOINT [-o OPTION[,OPTION]...] [-f] [-v]\n"

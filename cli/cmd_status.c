@@ -13,10 +13,10 @@
 
 #include "base/log.h"
 #include "cli/json.h"
-#include "cli/mounts.h"
+#include "fs/control/mounts.h"
 #include "cli/output.h"
 #include "cli/status_print.h"
-#include "fs/control_dir.h"
+#include "fs/control/control_dir.h"
 
 static const char usage[] =
 	"usage: canonfs status [MOUNT] [--json]\n"

@@ -19,10 +19,10 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "cli/mounts.h"
-#include "fs/attach.h"
-#include "fs/mountinfo.h"
-#include "fs/server.h"
+#include "fs/control/mounts.h"
+#include "fs/mount/attach.h"
+#include "fs/mount/mountinfo.h"
+#include "fs/process/server.h"
 
 /* Its last rows are written long before. */
 #define SERVER_END_MS 5000

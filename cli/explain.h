@@ -19,7 +19,7 @@
 #include "cli/ask.h"
 #include "cli/inspect.h"
 #include "cli/interpreters.h"
-#include "fs/options.h"
+#include "fs/mount/options.h"
 #include "pyc/outcome.h"
 #include "pyc/verdict.h"
 

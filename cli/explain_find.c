@@ -24,7 +24,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
-#include "fs/mountinfo.h"
+#include "fs/mount/mountinfo.h"
 
 /* NULL when out of memory. */
 static char *join(const char *dir, const char *name)

@@ -172,7 +172,7 @@ static size_t decode_hex(const char *text, uint8_t *ret, size_t size)
 	return len;
 }
 
-/* The header on disk, in hexadecimal (fs/virtual_xattr.h). */
+/* The header on disk, in hexadecimal (fs/front/virtual_xattr.h). */
 static void take_original(struct explain_pyc *pyc, const char *text)
 {
 	uint8_t raw[PYC_HEADER_MAX];

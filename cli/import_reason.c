@@ -19,7 +19,7 @@
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
 #include "cli/inspect.h"
-#include "fs/mountinfo.h"
+#include "fs/mount/mountinfo.h"
 #include "pyc/mtime.h"
 #include "pyc/outcome.h"
 
@@ -252,7 +252,7 @@ static bool is_same(const struct statx *stx, const struct stat *st)
 
 /*
  * A mount knows what it decided, and under which options: through it, its source's times do
- * not show. See fs/virtual_xattr.h.
+ * not show. See fs/front/virtual_xattr.h.
  */
 static void ask_mount(int fd, struct pyc_decision *decision)
 {

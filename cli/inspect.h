@@ -9,7 +9,7 @@
 #include "cache/store/proof.h"
 #include "cache/resolve.h"
 #include "cache/tree/tree.h"
-#include "fs/options.h"
+#include "fs/mount/options.h"
 
 /**
  * struct inspection - an open tree

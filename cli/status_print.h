@@ -5,7 +5,7 @@
 #ifndef CANONFS_CLI_STATUS_PRINT_H
 #define CANONFS_CLI_STATUS_PRINT_H
 
-#include "cli/mounts.h"
+#include "fs/control/mounts.h"
 
 /* Prints one mount to standard output. */
 void status_print(const struct known_mount *mount);

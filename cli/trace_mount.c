@@ -23,7 +23,7 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "cli/mounts.h"
+#include "fs/control/mounts.h"
 #include "cli/trace_print.h"
 
 /**

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Printing events; see trace_print.h and fs/control.h.
+ * Printing events; see trace_print.h and fs/control/control.h.
  */
 #include "cli/trace_print.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The database's beginning and end, and its rows; see store_db.h.
+ * The database's beginning and end, and its rows; see db.h.
  */
 #include "cache/store/db.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The place of the database; see store_place.h.
+ * The place of the database; see place.h.
  */
 #include "cache/store/place.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Proofs in the database; see store_db.h.
+ * Proofs in the database; see db.h.
  */
 #include <endian.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Rows to and from the database's form; see store_row.h.
+ * Rows to and from the database's form; see row.h.
  */
 #include "cache/store/row.h"
 

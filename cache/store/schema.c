@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Settings and schema of the database; see store_schema.h.
+ * Settings and schema of the database; see schema.h.
  *
  * A schema is code: triggers, views, generated columns and indices on expressions run when
  * a table is used. So a database is only used if its sqlite_schema has our statements and
@@ -22,7 +22,7 @@ static const char *const tables[] = {
 	"CREATE TABLE image(id INTEGER PRIMARY KEY, fs_type INTEGER, fsid INTEGER, "
 	"root_inode INTEGER, root_btime INTEGER, last_used INTEGER)",
 
-	/* The columns are those of store_row.h, in that order. */
+	/* The columns are those of row.h, in that order. */
 	"CREATE TABLE header(image INTEGER, inode INTEGER, generation INTEGER, "
 	"btime INTEGER, size INTEGER, mtime INTEGER, ctime INTEGER, verdict INTEGER, "
 	"reason INTEGER, body INTEGER, hash INTEGER, has_source INTEGER, "

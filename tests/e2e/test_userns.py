@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The stacked mount in a user namespace, as in a rootless container: it is made in another
-way there (fs/stack.c), and shows what the passthrough shows.
+way there (fs/stack/stack.c), and shows what the passthrough shows.
 
 Each test makes its tree as the real root, and mounts as the root of a namespace.
 """

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fs/ahead.h"
+#include "fs/stack/ahead.h"
 
 /* The tests' own clock. */
 static time_t clock_s = 1000;

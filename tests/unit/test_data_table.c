@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "base/scope.h"
-#include "fs/data.h"
+#include "fs/stack/data.h"
 
 #define FILES_EACH 5000
 #define THREADS	   4

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "base/scope.h"
-#include "fs/mountinfo.h"
+#include "fs/mount/mountinfo.h"
 #include "tests/unit/scratch.h"
 
 static struct mountinfo of_text(const char *text)

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "fs/node_pool.h"
+#include "fs/front/node_pool.h"
 
 #define CAPACITY 64
 #define SLOT	 24

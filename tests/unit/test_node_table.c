@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "base/scope.h"
-#include "fs/node_table.h"
+#include "fs/front/node_table.h"
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)

@@ -16,7 +16,7 @@
 #include <sys/mount.h>
 
 #include "base/scope.h"
-#include "fs/options.h"
+#include "fs/mount/options.h"
 
 static char error[512];
 

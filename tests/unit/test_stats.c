@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/scope.h"
-#include "fs/stats.h"
+#include "fs/watch/stats.h"
 
 #define THREADS 4
 #define ROUNDS	20000

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fs/trace.h"
+#include "fs/watch/trace.h"
 
 #define THREADS 4
 #define ROUNDS	2000

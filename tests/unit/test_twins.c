@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "base/scope.h"
-#include "fs/twins.h"
+#include "fs/stack/twins.h"
 
 #define FILES	1000
 #define THREADS 4

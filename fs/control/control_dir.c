@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The directories of control sockets; see control_dir.h.
+ */
+#include "fs/control/control_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+
+/* Connections that wait to be accepted. */
+#define BACKLOG 128
+
+static const char *environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && value[0] == '/' ? value : NULL;
+}
+
+static void add(struct control_dirs *dirs, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void add(struct control_dirs *dirs, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (vasprintf(&dirs->path[dirs->count], format, arguments) >= 0)
+		dirs->count++;
+	va_end(arguments);
+}
+
+struct control_dirs control_dirs_of(uid_t owner)
+{
+	const char *runtime = environment("RUNTIME_DIRECTORY");
+	const char *user_runtime = environment("XDG_RUNTIME_DIR");
+	struct control_dirs dirs = {.count = 0};
+
+	if (runtime && owner == geteuid()) {
+		add(&dirs, "%.*s", (int)strcspn(runtime, ":"), runtime);
+	} else if (owner == 0) {
+		add(&dirs, "/run/canonfs");
+	} else {
+		if (user_runtime && owner == geteuid())
+			add(&dirs, "%s/canonfs", user_runtime);
+		add(&dirs, "/run/user/%u/canonfs", owner);
+		add(&dirs, "/tmp/canonfs-%u", owner);
+	}
+	return dirs;
+}
+
+void control_dirs_free(struct control_dirs *dirs)
+{
+	while (dirs->count > 0)
+		free(dirs->path[--dirs->count]);
+}
+
+int control_dir_open(const char *path, uid_t owner, bool make)
+{
+	scope_fd int fd = -1;
+	struct stat st;
+
+	if (make && mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_uid != owner || st.st_mode & (S_IRWXG | S_IRWXO))
+		return -EPERM;
+	return take_fd(&fd);
+}
+
+void control_name(uint64_t device, char *ret_name)
+{
+	snprintf(ret_name, CONTROL_NAME_MAX, "%u:%u", major(device), minor(device));
+}
+
+bool control_name_parse(const char *name, uint64_t *ret_device)
+{
+	char again[CONTROL_NAME_MAX];
+	unsigned major, minor;
+
+	if (sscanf(name, "%u:%u", &major, &minor) != 2)
+		return false;
+	*ret_device = makedev(major, minor);
+	control_name(*ret_device, again);
+	return strcmp(name, again) == 0;
+}
+
+/* The address of a name in an open directory, which may lie deeper than an address holds.
+ */
+static struct sockaddr_un address_of(int dir_fd, const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir_fd,
+		 name);
+	return address;
+}
+
+static int new_socket(void)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Who cleans up looks twice under this lock; nobody waits for it, a holder may be stopped.
+ */
+static bool lock_dir(int dir_fd)
+{
+	return flock(dir_fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+static void unlock_dir(int dir_fd)
+{
+	flock(dir_fd, LOCK_UN);
+}
+
+static int listen_as(int dir_fd, const char *temporary, const char *name,
+		     uint64_t *ret_inode)
+{
+	struct sockaddr_un address = address_of(dir_fd, temporary);
+	scope_fd int fd = new_socket();
+	struct stat st;
+	bool locked;
+	int r = 0;
+
+	if (fd < 0)
+		return fd;
+	unlinkat(dir_fd, temporary, 0);
+	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	locked = lock_dir(dir_fd);
+	if (fchmodat(dir_fd, temporary, 0600, 0) < 0 || listen(fd, BACKLOG) < 0 ||
+	    fstatat(dir_fd, temporary, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    renameat(dir_fd, temporary, dir_fd, name) < 0) {
+		r = -errno;
+		unlinkat(dir_fd, temporary, 0);
+	}
+	if (locked)
+		unlock_dir(dir_fd);
+	if (r < 0)
+		return r;
+	*ret_inode = st.st_ino;
+	return take_fd(&fd);
+}
+
+int control_dir_listen(int dir_fd, const char *name, uint64_t *ret_inode)
+{
+	char temporary[CONTROL_NAME_MAX + 16];
+
+	snprintf(temporary, sizeof(temporary), ".%s.%d", name, (int)getpid());
+	return listen_as(dir_fd, temporary, name, ret_inode);
+}
+
+void control_dir_remove(int dir_fd, const char *name, uint64_t inode)
+{
+	bool locked = lock_dir(dir_fd);
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == inode)
+		unlinkat(dir_fd, name, 0);
+	if (locked)
+		unlock_dir(dir_fd);
+}
+
+int control_dir_connect(int dir_fd, const char *name)
+{
+	struct sockaddr_un address = address_of(dir_fd, name);
+	scope_fd int fd = new_socket();
+
+	if (fd < 0)
+		return fd;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
+static bool is_dead(int dir_fd, const char *name)
+{
+	scope_fd int fd = control_dir_connect(dir_fd, name);
+
+	return fd == -ECONNREFUSED;
+}
+
+static bool is_new(const char *name)
+{
+	return strncmp(name, CONTROL_NEW_PREFIX, strlen(CONTROL_NEW_PREFIX)) == 0;
+}
+
+void control_dir_clean(int dir_fd)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	uint64_t device;
+
+	if (!dir) {
+		close_fd(&fd);
+		return;
+	}
+	while ((entry = readdir(dir))) {
+		if (!(control_name_parse(entry->d_name, &device) ||
+		      is_new(entry->d_name)) ||
+		    !is_dead(dir_fd, entry->d_name) || !lock_dir(dir_fd))
+			continue;
+		if (is_dead(dir_fd, entry->d_name))
+			unlinkat(dir_fd, entry->d_name, 0);
+		unlock_dir(dir_fd);
+	}
+	closedir(dir);
+}

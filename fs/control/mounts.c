@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Finding and asking mounts; see mounts.h.
+ */
+#include "fs/control/mounts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "base/scope.h"
+#include "fs/control/control_dir.h"
+#include "fs/mount/mountinfo.h"
+
+/* An answer longer than this is nobody's. */
+#define ANSWER_MAX (1u << 20)
+
+static const struct {
+	const char *name;
+	const char *text;
+	int exit_status;
+} states[] = {
+	[MOUNT_UNASKED] = {"unasked", "was not asked", EX_SOFTWARE},
+	[MOUNT_ANSWERS] = {"answers", "answers", EX_OK},
+	[MOUNT_SILENT] = {"does-not-answer", "does not answer", EX_UNAVAILABLE},
+	[MOUNT_DENIED] = {"not-permitted", "only its owner and root may ask it", EX_NOPERM},
+	[MOUNT_NO_SOCKET] = {"no-socket",
+			     "has no control socket: its server was killed, or could "
+			     "not make one (canonfs mount -v says why)",
+			     EX_UNAVAILABLE},
+	[MOUNT_SERVERLESS] = {"no-server-needed",
+			      "overlayfs shows it by itself: only times differ, and it has "
+			      "no server",
+			      EX_OK},
+	[MOUNT_GONE] = {"server-gone", "its server was killed; canonfs umount ends it",
+			EX_UNAVAILABLE},
+};
+
+const char *mount_state_name(enum mount_state state)
+{
+	return states[state].name;
+}
+
+const char *mount_state_text(enum mount_state state)
+{
+	return states[state].text;
+}
+
+int mount_state_exit(enum mount_state state)
+{
+	return states[state].exit_status;
+}
+
+/* ---- finding ---- */
+
+static struct known_mount *find_device(struct known_mounts *mounts, uint64_t device)
+{
+	for (size_t i = 0; i < mounts->count; i++)
+		if (mounts->mounts[i].device == device)
+			return &mounts->mounts[i];
+	return NULL;
+}
+
+static struct known_mount *add(struct known_mounts *mounts, uint64_t device, uid_t owner)
+{
+	struct known_mount *grown =
+		reallocarray(mounts->mounts, mounts->count + 1, sizeof(*grown));
+
+	if (!grown)
+		return NULL;
+	mounts->mounts = grown;
+	grown += mounts->count++;
+	*grown = (struct known_mount){.device = device, .owner = owner, .fd = -1};
+	return grown;
+}
+
+static int find_visible(struct known_mounts *mounts)
+{
+	struct mount_entry entry;
+	struct mountinfo list;
+	int r = mountinfo_open(&list);
+
+	if (r < 0)
+		return r;
+	while (r == 0 && mountinfo_next(&list, &entry)) {
+		struct known_mount *mount;
+
+		/* One mount can be bound to several places. */
+		if (!entry.ours || find_device(mounts, entry.device))
+			continue;
+		mount = add(mounts, entry.device, entry.user_id);
+		if (!mount) {
+			r = -ENOMEM;
+			break;
+		}
+		mount->visible = true;
+		mount->serverless = entry.serverless;
+		mount->point = strdup(entry.point);
+		mount->source = strdup(entry.source);
+		if (!mount->point || !mount->source)
+			r = -ENOMEM;
+	}
+	mountinfo_close(&list);
+	return r;
+}
+
+static int find_sockets_in(struct known_mounts *mounts, const char *path)
+{
+	int fd = control_dir_open(path, geteuid(), false);
+	const struct dirent *entry;
+	uint64_t device;
+	DIR *dir;
+	int r = 0;
+
+	if (fd < 0)
+		return 0;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close_fd(&fd);
+		return -ENOMEM;
+	}
+	while (r == 0 && (entry = readdir(dir)))
+		if (control_name_parse(entry->d_name, &device) &&
+		    !find_device(mounts, device) && !add(mounts, device, geteuid()))
+			r = -ENOMEM;
+	closedir(dir);
+	return r;
+}
+
+int mounts_find(struct known_mounts *ret_mounts)
+{
+	struct control_dirs dirs = control_dirs_of(geteuid());
+	int r;
+
+	*ret_mounts = (struct known_mounts){.count = 0};
+	r = find_visible(ret_mounts);
+	for (size_t i = 0; i < dirs.count && r == 0; i++)
+		r = find_sockets_in(ret_mounts, dirs.path[i]);
+	control_dirs_free(&dirs);
+	return r;
+}
+
+void mounts_free(struct known_mounts *mounts)
+{
+	for (size_t i = 0; i < mounts->count; i++) {
+		struct known_mount *mount = &mounts->mounts[i];
+
+		close_fd(&mount->fd);
+		json_object_put(mount->answer);
+		free(mount->point);
+		free(mount->source);
+	}
+	free(mounts->mounts);
+}
+
+/* An absolute path without "", "." and "..", worked out on the text alone. */
+static char *clean_path(const char *path)
+{
+	char here[PATH_MAX] = "";
+	scope_free char *whole = NULL;
+	char *save = NULL;
+	char *clean;
+	char *end;
+
+	if (path[0] != '/' && !getcwd(here, sizeof(here)))
+		return NULL;
+	if (asprintf(&whole, "%s/%s", here, path) < 0) {
+		whole = NULL;
+		return NULL;
+	}
+	clean = end = malloc(strlen(whole) + 2);
+	if (!clean)
+		return NULL;
+	*end = '\0';
+	for (char *word = strtok_r(whole, "/", &save); word;
+	     word = strtok_r(NULL, "/", &save)) {
+		if (strcmp(word, "..") == 0) {
+			while (end > clean && *--end != '/')
+				;
+			*end = '\0';
+		} else if (strcmp(word, ".") != 0) {
+			end += sprintf(end, "/%s", word);
+		}
+	}
+	if (end == clean)
+		memcpy(clean, "/", 2);
+	return clean;
+}
+
+/* What mountinfo says of a path: its top mount's device, if it is one of ours. */
+static bool device_at(const char *point, uint64_t *ret_device, bool *ret_below)
+{
+	struct mount_entry entry;
+	struct mountinfo list;
+	bool found = false;
+
+	*ret_below = false;
+	if (mountinfo_open(&list) < 0)
+		return false;
+	while (mountinfo_next(&list, &entry)) {
+		if (entry.ours && strcmp(entry.point, point) == 0) {
+			*ret_device = entry.device;
+			found = true;
+		} else if (entry.ours && path_below(point, entry.point)) {
+			*ret_below = true;
+		}
+	}
+	mountinfo_close(&list);
+	return found;
+}
+
+/* By the name that its own server gives it: in another namespace, or of another type. */
+static struct known_mount *find_point(struct known_mounts *mounts, const char *point)
+{
+	for (size_t i = 0; i < mounts->count; i++) {
+		struct known_mount *mount = &mounts->mounts[i];
+
+		if (!mount->visible && mount->point && strcmp(mount->point, point) == 0)
+			return mount;
+	}
+	return NULL;
+}
+
+struct known_mount *mounts_at(struct known_mounts *mounts, const char *path)
+{
+	scope_free char *clean = clean_path(path);
+	scope_free char *real = NULL;
+	struct known_mount *mount;
+	uint64_t device;
+	bool below;
+
+	if (!clean)
+		return NULL;
+	if (device_at(clean, &device, &below))
+		return find_device(mounts, device);
+	mount = find_point(mounts, clean);
+	if (mount || below)
+		return mount;
+	real = realpath(clean, NULL);
+	if (!real)
+		return NULL;
+	if (device_at(real, &device, &below))
+		return find_device(mounts, device);
+	return find_point(mounts, real);
+}
+
+/* ---- asking ---- */
+
+static enum mount_state state_of(int error)
+{
+	switch (error) {
+	case -EACCES:
+	case -EPERM:
+		return MOUNT_DENIED;
+	case -ECONNREFUSED:
+		return MOUNT_GONE;
+	case -EAGAIN:
+		return MOUNT_SILENT;
+	default:
+		return MOUNT_NO_SOCKET;
+	}
+}
+
+/* Connects to the socket in one of the directories; -errno of the one that came closest. */
+static int connect_in(const struct control_dirs *dirs, uid_t owner, const char *name)
+{
+	int best = -ENOENT;
+
+	for (size_t i = 0; i < dirs->count; i++) {
+		scope_fd int dir = control_dir_open(dirs->path[i], owner, false);
+		int fd = dir < 0 ? dir : control_dir_connect(dir, name);
+
+		if (fd >= 0)
+			return fd;
+		if (fd != -ENOENT)
+			best = fd;
+	}
+	return best;
+}
+
+bool mount_connect(struct known_mount *mount)
+{
+	struct control_dirs dirs;
+	char name[CONTROL_NAME_MAX];
+	int fd;
+
+	/* It would only close the connection. */
+	if (geteuid() != 0 && mount->owner != geteuid()) {
+		mount->state = MOUNT_DENIED;
+		return false;
+	}
+	dirs = control_dirs_of(mount->owner);
+	control_name(mount->device, name);
+	fd = connect_in(&dirs, mount->owner, name);
+	control_dirs_free(&dirs);
+	if (fd < 0) {
+		mount->state = mount->serverless ? MOUNT_SERVERLESS : state_of(fd);
+		return false;
+	}
+	mount->fd = fd;
+	return true;
+}
+
+ssize_t mount_receive(int fd, char **ret_text)
+{
+	scope_free char *text = NULL;
+	/* How long is it? */
+	ssize_t n = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC);
+
+	if (n < 0)
+		return -errno;
+	if ((size_t)n > ANSWER_MAX)
+		return -EMSGSIZE;
+	text = malloc((size_t)n + 1);
+	if (!text)
+		return -ENOMEM;
+	n = recv(fd, text, (size_t)n, 0);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	*ret_text = take_ptr(text);
+	return n;
+}
+
+static void begin(struct known_mount *mount)
+{
+	static const char request[] = "{\"command\": \"status\"}";
+
+	if (!mount_connect(mount))
+		return;
+	if (send(mount->fd, request, strlen(request), MSG_NOSIGNAL) < 0) {
+		mount->state = MOUNT_SILENT;
+		close_fd(&mount->fd);
+	}
+}
+
+static char *copy_member(struct json_object *object, const char *key)
+{
+	struct json_object *member;
+
+	return json_object_object_get_ex(object, key, &member)
+		       ? strdup(json_object_get_string(member))
+		       : NULL;
+}
+
+static void take_answer(struct known_mount *mount)
+{
+	scope_free char *text = NULL;
+	struct json_object *answer;
+	ssize_t n = mount_receive(mount->fd, &text);
+
+	if (n == -EAGAIN || n == -EINTR)
+		return;
+	answer = n > 0 ? json_tokener_parse(text) : NULL;
+	close_fd(&mount->fd);
+	mount->state = n == 0 || n == -ECONNRESET ? MOUNT_GONE : MOUNT_SILENT;
+	if (!json_object_is_type(answer, json_type_object) ||
+	    json_object_object_get_ex(answer, "error", NULL)) {
+		json_object_put(answer);
+		return;
+	}
+	mount->state = MOUNT_ANSWERS;
+	mount->answer = answer;
+	if (!mount->point)
+		mount->point = copy_member(answer, "point");
+	if (!mount->source)
+		mount->source = copy_member(answer, "source");
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits for one or more answers; false when all have come, or it is too late. */
+static bool wait_for_answers(struct known_mounts *mounts, int64_t until_ms)
+{
+	scope_free struct pollfd *fds = calloc(mounts->count, sizeof(*fds));
+	int64_t left_ms = until_ms - now_ms();
+	bool waiting = false;
+
+	if (!fds || left_ms <= 0)
+		return false;
+	for (size_t i = 0; i < mounts->count; i++) {
+		fds[i] = (struct pollfd){.fd = mounts->mounts[i].fd, .events = POLLIN};
+		waiting |= fds[i].fd >= 0;
+	}
+	if (!waiting)
+		return false;
+	if (poll(fds, mounts->count, (int)left_ms) < 0)
+		return errno == EINTR;
+	for (size_t i = 0; i < mounts->count; i++)
+		if (fds[i].revents)
+			take_answer(&mounts->mounts[i]);
+	return true;
+}
+
+/* What only a socket told of is no mount if nobody listens any more. */
+static void drop_dead(struct known_mounts *mounts)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < mounts->count; i++) {
+		struct known_mount *mount = &mounts->mounts[i];
+
+		if (mount->visible || mount->state == MOUNT_ANSWERS ||
+		    mount->state == MOUNT_SILENT)
+			mounts->mounts[kept++] = *mount;
+	}
+	mounts->count = kept;
+}
+
+static void remove_dead_sockets(void)
+{
+	struct control_dirs dirs = control_dirs_of(geteuid());
+
+	for (size_t i = 0; i < dirs.count; i++) {
+		scope_fd int fd = control_dir_open(dirs.path[i], geteuid(), false);
+
+		if (fd >= 0)
+			control_dir_clean(fd);
+	}
+	control_dirs_free(&dirs);
+}
+
+void mounts_ask(struct known_mounts *mounts)
+{
+	int64_t until_ms = now_ms() + MOUNTS_ANSWER_MS;
+
+	for (size_t i = 0; i < mounts->count; i++)
+		begin(&mounts->mounts[i]);
+	while (wait_for_answers(mounts, until_ms))
+		;
+	for (size_t i = 0; i < mounts->count; i++) {
+		struct known_mount *mount = &mounts->mounts[i];
+
+		if (mount->fd >= 0)
+			mount->state = MOUNT_SILENT;
+		close_fd(&mount->fd);
+	}
+	drop_dead(mounts);
+	remove_dead_sockets();
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the kernel's node ids mean: for each name that the kernel remembers, its parent,
+ * the name, and which file it was.
+ *
+ * Inode ids. A node is one *name* in one directory: hard links are several nodes, since
+ * the header that a pyc is served with, and the mtime that a source shows, belong to the
+ * name. st_ino is the file's own, so tools still see the links.
+ *
+ * Lifetime. The kernel holds references (lookup_count, given by LOOKUP and READDIRPLUS,
+ * returned by FORGET); a child holds its parent. A node without either is gone and its id
+ * is used again with another generation. A name that turns out to be another file gets a
+ * new node: the old one is unlinked from the names but lives while it is referenced.
+ *
+ * No descriptors: a file is reopened by its path and compared with the node.
+ *
+ * All state is in one memfd, in indices rather than pointers, so that another process can
+ * take it over.
+ */
+#ifndef CANONFS_FS_FRONT_NODE_TABLE_H
+#define CANONFS_FS_FRONT_NODE_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#define NODE_ROOT UINT64_C(1) /* FUSE_ROOT_ID */
+
+/**
+ * struct node_key - which file a name was
+ * @device:   st_dev
+ * @inode:    st_ino
+ * @btime_ns: birth, 0 where the file system records none; tells a reused inode number
+ * @type:     S_IFMT bits
+ */
+struct node_key {
+	uint64_t device;
+	uint64_t inode;
+	int64_t btime_ns;
+	uint32_t type;
+};
+
+struct node_key node_key_of(const struct statx *stx);
+
+bool node_key_equal(const struct node_key *a, const struct node_key *b);
+
+struct node_table;
+
+/**
+ * node_table_new() - an empty table that knows the root only
+ * @root:      the root's key
+ * @max_nodes: bound; memory is used as nodes are
+ * Return: NULL when out of memory.
+ */
+struct node_table *node_table_new(const struct node_key *root, uint32_t max_nodes);
+
+void node_table_free(struct node_table *table);
+
+/**
+ * node_lookup() - find or make the node of a name, and count one kernel reference
+ * @parent:         id of the directory's node
+ * @name:           one component
+ * @key:            the file that the name is now
+ * @ret_id, @ret_generation: the node's
+ *
+ * Return: 0; -ENFILE when the table is full; -ESTALE where @parent is not a live node;
+ * -ENAMETOOLONG for a name over NAME_MAX.
+ */
+int node_lookup(struct node_table *table, uint64_t parent, const char *name,
+		const struct node_key *key, uint64_t *ret_id, uint64_t *ret_generation);
+
+/* Gives @count kernel references back. Unknown ids are ignored. */
+void node_forget(struct node_table *table, uint64_t id, uint64_t count);
+
+/**
+ * node_path() - where a node is
+ * @ret_path: relative to the root, "." for the root itself; the caller's to free
+ * @ret_key:  may be NULL
+ * Return: 0; -ESTALE where @id is not a live node; -ENOMEM.
+ */
+int node_path(struct node_table *table, uint64_t id, char **ret_path,
+	      struct node_key *ret_key);
+
+/**
+ * node_stamp() - compare and set what the kernel's cached pages of a node show
+ * @stamp: a digest of everything that the content served now depends on; 0 where that is
+ *         not certain: nothing is kept then
+ * @now_s: CLOCK_MONOTONIC, seconds
+ *
+ * A reply that drops the pages takes effect only when the kernel has read it. Until a
+ * second (or two) after a change, therefore, nobody else is told to keep them.
+ *
+ * Return: whether the pages that were cached since the last call are still good.
+ */
+bool node_stamp(struct node_table *table, uint64_t id, uint64_t stamp, uint32_t now_s);
+
+/**
+ * node_find() - the nodes of a file
+ * @id: where to go on; NODE_ROOT at first
+ * Return: the first live node from @id on whose file it is; 0 for none.
+ */
+uint64_t node_find(struct node_table *table, uint64_t device, uint64_t inode, uint64_t id);
+
+/**
+ * node_ino() - a st_ino that is unique in the whole tree
+ *
+ * One mount can hold several devices (btrfs subvolumes, overlayfs layers) whose inode
+ * numbers collide. Files of the root's device keep their numbers; on others the upper 16
+ * bits tell the device.
+ */
+uint64_t node_ino(struct node_table *table, uint64_t device, uint64_t inode);
+
+struct node_stats {
+	uint32_t nodes;
+	uint64_t bytes; /* of memory in use, names included */
+};
+
+struct node_stats node_table_stats(struct node_table *table);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The request handlers of the FUSE front. Each replies exactly once on every path.
+ */
+#ifndef CANONFS_FS_FRONT_OPS_H
+#define CANONFS_FS_FRONT_OPS_H
+
+#define FUSE_USE_VERSION 310
+#include <fuse_lowlevel.h>
+
+#include "fs/stack/ahead.h"
+#include "fs/front/front.h"
+#include "fs/watch/stats.h"
+
+/* The table for fuse_session_new(); its user data is a struct front. */
+extern const struct fuse_lowlevel_ops front_ops;
+
+static inline struct front *front_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/* fuse_reply_err() for an error that may be worth counting. @error: a positive errno */
+static inline void op_fail(fuse_req_t req, int error)
+{
+	stats_error(front_of(req)->stats, error);
+	fuse_reply_err(req, error);
+}
+
+/* op_attr.c: names and attributes */
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_readlink(fuse_req_t req, fuse_ino_t ino);
+void op_statfs(fuse_req_t req, fuse_ino_t ino);
+#ifdef HAVE_STRUCT_FUSE_LOWLEVEL_OPS_STATX
+void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask,
+	      struct fuse_file_info *fi);
+#endif
+
+/* op_dir.c: listings */
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		struct fuse_file_info *fi);
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi);
+
+/* op_read.c: contents */
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+	     struct fuse_file_info *fi);
+
+/**
+ * op_read_pyc() - the beginning of a bytecode file, with the header that it is served with
+ * @path, @fd, @stx: as op_read_file()
+ * @ret:             its data is the caller's to free
+ * Return: 0 or -errno.
+ */
+int op_read_pyc(struct front *front, const char *path, int fd, const struct statx *stx,
+		size_t size, off_t offset, struct pyc_bytes *ret);
+
+/* Replies with bytes, counts the decision, and frees the bytes. */
+void op_reply_pyc(fuse_req_t req, const char *path, struct pyc_bytes *bytes);
+
+/**
+ * op_read_file() - reply with a part of a file
+ * @path: relative to the tree
+ * @fd:   the file, open; borrowed
+ * @stx:  of @fd, just taken
+ */
+void op_read_file(fuse_req_t req, const char *path, int fd, const struct statx *stx,
+		  size_t size, off_t offset);
+
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+	      struct fuse_file_info *fi);
+
+/* op_xattr.c: extended attributes */
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+
+/* op_refuse.c: everything that would write */
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		struct fuse_file_info *fi);
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name);
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	       const char *new_name, unsigned int flags);
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name);
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buffer, size_t size, off_t offset,
+	      struct fuse_file_info *fi);
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi);
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+		 size_t size, int flags);
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+		  struct fuse_file_info *fi);
+void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset,
+			struct fuse_file_info *in_fi, fuse_ino_t out, off_t out_offset,
+			struct fuse_file_info *out_fi, size_t size, int flags);
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void *argument,
+	      struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
+	      size_t out_size);
+
+#endif

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The -o parser: one table of words, see options.h.
+ */
+#include "fs/mount/options.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "cache/store/db.h"
+
+struct word {
+	const char *name;
+	/* Takes "value" of name=value, NULL where the word has none. */
+	int (*take)(struct mount_options *options, const struct word *word,
+		    const char *value, char *error, size_t size);
+	unsigned long flag; /* take_flag: the MS_ flag */
+	bool clears;	    /* take_flag: is it taken away? */
+};
+
+static int refuse(char *error, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int refuse(char *error, size_t size, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(error, size, format, arguments);
+	va_end(arguments);
+	return -EINVAL;
+}
+
+/* A whole number of seconds, decimal. */
+static bool parse_seconds(const char *text, int64_t *ret_seconds)
+{
+	char *end;
+	long long value;
+
+	errno = 0;
+	value = strtoll(text, &end, 10);
+	if (errno || end == text || *end || strchr(" \t\n\v\f\r+", *text))
+		return false;
+	*ret_seconds = value;
+	return true;
+}
+
+bool parse_size(const char *text, int64_t *ret_bytes)
+{
+	static const char units[] = "KMG";
+	long long value;
+	const char *unit;
+	char *end;
+	int shift = 0;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	value = strtoll(text, &end, 10);
+	unit = *end ? strchr(units, *end) : NULL;
+	if (unit) {
+		shift = 10 * (int)(unit - units + 1);
+		end++;
+	}
+	if (errno || *end || value > INT64_MAX >> shift)
+		return false;
+	*ret_bytes = (int64_t)value << shift;
+	return *ret_bytes >= CACHE_SIZE_MIN;
+}
+
+static int take_trust(struct mount_options *options, const struct word *word,
+		      const char *value, char *error, size_t size)
+{
+	(void)word;
+	if (value && strcmp(value, "canonical") == 0)
+		options->policy.trust = PYC_TRUST_CANONICAL;
+	else if (value && strcmp(value, "size") == 0)
+		options->policy.trust = PYC_TRUST_SIZE;
+	else if (value && strcmp(value, "verified") == 0)
+		options->policy.trust = PYC_TRUST_VERIFIED;
+	else
+		return refuse(error, size,
+			      "option trust= must be canonical, size or verified, not %s",
+			      quoted(value ? value : ""));
+	return 0;
+}
+
+static int take_mtime(struct mount_options *options, const struct word *word,
+		      const char *value, char *error, size_t size)
+{
+	struct pyc_policy *policy = &options->policy;
+
+	(void)word;
+	if (value && strcmp(value, "source") == 0) {
+		policy->view = PYC_VIEW_SOURCE;
+	} else if (value && strcmp(value, "embedded") == 0) {
+		policy->view = PYC_VIEW_EMBEDDED;
+	} else if (value && parse_seconds(value, &policy->epoch) && policy->epoch >= 0 &&
+		   policy->epoch <= INT32_MAX) {
+		/* 2.7 reads the word as signed: beyond, no pyc of it could match. */
+		policy->view = PYC_VIEW_EPOCH;
+	} else {
+		return refuse(error, size,
+			      "option mtime= must be source, embedded or a time in seconds "
+			      "from 0 to 2147483647, not %s",
+			      quoted(value ? value : ""));
+	}
+	return 0;
+}
+
+static int take_hash(struct mount_options *options, const struct word *word,
+		     const char *value, char *error, size_t size)
+{
+	(void)word;
+	if (value && strcmp(value, "keep") == 0)
+		options->policy.hash = PYC_HASH_KEEP;
+	else if (value && strcmp(value, "unchecked") == 0)
+		options->policy.hash = PYC_HASH_UNCHECK;
+	else
+		return refuse(error, size, "option hash= must be keep or unchecked, not %s",
+			      quoted(value ? value : ""));
+	return 0;
+}
+
+static int take_canonical(struct mount_options *options, const struct word *word,
+			  const char *value, char *error, size_t size)
+{
+	struct pyc_policy *policy = &options->policy;
+	int64_t seconds;
+
+	(void)word;
+	if (!value || !parse_seconds(value, &seconds))
+		return refuse(
+			error, size,
+			"option canonical= must be a time in seconds since 1970, not %s",
+			quoted(value ? value : ""));
+	/* One place stays free for the time that the tree's own sources share. */
+	if (policy->canonical_count + 1 >= PYC_CANONICAL_MAX)
+		return refuse(error, size, "option canonical= is given more than %d times",
+			      PYC_CANONICAL_MAX - 1);
+	policy->canonical[policy->canonical_count++] = seconds;
+	return 0;
+}
+
+static int take_stack(struct mount_options *options, const struct word *word,
+		      const char *value, char *error, size_t size)
+{
+	(void)word;
+	if (value && strcmp(value, "auto") == 0)
+		options->stack = STACK_AUTO;
+	else if (value && strcmp(value, "on") == 0)
+		options->stack = STACK_ON;
+	else if (value && strcmp(value, "off") == 0)
+		options->stack = STACK_OFF;
+	else
+		return refuse(error, size, "option stack= must be auto, on or off, not %s",
+			      quoted(value ? value : ""));
+	return 0;
+}
+
+static int take_switch(struct mount_options *options, const struct word *word,
+		       const char *value, char *error, size_t size)
+{
+	if (value)
+		return refuse(error, size, "option %s takes no value", word->name);
+	if (strcmp(word->name, "immutable") == 0)
+		options->mutability = MUTABILITY_NEVER;
+	else if (strcmp(word->name, "mutable") == 0)
+		options->mutability = MUTABILITY_ALWAYS;
+	else if (strcmp(word->name, "xdev") == 0)
+		options->xdev = true;
+	else if (strcmp(word->name, "remount") == 0)
+		options->remount = true;
+	else
+		options->allow_other = true;
+	return 0;
+}
+
+static int take_flag(struct mount_options *options, const struct word *word,
+		     const char *value, char *error, size_t size)
+{
+	if (value)
+		return refuse(error, size, "option %s takes no value", word->name);
+	options->set_flags &= ~word->flag;
+	options->cleared_flags &= ~word->flag;
+	if (word->clears)
+		options->cleared_flags |= word->flag;
+	else
+		options->set_flags |= word->flag;
+	return 0;
+}
+
+static int take_root(struct mount_options *options, const struct word *word,
+		     const char *value, char *error, size_t size)
+{
+	char *root;
+
+	(void)word;
+	if (!value || !*value)
+		return refuse(error, size, "option root= needs a directory");
+	root = strdup(value);
+	if (!root)
+		return -ENOMEM;
+	free(options->root);
+	options->root = root;
+	return 0;
+}
+
+static int take_cache(struct mount_options *options, const struct word *word,
+		      const char *value, char *error, size_t size)
+{
+	char *path = NULL;
+
+	(void)word;
+	if (!value || !*value)
+		return refuse(error, size, "option cache= needs a file, or off");
+	options->no_cache = strcmp(value, "off") == 0;
+	if (!options->no_cache && !(path = strdup(value)))
+		return -ENOMEM;
+	free(options->cache);
+	options->cache = path;
+	return 0;
+}
+
+static int take_cache_size(struct mount_options *options, const struct word *word,
+			   const char *value, char *error, size_t size)
+{
+	(void)word;
+	if (!value || !parse_size(value, &options->cache_size))
+		return refuse(error, size,
+			      "option cache-size= must be a number of bytes, 256K or more, "
+			      "with K, M or G, not %s",
+			      quoted(value ? value : ""));
+	return 0;
+}
+
+/* Collected with a comma before each, ready to be put after other mount data. */
+static int take_context(struct mount_options *options, const struct word *word,
+			const char *value, char *error, size_t size)
+{
+	char *joined;
+
+	if (!value)
+		return refuse(error, size, "option %s= needs a value", word->name);
+	/* It goes to the kernel in double quotes. */
+	if (strchr(value, '"'))
+		return refuse(error, size, "option %s= must not contain a double quote",
+			      word->name);
+	if (asprintf(&joined, "%s,%s=\"%s\"", options->context ? options->context : "",
+		     word->name, value) < 0)
+		return -ENOMEM;
+	free(options->context);
+	options->context = joined;
+	return 0;
+}
+
+/* Words for mount(8), init scripts and systemd, and what this mount is anyway. */
+static int take_nothing(struct mount_options *options, const struct word *word,
+			const char *value, char *error, size_t size)
+{
+	(void)options, (void)word, (void)value, (void)error, (void)size;
+	return 0;
+}
+
+static const struct word words[] = {
+	{.name = "trust", .take = take_trust},
+	{.name = "mtime", .take = take_mtime},
+	{.name = "hash", .take = take_hash},
+	{.name = "canonical", .take = take_canonical},
+	{.name = "immutable", .take = take_switch},
+	{.name = "mutable", .take = take_switch},
+	{.name = "stack", .take = take_stack},
+	{.name = "xdev", .take = take_switch},
+	{.name = "root", .take = take_root},
+	{.name = "cache", .take = take_cache},
+	{.name = "cache-size", .take = take_cache_size},
+	{.name = "allow_other", .take = take_switch},
+	{.name = "remount", .take = take_switch},
+	{.name = "suid", .take = take_flag, .flag = MS_NOSUID, .clears = true},
+	{.name = "nosuid", .take = take_flag, .flag = MS_NOSUID},
+	{.name = "dev", .take = take_flag, .flag = MS_NODEV, .clears = true},
+	{.name = "nodev", .take = take_flag, .flag = MS_NODEV},
+	{.name = "exec", .take = take_flag, .flag = MS_NOEXEC, .clears = true},
+	{.name = "noexec", .take = take_flag, .flag = MS_NOEXEC},
+	{.name = "context", .take = take_context},
+	{.name = "fscontext", .take = take_context},
+	{.name = "defcontext", .take = take_context},
+	{.name = "rootcontext", .take = take_context},
+	{.name = "ro", .take = take_nothing},
+	{.name = "rw", .take = take_nothing}, /* mount(8) adds it on its own */
+	{.name = "default_permissions", .take = take_nothing},
+	{.name = "user_id", .take = take_nothing}, /* mount(8) repeats them on a remount */
+	{.name = "group_id", .take = take_nothing},
+	{.name = "rootmode", .take = take_nothing},
+	{.name = "defaults", .take = take_nothing},
+	{.name = "auto", .take = take_nothing},
+	{.name = "noauto", .take = take_nothing},
+	{.name = "user", .take = take_nothing},
+	{.name = "nouser", .take = take_nothing},
+	{.name = "users", .take = take_nothing},
+	{.name = "owner", .take = take_nothing},
+	{.name = "group", .take = take_nothing},
+	{.name = "nofail", .take = take_nothing},
+	{.name = "_netdev", .take = take_nothing},
+	{.name = "comment", .take = take_nothing},
+	{.name = "async", .take = take_nothing},
+	{.name = "sync", .take = take_nothing},
+	{.name = "atime", .take = take_nothing},
+	{.name = "noatime", .take = take_nothing},
+	{.name = "relatime", .take = take_nothing},
+	{.name = "norelatime", .take = take_nothing},
+	{.name = "strictatime", .take = take_nothing},
+	{.name = "nostrictatime", .take = take_nothing},
+	{.name = "lazytime", .take = take_nothing},
+	{.name = "nolazytime", .take = take_nothing},
+	{.name = "diratime", .take = take_nothing},
+	{.name = "nodiratime", .take = take_nothing},
+	{.name = "iversion", .take = take_nothing},
+	{.name = "noiversion", .take = take_nothing},
+	{.name = "silent", .take = take_nothing},
+	{.name = "loud", .take = take_nothing},
+	{.name = "mand", .take = take_nothing},
+	{.name = "nomand", .take = take_nothing},
+};
+
+void mount_options_init(struct mount_options *options)
+{
+	*options = (struct mount_options){
+		.policy = {.trust = PYC_TRUST_CANONICAL},
+		.stack = STACK_AUTO,
+		.cache_size = STORE_DEFAULT_SIZE,
+	};
+}
+
+void mount_options_fini(struct mount_options *options)
+{
+	free(options->context);
+	free(options->root);
+	free(options->cache);
+	free(options->given);
+	options->context = options->root = options->cache = options->given = NULL;
+}
+
+static int take_word(struct mount_options *options, char *name, char *error, size_t size)
+{
+	char *value = strchr(name, '=');
+
+	/* x-systemd.* and its kin are for other readers of fstab. */
+	if (name[0] == '\0' || strncasecmp(name, "x-", 2) == 0)
+		return 0;
+	if (value)
+		*value++ = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(words[i].name, name) == 0)
+			return words[i].take(options, &words[i], value, error, size);
+	return refuse(error, size, "unknown option %s; see canonfs --help", quoted(name));
+}
+
+/*
+ * Cuts the first word off *@list, in place, and resolves its backslashes and double quotes
+ * (libmount quotes SELinux contexts, which may have commas).
+ */
+static char *next_word(char **list)
+{
+	char *word = *list;
+	char *in = word;
+	char *out = word;
+	bool in_quotes = false;
+
+	while (*in && (in_quotes || *in != ',')) {
+		if (*in == '"') {
+			in_quotes = !in_quotes;
+			in++;
+			continue;
+		}
+		if (in[0] == '\\' && in[1])
+			in++;
+		*out++ = *in++;
+	}
+	*list = *in ? in + 1 : in;
+	*out = '\0';
+	return word;
+}
+
+/* Appends, with a comma between. */
+static int remember_given(struct mount_options *options, const char *list)
+{
+	const char *before = options->given ? options->given : "";
+	char *joined;
+
+	if (asprintf(&joined, "%s%s%s", before, *before ? "," : "", list) < 0)
+		return -ENOMEM;
+	free(options->given);
+	options->given = joined;
+	return 0;
+}
+
+int mount_options_parse(struct mount_options *options, const char *list, char *ret_error,
+			size_t error_size)
+{
+	scope_free char *copy = strdup(list);
+	char *rest = copy;
+
+	if (!copy || remember_given(options, list) < 0)
+		return -ENOMEM;
+	while (*rest) {
+		int r = take_word(options, next_word(&rest), ret_error, error_size);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Threads that answer requests; see worker.h and server.h.
+ *
+ * The loop is our own: libfuse's ends its threads with pthread_cancel(), which opens
+ * libgcc_s.so.1, which may lie under this very mount.
+ */
+#include "config.h"
+
+#include "fs/process/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/scope.h"
+#include "cache/store/store.h"
+#include "fs/stack/ahead.h"
+#include "fs/front/alias_reply.h"
+#include "fs/control/control_status.h"
+#include "fs/stack/data.h"
+#include "fs/mount/mount_calls.h"
+#include "fs/mount/mountinfo.h"
+#include "fs/watch/observe.h"
+#include "fs/front/ops.h"
+#include "fs/stack/scan.h"
+
+#define MIN_THREADS 4
+#define MAX_THREADS 16
+
+/* For ever, as far as a kernel is concerned; in seconds. */
+#define IMMUTABLE_TIMEOUT_S (365.0 * 86400)
+#define MUTABLE_TIMEOUT_S   1.0
+
+/* The mounts on the way to the cache, but not through one of our kind. */
+static bool leads_to(const struct mount_entry *entry, const char *path)
+{
+	return path && path_below(path, entry->point) && !entry->ours;
+}
+
+/* Those at the places that the worker has a use for. */
+static bool is_kept(const struct mount_entry *entry, const char *cache)
+{
+	static const char *const kept[] = {"/", "/proc", "/dev", "/run"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		if (strcmp(entry->point, kept[i]) == 0)
+			return true;
+	return leads_to(entry, cache);
+}
+
+/* A mount that the worker leaves; owned. */
+struct left_mount {
+	unsigned id;
+	char *point;
+};
+
+/* Each behind those that it is upon. */
+struct left_mounts {
+	struct left_mount *mount;
+	size_t count;
+};
+
+static bool is_left(const struct left_mounts *left, unsigned id)
+{
+	for (size_t i = 0; i < left->count; i++)
+		if (left->mount[i].id == id)
+			return true;
+	return false;
+}
+
+static bool add_left(struct left_mounts *left, const struct mount_entry *entry)
+{
+	struct left_mount *grown =
+		reallocarray(left->mount, left->count + 1, sizeof(*grown));
+	char *point = strdup(entry->point);
+
+	if (grown)
+		left->mount = grown;
+	if (!grown || !point) {
+		free(point);
+		return false;
+	}
+	left->mount[left->count++] = (struct left_mount){.id = entry->id, .point = point};
+	return true;
+}
+
+/*
+ * Whatever is upon a mount to be left goes with it. The list is of a new mount namespace,
+ * where a mount stands behind the one that it is upon (the kernel's copy_tree()).
+ * @cache: path of the cache, may be NULL
+ */
+static void collect_left(const char *cache, struct left_mounts *left)
+{
+	struct mount_entry entry;
+	struct mountinfo list;
+
+	if (mountinfo_open(&list) < 0)
+		return;
+	while (mountinfo_next(&list, &entry))
+		if ((!is_kept(&entry, cache) || is_left(left, entry.parent)) &&
+		    !add_left(left, &entry))
+			break;
+	mountinfo_close(&list);
+}
+
+/*
+ * Moves to a mount namespace without our own mount, and without all others that it has no
+ * use for: a file system that the host unmounts later would live on here. The tree and the
+ * readers' root are open already. The cache is reached by its path. /proc is for extended
+ * attributes, /dev and /run for syslog.
+ *
+ * Not possible without CAP_SYS_ADMIN; cache/tree/source.c stays out of the mount by itself.
+ */
+static void leave_mounts(const char *cache)
+{
+	struct left_mounts left = {.count = 0};
+
+	if (mount_unshare() < 0)
+		return;
+	collect_left(cache, &left);
+	/*
+	 * From the end, so that a path leads to the mount that is meant. One that cannot be
+	 * left (locked by a user namespace) stays, and what it hides may stay with it.
+	 */
+	while (left.count > 0) {
+		char *point = left.mount[--left.count].point;
+
+		umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW);
+		free(point);
+	}
+	free(left.mount);
+}
+
+/* Does a path lead through a canonfs mount? Where it cannot be told, it may. */
+static bool is_covered(const char *path)
+{
+	struct mount_entry entry;
+	struct mountinfo list;
+	bool covered = false;
+
+	if (mountinfo_open(&list) < 0)
+		return true;
+	while (mountinfo_next(&list, &entry))
+		covered |= path_below(path, entry.point) && entry.ours;
+	mountinfo_close(&list);
+	return covered;
+}
+
+/* Begins to load what earlier mounts learned; NULL where there is nothing. */
+static struct store_start *start_store(const struct mount_options *options,
+				       const struct mount_ends *ends)
+{
+	const struct store_place *cache = &ends->cache;
+
+	if (!cache->path)
+		return NULL;
+	if (is_covered(cache->path)) {
+		/* Opening it could wait for us to answer. */
+		log_warning(
+			"cannot use the cache %s: it lies under a canonfs mount; going on "
+			"without",
+			quoted(cache->path));
+		return NULL;
+	}
+	return store_start(cache, ends->tree.root_fd, options->cache_size);
+}
+
+static bool has_posix_acl(const struct tree *tree)
+{
+	struct proc_path path = proc_path(tree->root_fd);
+
+	return getxattr(path.text, "system.posix_acl_access", NULL, 0) >= 0 ||
+	       errno != EOPNOTSUPP;
+}
+
+static int front_init(struct front *front, const struct worker_task *task)
+{
+	const struct mount_options *options = task->options;
+	const struct mount_ends *ends = task->ends;
+	const struct tree *tree = &ends->tree;
+	struct node_key root;
+	struct statx stx;
+	int r = statx_at(tree->root_fd, "", &stx);
+
+	if (r < 0)
+		return r;
+	root = node_key_of(&stx);
+	*front = (struct front){
+		.tree = tree,
+		/* A source that is stacked is, or it was refused. */
+		.immutable = task->stack || mount_ends_immutable(ends, options),
+		.posix_acl = has_posix_acl(tree),
+		.many_devices = tree_has_many_devices(tree),
+		.stats = task->control->stats,
+	};
+	r = trace_init(&front->trace);
+	if (r < 0)
+		return r;
+	front->timeout_s = front->immutable ? IMMUTABLE_TIMEOUT_S : MUTABLE_TIMEOUT_S;
+	sem_init(&front->alias_turn, 0, 1);
+	if (!task->stack) {
+		front->nodes = node_table_new(&root, FRONT_MAX_NODES);
+		return front->nodes ? 0 : -ENOMEM;
+	}
+	front->data = data_table_new();
+	front->ahead = ahead_new();
+	return front->data && front->ahead ? 0 : -ENOMEM;
+}
+
+/* What verdicts need, when it is loaded; takes @start. */
+static int make_resolver(struct front *front, const struct worker_task *task,
+			 struct store_start *start)
+{
+	front->store = store_await(start);
+	front->resolver = resolver_new(front->tree, &task->options->policy, front->store,
+				       front->store ? store_proofs(front->store) : NULL);
+	return front->resolver ? 0 : -ENOMEM;
+}
+
+static void front_fini(struct front *front)
+{
+	node_table_free(front->nodes);
+	data_table_free(front->data);
+	ahead_free(front->ahead);
+	resolver_free(front->resolver);
+	store_close(front->store);
+	sem_destroy(&front->alias_turn);
+	trace_fini(&front->trace);
+}
+
+static void *serve(void *context)
+{
+	struct front *front = context;
+	struct fuse_session *session = front->session;
+	struct fuse_buf buffer = {.mem = NULL};
+
+	while (!fuse_session_exited(session)) {
+		int n = fuse_session_receive_buf(session, &buffer);
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		/* Never spliced: FUSE_CAP_SPLICE_READ is not wanted (op_init()). */
+		if (!(buffer.flags & FUSE_BUF_IS_FD))
+			observe_request(front, buffer.mem, buffer.size);
+		fuse_session_process_buf(session, &buffer);
+	}
+	free(buffer.mem);
+	return NULL;
+}
+
+/* Serves with several threads; returns when the mount ended. */
+static int serve_all(struct front *front)
+{
+	long threads = 2 * sysconf(_SC_NPROCESSORS_ONLN);
+	pthread_t thread[MAX_THREADS];
+	int started = 0;
+
+	if (threads < MIN_THREADS)
+		threads = MIN_THREADS;
+	if (threads > MAX_THREADS)
+		threads = MAX_THREADS;
+	while (started < threads &&
+	       pthread_create(&thread[started], NULL, serve, front) == 0)
+		started++;
+	if (started == 0) {
+		log_error("cannot start a thread: out of memory");
+		return 1;
+	}
+	for (int i = 0; i < started; i++)
+		pthread_join(thread[i], NULL);
+	return 0;
+}
+
+static int serve_front(struct front *front, int fuse_fd)
+{
+	char name[] = "canonfs";
+	char *argv[] = {name, NULL};
+	struct fuse_args arguments = FUSE_ARGS_INIT(1, argv);
+	const struct fuse_lowlevel_ops *ops = front->data ? &data_ops : &front_ops;
+	struct fuse_session *session =
+		fuse_session_new(&arguments, ops, sizeof(*ops), front);
+	char fd_path[32];
+	int status = 1;
+
+	fuse_opt_free_args(&arguments);
+	if (!session) {
+		log_error("cannot make a FUSE session");
+		return 1;
+	}
+	front->session = session;
+	snprintf(fd_path, sizeof(fd_path), "/dev/fd/%d", fuse_fd);
+	if (fuse_session_mount(session, fd_path) == 0)
+		status = serve_all(front);
+	alias_reply_finish(front);
+	fuse_session_destroy(session); /* closes fuse_fd */
+	return status;
+}
+
+/* ---- the stubs of a stacked mount ---- */
+
+static int write_stubs(const struct worker_task *task, struct front *front,
+		       struct scan *scan, struct worker_report *report)
+{
+	int r = scan_stubs(scan, front->resolver);
+
+	/* Bytecode keeps its bytes, but where several embed different times. */
+	report->serverless = task->options->policy.view == PYC_VIEW_EMBEDDED &&
+			     data_table_stats(front->data).nodes == 0;
+	if (r == 0 && !report->serverless && task->fuse_fd < 0) {
+		r = -ENODEV;
+		snprintf(report->why, STACK_WHY_MAX, "'/dev/fuse' cannot be used");
+	}
+	return r;
+}
+
+/* Names are read while the store is loaded. Takes @start. */
+static int scan_source(const struct worker_task *task, struct front *front,
+		       struct store_start *start, struct worker_report *report)
+{
+	bool all_sources = task->options->policy.view != PYC_VIEW_SOURCE;
+	struct stubs stubs;
+	struct scan *scan;
+	int names_r;
+	int r;
+
+	stubs_init(&stubs, task->stack->stubs_fd, front->tree, front->data,
+		   task->stack->in_userns);
+	scan = scan_new(front->tree, all_sources, &stubs, report->why);
+	names_r = scan ? scan_names(scan) : -ENOMEM;
+	r = make_resolver(front, task, start);
+	if (!scan || r < 0) {
+		snprintf(report->why, STACK_WHY_MAX, "out of memory");
+		r = -ENOMEM;
+	} else {
+		r = names_r < 0 ? names_r : write_stubs(task, front, scan, report);
+	}
+	scan_free(scan);
+	stubs_fini(&stubs);
+	return r;
+}
+
+/*
+ * Writes the stubs and says so to the supervisor, which makes the overlay. Until then this
+ * process is nothing without it. Takes @start.
+ * Return: 1; 0 if nothing has to be served; -errno.
+ */
+static int prepare_stack(const struct worker_task *task, struct front *front,
+			 struct store_start *start)
+{
+	struct worker_report report = {.error = 0};
+	int report_fd = task->report_fd;
+
+	report.error = scan_source(task, front, start, &report);
+	prctl(PR_SET_PDEATHSIG, 0);
+	if (write(report_fd, &report, sizeof(report)) < 0)
+		report.error = -errno;
+	close(report_fd);
+	return report.error < 0 ? report.error : !report.serverless;
+}
+
+/* ---- the process ---- */
+
+/* All before the first request. Return: 1; 0 if nothing has to be served; -errno. */
+static int prepare(const struct worker_task *task, struct front *front)
+{
+	struct store_start *start = start_store(task->options, task->ends);
+	int r;
+
+	if (task->stack)
+		return prepare_stack(task, front, start);
+	r = make_resolver(front, task, start);
+	if (r < 0)
+		log_error("cannot serve %s: %s", quoted(task->ends->point), strerror(-r));
+	return r < 0 ? r : 1;
+}
+
+static int work(const struct worker_task *task, struct front *front)
+{
+	const char *point = task->ends->point;
+	struct control_server *server;
+	int status = prepare(task, front);
+
+	if (status <= 0)
+		return status < 0;
+	if (task->background)
+		log_to_syslog();
+	log_info("%s: the source is %s", quoted(point),
+		 front->immutable ? "immutable"
+				  : "mutable: names and attributes hold for 1 s");
+	server = control_start(&(struct control_view){.control = task->control,
+						      .options = task->options,
+						      .ends = task->ends,
+						      .front = front});
+	status = serve_front(front, task->fuse_fd);
+	control_stop(server);
+	return status;
+}
+
+int worker_run(const struct worker_task *task)
+{
+	struct front front;
+	int status;
+	int r;
+
+	prctl(PR_SET_NAME, "canonfs-worker");
+	if (task->stack)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	leave_mounts(task->ends->cache.path);
+	r = front_init(&front, task);
+	if (r < 0) {
+		log_error("cannot serve %s: %s", quoted(task->ends->point), strerror(-r));
+		return 1;
+	}
+	status = work(task, &front);
+	front_fini(&front);
+	return status;
+}

@@ -1,0 +1,692 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A parallel walk, then parallel verdicts; see scan.h.
+ *
+ * Passes, since a link to bytecode anywhere can make a verdict elsewhere another
+ * (cache/tree/alias.h): the names of the whole tree; the links; then, folder by folder, the
+ * bytecode and the sources.
+ */
+#include "fs/stack/scan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "cache/tree/pairing.h"
+#include "fs/stack/twins.h"
+#include "pyc/names.h"
+
+#define DENTS_BYTES 32768
+#define MIN_THREADS 2
+#define MAX_THREADS 16
+
+/**
+ * struct folder - a directory of the tree
+ * @path:  relative to the tree
+ * @names: of the files in it that may need a stub, each with its NUL; @bytes of them
+ */
+struct folder {
+	char *path;
+	char *names;
+	size_t bytes;
+	size_t capacity;
+};
+
+/* Things that threads find and that are worked on later. */
+struct list {
+	void **item;
+	size_t count;
+	size_t capacity;
+};
+
+struct scan {
+	struct resolver *resolver;
+	const struct tree *tree;
+	struct stubs *stubs;
+	struct twins *twins;
+	bool all_sources;
+	uint64_t device; /* of the root */
+	bool one_device; /* has to be checked */
+	char *why;	 /* written by whoever sets error first */
+	_Atomic int error;
+
+	pthread_mutex_t lock; /* guards the rest; no i/o under it */
+	pthread_cond_t wake;  /* a folder was found, or the walk is over */
+	struct list todo;     /* folders still to be read */
+	size_t reading;	      /* threads that may find more */
+	struct list folders;  /* with files that may need a stub */
+	struct list links;    /* paths of links to bytecode */
+	_Atomic size_t next;  /* of the list that is being worked on */
+};
+
+/* ---- failure ---- */
+
+static void fail(struct scan *scan, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The first failure is the one that is told. */
+static void fail(struct scan *scan, int error, const char *format, ...)
+{
+	va_list arguments;
+	int none = 0;
+
+	if (!atomic_compare_exchange_strong(&scan->error, &none, error))
+		return;
+	va_start(arguments, format);
+	vsnprintf(scan->why, SCAN_WHY_MAX, format, arguments);
+	va_end(arguments);
+}
+
+static void fail_at(struct scan *scan, int error, const char *what, const char *path)
+{
+	char quoted_path[SCAN_WHY_MAX / 2];
+
+	quote_path(path, quoted_path, sizeof(quoted_path));
+	fail(scan, error, "%s %s: %s", what, quoted_path, strerror(-error));
+}
+
+/* ---- threads ---- */
+
+typedef void *scan_thread(void *scan);
+
+/* Runs a function in several threads; returns when all have ended. */
+static void run_threads(struct scan *scan, scan_thread *run)
+{
+	long threads = sysconf(_SC_NPROCESSORS_ONLN);
+	pthread_t thread[MAX_THREADS];
+	int started = 0;
+
+	/* More than there are processors: a cold tree is read from a disk. */
+	threads = threads < MIN_THREADS ? MIN_THREADS : threads;
+	threads = threads > MAX_THREADS / 2 ? MAX_THREADS : 2 * threads;
+	while (started < threads && pthread_create(&thread[started], NULL, run, scan) == 0)
+		started++;
+	if (started == 0)
+		run(scan);
+	for (int i = 0; i < started; i++)
+		pthread_join(thread[i], NULL);
+}
+
+/* Return: false when out of memory, which is a failure of the scan. */
+static bool list_add_locked(struct scan *scan, struct list *list, void *item)
+{
+	if (list->count == list->capacity) {
+		size_t capacity = list->capacity ? 2 * list->capacity : 1024;
+		void **grown = reallocarray(list->item, capacity, sizeof(*grown));
+
+		if (!grown) {
+			fail(scan, -ENOMEM, "out of memory");
+			return false;
+		}
+		list->item = grown;
+		list->capacity = capacity;
+	}
+	list->item[list->count++] = item;
+	return true;
+}
+
+static void folder_free(struct folder *folder)
+{
+	if (!folder)
+		return;
+	free(folder->path);
+	free(folder->names);
+	free(folder);
+}
+
+/* ---- names ---- */
+
+static void add_folder(struct scan *scan, const char *parent, const char *name)
+{
+	struct folder *folder = calloc(1, sizeof(*folder));
+
+	if (folder)
+		folder->path = name ? tree_join(parent, name) : strdup(parent);
+	if (!folder || !folder->path) {
+		fail(scan, -ENOMEM, "out of memory");
+		folder_free(folder);
+		return;
+	}
+	pthread_mutex_lock(&scan->lock);
+	if (!list_add_locked(scan, &scan->todo, folder))
+		folder_free(folder);
+	pthread_cond_signal(&scan->wake);
+	pthread_mutex_unlock(&scan->lock);
+}
+
+static void add_link(struct scan *scan, const char *folder, const char *name)
+{
+	char *path = tree_join(folder, name);
+	bool added = false;
+
+	pthread_mutex_lock(&scan->lock);
+	if (path)
+		added = list_add_locked(scan, &scan->links, path);
+	else
+		fail(scan, -ENOMEM, "out of memory");
+	pthread_mutex_unlock(&scan->lock);
+	if (!added)
+		free(path);
+}
+
+static void add_file(struct scan *scan, struct folder *folder, const char *name)
+{
+	size_t bytes = strlen(name) + 1;
+
+	if (folder->bytes + bytes > folder->capacity) {
+		size_t capacity = 2 * folder->capacity + bytes + 256;
+		char *grown = realloc(folder->names, capacity);
+
+		if (!grown) {
+			fail(scan, -ENOMEM, "out of memory");
+			return;
+		}
+		folder->names = grown;
+		folder->capacity = capacity;
+	}
+	memcpy(folder->names + folder->bytes, name, bytes);
+	folder->bytes += bytes;
+}
+
+static bool is_dot(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* overlayfs takes a device 0:0 for a file that was deleted, and does not show it. */
+static void check_whiteout(struct scan *scan, const struct folder *folder, int fd,
+			   const char *name)
+{
+	scope_free char *path = tree_join(folder->path, name);
+	struct statx stx;
+	int r = statx_at(fd, name, &stx);
+
+	if (r < 0 || !path)
+		fail_at(scan, r < 0 ? r : -ENOMEM, "cannot look at", path ? path : name);
+	else if (stx.stx_rdev_major == 0 && stx.stx_rdev_minor == 0)
+		fail_at(scan, -EOPNOTSUPP, "overlayfs would hide the device", path);
+}
+
+/*
+ * On a source of several devices (btrfs subvolumes, overlayfs over several file systems)
+ * inode numbers collide, and overlayfs would show one st_dev for all: two files for one.
+ */
+static void check_number(struct scan *scan, const struct folder *folder, int fd,
+			 const char *name)
+{
+	struct statx stx;
+	int r = statx_at(fd, name, &stx);
+
+	if (r < 0)
+		fail_at(scan, r, "cannot look at", name);
+	else if (makedev(stx.stx_dev_major, stx.stx_dev_minor) != scan->device &&
+		 strcmp(name, "..") != 0)
+		fail_at(scan, -EXDEV,
+			"the source has several devices, whose inode numbers collide:",
+			folder->path);
+}
+
+static bool is_cache(const struct folder *folder)
+{
+	return strcmp(pairing_last(folder->path), PYC_CACHE_DIR) == 0;
+}
+
+/* Whether a file in the folder is named like bytecode. */
+static bool is_pyc(const struct folder *folder, const char *name)
+{
+	struct pyc_name parts;
+
+	return pyc_name_parse(name, is_cache(folder), &parts) != PYC_PLACE_NONE;
+}
+
+static unsigned char type_of(struct scan *scan, int fd, const struct dirent64 *dirent)
+{
+	struct statx stx;
+	int r;
+
+	if (dirent->d_type != DT_UNKNOWN)
+		return dirent->d_type;
+	r = statx_at(fd, dirent->d_name, &stx);
+	if (r < 0)
+		fail_at(scan, r, "cannot look at", dirent->d_name);
+	return r < 0 ? DT_UNKNOWN : IFTODT(stx.stx_mode);
+}
+
+/*
+ * A file that says that its data is elsewhere: copied from such a layer, so its directory
+ * says nothing. overlayfs would not find it.
+ * @value_len: what getxattr(2) said of the attribute, with errno
+ */
+static void check_metacopy(struct scan *scan, const char *folder, const char *name,
+			   ssize_t value_len)
+{
+	scope_free char *path = NULL;
+	int error = value_len < 0 ? errno : 0;
+
+	if (error == ENODATA || error == EOPNOTSUPP)
+		return;
+	path = tree_join(folder, name);
+	if (error || !path)
+		fail_at(scan, error ? -error : -ENOMEM, "cannot look at the attributes of",
+			path ? path : name);
+	else
+		fail_at(scan, -EOPNOTSUPP,
+			"a file is marked as one of another overlay's:", path);
+}
+
+/* @name: in the working directory */
+static void take_file(struct scan *scan, struct folder *folder, const char *name)
+{
+	bool pyc = is_pyc(folder, name);
+
+	/* Most bytecode will be hidden by its stub; where not, add_pyc() looks. */
+	if (!pyc)
+		check_metacopy(scan, folder->path, name,
+			       lgetxattr(name, stubs_metacopy(scan->stubs), NULL, 0));
+	if (pyc || (scan->all_sources && pyc_name_is_source(name)))
+		add_file(scan, folder, name);
+}
+
+static void take_name(struct scan *scan, struct folder *folder, int fd,
+		      const struct dirent64 *dirent)
+{
+	const char *name = dirent->d_name;
+
+	switch (type_of(scan, fd, dirent)) {
+	case DT_DIR:
+		if (!is_dot(name))
+			add_folder(scan, folder->path, name);
+		break;
+	case DT_LNK:
+		if (alias_is_link_name(name))
+			add_link(scan, folder->path, name);
+		break;
+	case DT_REG:
+		take_file(scan, folder, name);
+		break;
+	case DT_CHR:
+		check_whiteout(scan, folder, fd, name);
+		break;
+	default:
+		break;
+	}
+}
+
+/* The kernel marks the directories of a layer in which overlayfs wrote. */
+static void check_layer(struct scan *scan, const struct folder *folder, int fd)
+{
+	int r = stubs_has_overlay_xattr(fd);
+
+	if (r < 0)
+		fail_at(scan, r, "cannot list the attributes of", folder->path);
+	else if (r > 0)
+		fail_at(scan, -EOPNOTSUPP,
+			"the source is a layer of another overlay:", folder->path);
+}
+
+static void read_folder(struct scan *scan, struct folder *folder)
+{
+	_Alignas(struct dirent64) char dents[DENTS_BYTES];
+	scope_fd int fd = tree_openat(scan->tree, folder->path, O_RDONLY | O_DIRECTORY);
+	ssize_t n = fd < 0 ? fd : 0;
+
+	if (fd >= 0)
+		check_layer(scan, folder, fd);
+	/* Attributes are asked for by names relative to it. */
+	if (fd >= 0 && fchdir(fd) < 0)
+		fail_at(scan, -errno, "cannot enter", folder->path);
+	while (fd >= 0 && !scan->error && (n = getdents64(fd, dents, sizeof(dents))) > 0) {
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *dirent =
+				(const struct dirent64 *)(dents + at);
+
+			at += dirent->d_reclen;
+			take_name(scan, folder, fd, dirent);
+			if (scan->one_device)
+				check_number(scan, folder, fd, dirent->d_name);
+		}
+	}
+	if (n < 0)
+		fail_at(scan, fd < 0 ? fd : -errno, "cannot list", folder->path);
+}
+
+/* A folder that was read is kept if there is something in it; takes ownership. */
+static void keep_folder_locked(struct scan *scan, struct folder *folder)
+{
+	if (folder->bytes == 0 || !list_add_locked(scan, &scan->folders, folder))
+		folder_free(folder);
+}
+
+static void *walk(void *closure)
+{
+	struct scan *scan = closure;
+
+	/* A working directory for each thread. */
+	if (unshare(CLONE_FS) < 0)
+		fail(scan, -errno, "cannot have a working directory: %s", strerror(errno));
+	pthread_mutex_lock(&scan->lock);
+	while (scan->todo.count > 0 || scan->reading > 0) {
+		struct folder *folder;
+
+		if (scan->todo.count == 0) {
+			pthread_cond_wait(&scan->wake, &scan->lock);
+			continue;
+		}
+		folder = scan->todo.item[--scan->todo.count];
+		scan->reading++;
+		pthread_mutex_unlock(&scan->lock);
+		read_folder(scan, folder);
+		pthread_mutex_lock(&scan->lock);
+		keep_folder_locked(scan, folder);
+		scan->reading--;
+	}
+	pthread_cond_broadcast(&scan->wake);
+	pthread_mutex_unlock(&scan->lock);
+	return NULL;
+}
+
+/* ---- links ---- */
+
+/* An alias_found_fn: nobody has seen anything yet, so there is nothing to forget. */
+static int note_nothing(void *context, uint64_t device, uint64_t inode)
+{
+	(void)context, (void)device, (void)inode;
+	return 0;
+}
+
+static void *check_links(void *closure)
+{
+	struct scan *scan = closure;
+	size_t i;
+
+	while (!scan->error && (i = scan->next++) < scan->links.count) {
+		const char *path = scan->links.item[i];
+		int r = resolve_link(scan->resolver, path, note_nothing, NULL);
+
+		if (r < 0)
+			fail_at(scan, r,
+				"cannot tell where this link to bytecode leads:", path);
+	}
+	return NULL;
+}
+
+/* ---- bytecode and sources ---- */
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* The stub of a file of several names, @shows: what it shows; or one more name of it. */
+static int add_twin(struct scan *scan, const struct stub_file *file, const void *shows,
+		    size_t bytes)
+{
+	struct twin_key key = {
+		.device = makedev(file->stx->stx_dev_major, file->stx->stx_dev_minor),
+		.inode = file->stx->stx_ino,
+	};
+	const char *twin;
+	int r, end_r;
+
+	_Static_assert(sizeof(struct timespec) <= sizeof(key.shows), "a time fits");
+	memcpy(key.shows, shows, bytes);
+	twin = twins_begin(scan->twins, &key);
+	r = twin ? stubs_link(scan->stubs, file->path, twin) : stubs_add(scan->stubs, file);
+	end_r = twins_end(scan->twins, &key, r == 0 && !twin ? file->path : NULL);
+	return r < 0 ? r : end_r;
+}
+
+static int add_stub(struct scan *scan, const struct stub_file *file, const void *shows,
+		    size_t bytes)
+{
+	return file->stx->stx_nlink > 1 ? add_twin(scan, file, shows, bytes)
+					: stubs_add(scan->stubs, file);
+}
+
+/**
+ * struct place - where a file is
+ * @path:       relative to the tree
+ * @dir:        its directory, open; borrowed
+ * @source_dir: that of the sources of bytecode in @dir, open; -1: not open; borrowed
+ */
+struct place {
+	const char *path;
+	int dir;
+	int source_dir;
+};
+
+static int open_file(const struct place *place, uint64_t flags)
+{
+	return tree_open_in(place->dir, pairing_last(place->path), flags);
+}
+
+static int add_source(struct scan *scan, const struct place *place)
+{
+	struct stub_file file = {.path = place->path};
+	scope_fd int fd = open_file(place, O_PATH);
+	struct statx stx;
+	int r = fd < 0 ? fd : statx_at(fd, "", &stx);
+
+	if (r < 0)
+		return r;
+	file.mtime = resolve_mtime(scan->resolver, place->path, &stx);
+	if (same_time(file.mtime, statx_time(stx.stx_mtime)))
+		return 0;
+	file.fd = fd;
+	file.stx = &stx;
+	return add_stub(scan, &file, &file.mtime, sizeof(file.mtime));
+}
+
+/*
+ * Without its stub a pyc shows as it is on disk. That is safe if it was to be vouched for,
+ * and else if nothing else shows another time than on disk.
+ */
+static bool may_go_without(const struct scan *scan, int error,
+			   const struct pyc_decision *decision)
+{
+	return error == -ENAMETOOLONG && decision->vouched && !scan->all_sources;
+}
+
+static int add_pyc(struct scan *scan, const struct place *place)
+{
+	scope_fd int fd = open_file(place, O_RDONLY | O_NONBLOCK);
+	struct stub_file file = {.path = place->path, .fd = fd, .is_data = true};
+	struct resolution resolution;
+	struct statx stx;
+	int r = fd < 0 ? fd : statx_at(fd, "", &stx);
+
+	if (r < 0)
+		return r;
+	r = resolve_pyc_in(scan->resolver, place->path, place->source_dir, fd, &stx,
+			   &resolution);
+	if (r < 0)
+		return r;
+	file.mtime = statx_time(stx.stx_mtime);
+	file.stx = &stx;
+	if (resolution.decision.changed) {
+		r = add_stub(scan, &file, resolution.decision.header.raw,
+			     sizeof(resolution.decision.header.raw));
+		if (!may_go_without(scan, r, &resolution.decision))
+			return r;
+	}
+	check_metacopy(scan, ".", place->path,
+		       fgetxattr(fd, stubs_metacopy(scan->stubs), NULL, 0));
+	return 0;
+}
+
+/* The owner may be anybody outside of it, so a stub can have no such owner. */
+static void fail_owner(struct scan *scan, const char *path)
+{
+	char quoted_path[SCAN_WHY_MAX / 2];
+
+	quote_path(path, quoted_path, sizeof(quoted_path));
+	fail(scan, -EOVERFLOW,
+	     "the user namespace has no id (uid_map, gid_map) for the owner of %s, or of a "
+	     "directory above it",
+	     quoted_path);
+}
+
+static void fail_stub(struct scan *scan, int error, const char *path)
+{
+	if (error == -ENOSPC)
+		fail(scan, error, "too many files differ");
+	else if (error == -EOVERFLOW)
+		fail_owner(scan, path);
+	else
+		fail_at(scan, error, "cannot make a stub of", path);
+}
+
+static int add_file_stub(struct scan *scan, const struct place *place)
+{
+	return pyc_name_is_source(pairing_last(place->path)) ? add_source(scan, place)
+							     : add_pyc(scan, place);
+}
+
+static void add_name(struct scan *scan, const struct folder *folder, const char *name,
+		     int dir, int source_dir)
+{
+	scope_free char *path = tree_join(folder->path, name);
+	const struct place place = {path, dir, source_dir};
+	int r = path ? add_file_stub(scan, &place) : -ENOMEM;
+
+	if (r < 0)
+		fail_stub(scan, r, path ? path : name);
+}
+
+static int open_folder(const struct scan *scan, const char *path)
+{
+	return tree_openat(scan->tree, path, O_PATH | O_DIRECTORY);
+}
+
+/* Where the sources of the bytecode in a __pycache__ are; -1 where that cannot be opened.
+ */
+static int open_above(const struct scan *scan, const char *path)
+{
+	const char *name = pairing_last(path);
+	scope_free char *above =
+		name == path ? strdup(".") : strndup(path, (size_t)(name - path) - 1);
+	int fd = above ? open_folder(scan, above) : -ENOMEM;
+
+	return fd < 0 ? -1 : fd;
+}
+
+static void add_stubs(struct scan *scan, const struct folder *folder)
+{
+	const char *end = folder->names + folder->bytes;
+	scope_fd int dir = open_folder(scan, folder->path);
+	scope_fd int above = is_cache(folder) ? open_above(scan, folder->path) : -1;
+	int source_dir = is_cache(folder) ? above : dir;
+	const char *name;
+
+	if (dir < 0)
+		fail_at(scan, dir, "cannot open", folder->path);
+	for (name = folder->names; name < end && !scan->error; name += strlen(name) + 1)
+		add_name(scan, folder, name, dir, source_dir);
+}
+
+static void *judge(void *closure)
+{
+	struct scan *scan = closure;
+	size_t i;
+
+	/* Stubs get their modes when they are made; the mask of other threads stays. */
+	unshare(CLONE_FS);
+	umask(0);
+	while (!scan->error && (i = scan->next++) < scan->folders.count)
+		add_stubs(scan, scan->folders.item[i]);
+	return NULL;
+}
+
+void scan_free(struct scan *scan)
+{
+	if (!scan)
+		return;
+	for (size_t i = 0; i < scan->todo.count; i++)
+		folder_free(scan->todo.item[i]);
+	for (size_t i = 0; i < scan->folders.count; i++)
+		folder_free(scan->folders.item[i]);
+	for (size_t i = 0; i < scan->links.count; i++)
+		free(scan->links.item[i]);
+	free(scan->todo.item);
+	free(scan->folders.item);
+	free(scan->links.item);
+	twins_free(scan->twins);
+	pthread_cond_destroy(&scan->wake);
+	pthread_mutex_destroy(&scan->lock);
+	free(scan);
+}
+
+/* What all files have to have in common, if the file system may hold several devices. */
+static int find_device(struct scan *scan)
+{
+	struct statx stx;
+	int r = statx_at(scan->tree->root_fd, "", &stx);
+
+	if (r < 0)
+		return r;
+	scan->device = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+	scan->one_device = tree_has_many_devices(scan->tree);
+	return 0;
+}
+
+struct scan *scan_new(const struct tree *tree, bool all_sources, struct stubs *stubs,
+		      char *ret_why)
+{
+	struct scan *scan = calloc(1, sizeof(*scan));
+
+	if (!scan)
+		return NULL;
+	scan->twins = twins_new();
+	if (!scan->twins) {
+		free(scan);
+		return NULL;
+	}
+	scan->tree = tree;
+	scan->all_sources = all_sources;
+	scan->stubs = stubs;
+	scan->why = ret_why;
+	pthread_mutex_init(&scan->lock, NULL);
+	pthread_cond_init(&scan->wake, NULL);
+	return scan;
+}
+
+int scan_names(struct scan *scan)
+{
+	int r = find_device(scan);
+
+	if (r < 0)
+		fail_at(scan, r, "cannot look at", ".");
+	add_folder(scan, ".", NULL);
+	run_threads(scan, walk);
+	return scan->error;
+}
+
+int scan_stubs(struct scan *scan, struct resolver *resolver)
+{
+	int r = stubs_add_root(scan->stubs);
+
+	scan->resolver = resolver;
+	if (r < 0)
+		fail_stub(scan, r, ".");
+	run_threads(scan, check_links);
+	scan->next = 0;
+	run_threads(scan, judge);
+	r = scan->error ? 0 : stubs_finish(scan->stubs);
+	if (r < 0)
+		fail(scan, r, "cannot set times: %s", strerror(-r));
+	return scan->error;
+}
