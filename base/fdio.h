@@ -49,7 +49,8 @@ struct proc_path {
 
 struct proc_path proc_path(int fd);
 
-/* The absolute path of an open file, without symlinks; the caller's. NULL with errno set. */
+/* The absolute path of an open file, without symlinks; the caller's. NULL with errno set.
+ */
 char *path_of_fd(int fd);
 
 static inline struct timespec statx_time(struct statx_timestamp stamp)

@@ -53,7 +53,7 @@ enum pyc_reason {
 	PYC_R_HASH_MISMATCH, /* hash pyc of another source */
 	PYC_R_SOURCE_UNKNOWN, /* the source could not be looked at */
 	PYC_R_BODY_UNKNOWN,   /* the body could not be read or is too large to be walked */
-	PYC_R_ALIASED, /* reached through a link beside another source, too */
+	PYC_R_ALIASED,	      /* reached through a link beside another source, too */
 	/* hash-checked */
 	PYC_R_HASH_KEPT,       /* served as it is */
 	PYC_R_HASH_UNVERIFIED, /* hash=unchecked, but the hash could not be computed */

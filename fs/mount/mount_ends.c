@@ -45,16 +45,14 @@ static int open_source(struct mount_ends *ends, const char *given_root)
 		view = seen_from(root, ends->source);
 	if (!view) {
 		log_error("neither MOUNTPOINT %s nor SOURCE %s is below root=%s",
-			  quoted(ends->point), quoted(ends->source),
-			  quoted(given_root));
+			  quoted(ends->point), quoted(ends->source), quoted(given_root));
 		return -EINVAL;
 	}
 	r = tree_open(&ends->tree, ends->source, root, view);
 	if (r == -ENOTDIR)
 		log_error("SOURCE %s is not a directory", quoted(ends->source));
 	else if (r < 0)
-		log_error("cannot open SOURCE %s: %s", quoted(ends->source),
-			  strerror(-r));
+		log_error("cannot open SOURCE %s: %s", quoted(ends->source), strerror(-r));
 	return r;
 }
 
@@ -141,7 +139,7 @@ static void find_cache(struct mount_ends *ends, const struct mount_options *opti
 }
 
 int mount_ends_open(struct mount_ends *ends, const struct mount_options *options,
-		const char *source, const char *point)
+		    const char *source, const char *point)
 {
 	int r;
 
@@ -161,7 +159,8 @@ int mount_ends_open(struct mount_ends *ends, const struct mount_options *options
 	return r;
 }
 
-bool mount_ends_immutable(const struct mount_ends *ends, const struct mount_options *options)
+bool mount_ends_immutable(const struct mount_ends *ends,
+			  const struct mount_options *options)
 {
 	struct statvfs statistics;
 

@@ -31,10 +31,11 @@ struct mount_ends {
  * Return: 0, or -errno with one line logged; mount_ends_close() either way.
  */
 int mount_ends_open(struct mount_ends *ends, const struct mount_options *options,
-		const char *source, const char *point);
+		    const char *source, const char *point);
 
 /* Can the source not change while it is mounted? As was said, or as it is mounted. */
-bool mount_ends_immutable(const struct mount_ends *ends, const struct mount_options *options);
+bool mount_ends_immutable(const struct mount_ends *ends,
+			  const struct mount_options *options);
 
 /* MS_NOSUID, MS_NODEV and MS_NOEXEC, as the source is mounted. */
 unsigned long mount_ends_flags(const struct mount_ends *ends);

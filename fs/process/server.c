@@ -355,8 +355,7 @@ static int start_passthrough(struct server *server)
 	scope_fd int fuse_fd = -1;
 	struct stat st;
 	bool ours;
-	int r = attach(server->options, server->ends.source, server->ends.point,
-		       &fuse_fd);
+	int r = attach(server->options, server->ends.source, server->ends.point, &fuse_fd);
 
 	if (r < 0)
 		return r;

@@ -2,9 +2,9 @@
 /*
  * The files of the data layer: a number for each file whose bytes are served.
  *
- * The stubs are written first (fs/stack/scan.h), and each that has its data in the layer gets the
- * next number; the layer serves afterwards. So nothing has to be asked of the source to
- * answer a LOOKUP.
+ * The stubs are written first (fs/stack/scan.h), and each that has its data in the layer
+ * gets the next number; the layer serves afterwards. So nothing has to be asked of the
+ * source to answer a LOOKUP.
  */
 #ifndef CANONFS_FS_STACK_DATA_TABLE_H
 #define CANONFS_FS_STACK_DATA_TABLE_H

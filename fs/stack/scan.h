@@ -5,8 +5,8 @@
  *
  * Everything is looked at anew in each mount: the names, so that no link to bytecode goes
  * unseen, and of each pyc and its source the attributes that cache/resolve believes what it
- * knows by. What bytes say is known from earlier mounts (cache/store/store.h), so a second scan
- * of an image reads next to nothing.
+ * knows by. What bytes say is known from earlier mounts (cache/store/store.h), so a second
+ * scan of an image reads next to nothing.
  */
 #ifndef CANONFS_FS_STACK_SCAN_H
 #define CANONFS_FS_STACK_SCAN_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The stacked mount: the kernel's overlayfs shows the source itself, with a layer of stubs
- * (fs/stack/stubs.h) above it and the bytecode that differs in a data-only FUSE layer below it
- * (fs/stack/data.h):
+ * (fs/stack/stubs.h) above it and the bytecode that differs in a data-only FUSE layer below
+ *it (fs/stack/data.h):
  *
  *	lowerdir=canonfs-stubs:canonfs-source::canonfs-data
  *

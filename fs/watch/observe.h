@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the request handlers tell about their work: to the counters (fs/watch/stats.h) always, to
- * those who watch (fs/watch/trace.h) if there are any.
+ * What the request handlers tell about their work: to the counters (fs/watch/stats.h)
+ * always, to those who watch (fs/watch/trace.h) if there are any.
  */
 #ifndef CANONFS_FS_WATCH_OBSERVE_H
 #define CANONFS_FS_WATCH_OBSERVE_H

@@ -19,7 +19,8 @@
 #define BATCH 256
 
 /* CPython 3.11 */
-static const uint8_t header[] = {0xa7, 0x0d, 0x0d, 0x0a, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8};
+static const uint8_t header[] = {0xa7, 0x0d, 0x0d, 0x0a, 0, 0, 0, 0,
+				 1,    2,    3,	   4,	 5, 6, 7, 8};
 
 static double now_ms(void)
 {

@@ -2,7 +2,7 @@
 /*
  * Commands that can be copied into a shell.
  */
-#include "cli/advice.h"
+#include "cli/print/advice.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/scope.h"
-#include "cli/child.h"
+#include "cli/python/child.h"
 
 #define LONG_MS	 60000
 #define SHORT_MS 200

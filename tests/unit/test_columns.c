@@ -2,7 +2,7 @@
 /*
  * Tables: aligned, cut where they may be, and harmless.
  */
-#include "cli/columns.h"
+#include "cli/print/columns.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 /*
  * Numbers as people read them.
  */
-#include "cli/human.h"
+#include "cli/print/human.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/scope.h"
-#include "cli/import_tracker.h"
+#include "cli/trace/import_tracker.h"
 
 #define MTIME 1700000000
 #define SIZE  42

@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "base/scope.h"
-#include "cli/interpreter_places.h"
-#include "cli/interpreters.h"
+#include "cli/python/interpreter_places.h"
+#include "cli/python/interpreters.h"
 #include "tests/unit/scratch.h"
 
 struct fixture {

@@ -552,9 +552,9 @@ static void test_internal_instructions(void **state)
 				memcpy(text, "s\0\0\0", 5);
 				text[1] = (char)len;
 				text[5 + at] = (char)byte;
-				assert_int_equal(check_with(PY311, &layout_311,
-							    CODE_311, part),
-						 expected);
+				assert_int_equal(
+					check_with(PY311, &layout_311, CODE_311, part),
+					expected);
 			}
 		}
 	}

@@ -3,7 +3,7 @@
  * The walk over a tree: everything once, a directory with its cache, by any number of
  * threads.
  */
-#include "cli/scan.h"
+#include "cli/trees/scan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs cache list, show and verify.
+ */
+#include "cli/cache/commands.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "cli/print/json.h"
+
+/* @buffer: two characters a byte, and a zero. */
+static const char *hex(const uint8_t *bytes, size_t len, char *buffer)
+{
+	for (size_t i = 0; i < len; i++)
+		sprintf(buffer + 2 * i, "%02x", bytes[i]);
+	buffer[2 * len] = '\0';
+	return buffer;
+}
+
+static const char *file_system(uint64_t type, char buffer[32])
+{
+	static const struct {
+		uint64_t type;
+		const char *name;
+	} names[] = {
+		{0xef53, "ext"},	   {0x58465342, "xfs"},	  {0x9123683e, "btrfs"},
+		{0xf2f52010, "f2fs"},	   {0xe0f5e1e2, "erofs"}, {0x73717368, "squashfs"},
+		{0x794c7630, "overlayfs"}, {0x01021994, "tmpfs"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (names[i].type == type)
+			return names[i].name;
+	snprintf(buffer, 32, "0x%" PRIx64, type);
+	return buffer;
+}
+
+static const char *date(int64_t seconds, char buffer[32])
+{
+	time_t time = (time_t)seconds;
+	struct tm tm;
+
+	if (!gmtime_r(&time, &tm) || !strftime(buffer, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		snprintf(buffer, 32, "%" PRId64, seconds);
+	return buffer;
+}
+
+/* ---- list ---- */
+
+static bool print_image(const struct store_image *image, void *closure)
+{
+	char type[32], used[32];
+
+	(void)closure;
+	printf("%-10s %016" PRIx64 " %10" PRIu64 " %8" PRId64 "  %s\n",
+	       file_system(image->image.fs_type, type), image->image.fsid,
+	       image->image.root_inode, image->rows, date(image->last_used_s, used));
+	return true;
+}
+
+static bool print_image_json(const struct store_image *image, void *closure)
+{
+	struct json_object *json = json_object_new_object();
+	char type[32], used[32], fsid[32];
+
+	snprintf(fsid, sizeof(fsid), "%016" PRIx64, image->image.fsid);
+	json_add_text(json, "filesystem", file_system(image->image.fs_type, type));
+	json_add_text(json, "fsid", fsid);
+	json_add_number(json, "root_inode", (int64_t)image->image.root_inode);
+	json_add_number(json, "files", image->rows);
+	json_add_text(json, "last_used", date(image->last_used_s, used));
+	json_object_array_add(closure, json);
+	return true;
+}
+
+int cache_list(struct store_db *db, const struct cache_request *request)
+{
+	int64_t bytes = 0;
+	int r = store_db_size(db, &bytes);
+
+	if (request->json) {
+		struct json_object *json = json_object_new_object();
+		struct json_object *images = json_object_new_array();
+
+		json_add_text(json, "path", request->path);
+		json_add_number(json, "bytes", bytes);
+		json_object_object_add(json, "images", images);
+		if (r == 0)
+			r = store_db_images(db, print_image_json, images);
+		json_print(json);
+	} else if (r == 0) {
+		printf("%-10s %-16s %10s %8s  %s\n", "FILESYSTEM", "FSID", "ROOT", "FILES",
+		       "LAST USED");
+		r = store_db_images(db, print_image, NULL);
+		printf("%" PRId64 " KiB in %s\n", bytes >> 10, quoted(request->path));
+	}
+	return r < 0 ? cache_fail(request, "read", r) : 0;
+}
+
+/* ---- show ---- */
+
+/**
+ * struct search - rows for one file
+ * @matches: images of the file's own file system
+ */
+struct search {
+	const struct cache_request *request;
+	struct json_object *rows;
+	struct image image;
+	struct identity identity;
+	int64_t matches[64];
+	size_t match_count;
+	size_t found;
+};
+
+static bool match_image(const struct store_image *image, void *closure)
+{
+	struct search *search = closure;
+
+	if (image->image.fs_type == search->image.fs_type &&
+	    image->image.fsid == search->image.fsid)
+		search->matches[search->match_count++] = image->image.id;
+	return search->match_count < ARRAY_SIZE(search->matches);
+}
+
+static const char *check_name(enum pyc_check check)
+{
+	return check == PYC_CHECK_OK ? "good" : check == PYC_CHECK_BAD ? "bad" : "unknown";
+}
+
+/* Is a stored identity that of the file as it is? */
+static bool is_current(const struct search *search, const struct identity *stored)
+{
+	struct identity identity = *stored;
+
+	identity.mount_id = search->identity.mount_id;
+	identity.device = search->identity.device;
+	return identity_equal(&identity, &search->identity);
+}
+
+static void print_row(struct search *search, const struct store_row *row)
+{
+	size_t len = row->content.header.magic->header_size;
+	const char *trust = !is_current(search, &row->pyc)	       ? "changed since"
+			    : image_vouches(&search->image, &row->pyc) ? "current"
+								       : "digest decides";
+	char disk[2 * PYC_HEADER_MAX + 1], served[2 * PYC_HEADER_MAX + 1], stored[32];
+	struct json_object *json;
+
+	hex(row->content.header.raw, len, disk);
+	hex(row->served, len, served);
+	if (!search->request->json) {
+		printf("state:   %s\nverdict: %s: %s\nmagic:   %s\nheader:  %s\nserved:  "
+		       "%s\n"
+		       "body:    %s\nhash:    %s\nstored:  %s\n",
+		       trust, pyc_verdict_name(row->verdict), pyc_reason_text(row->reason),
+		       row->content.header.magic->version, disk, served,
+		       check_name(row->content.body), check_name(row->content.hash),
+		       date(row->stored_s, stored));
+		return;
+	}
+	json = json_object_new_object();
+	json_add_text(json, "state", trust);
+	json_add_text(json, "verdict", pyc_verdict_name(row->verdict));
+	json_add_text(json, "reason", pyc_reason_name(row->reason));
+	json_add_text(json, "magic", row->content.header.magic->version);
+	json_add_text(json, "header", disk);
+	json_add_text(json, "served", served);
+	json_add_text(json, "body", check_name(row->content.body));
+	json_add_text(json, "hash", check_name(row->content.hash));
+	json_add_text(json, "stored", date(row->stored_s, stored));
+	json_object_array_add(search->rows, json);
+}
+
+static bool match_row(const struct store_row *row, void *closure)
+{
+	struct search *search = closure;
+
+	if (row && row->pyc.inode == search->identity.inode) {
+		print_row(search, row);
+		search->found++;
+	}
+	return true;
+}
+
+/* The file as it is; its file system as image, whatever the root of the tree was. */
+static int look_at(const char *path, struct search *search)
+{
+	scope_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct statx stx;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = image_of(fd, &search->image);
+	if (r == 0)
+		r = statx_at(fd, "", &stx);
+	if (r == 0) {
+		search->identity = identity_of(&stx, 0);
+		search->identity.generation = identity_generation(fd);
+	}
+	return r;
+}
+
+int cache_show(struct store_db *db, const struct cache_request *request)
+{
+	struct search search = {.request = request};
+	int r = look_at(request->operand, &search);
+
+	if (r < 0) {
+		log_error("cannot open %s: %s", quoted(request->operand), strerror(-r));
+		return EXIT_CACHE_FAILURE;
+	}
+	if (request->json)
+		search.rows = json_object_new_array();
+	r = store_db_images(db, match_image, &search);
+	for (size_t i = 0; r == 0 && i < search.match_count; i++)
+		r = store_db_rows(db, search.matches[i], match_row, &search);
+	if (request->json)
+		json_print(search.rows);
+	if (r < 0)
+		return cache_fail(request, "read", r);
+	if (search.found == 0)
+		log_error("nothing is known of %s", quoted(request->operand));
+	return search.found ? 0 : EXIT_CACHE_FAILURE;
+}
+
+/* ---- verify ---- */
+
+struct tally {
+	int64_t good;
+	int64_t bad;
+};
+
+static bool count_row(const struct store_row *row, void *closure)
+{
+	struct tally *tally = closure;
+
+	tally->good += row != NULL;
+	tally->bad += row == NULL;
+	return true;
+}
+
+/* Rows and proofs; the two kinds of proofs add up. */
+static int count_all(struct store_db *db, struct tally *rows, struct tally *proofs)
+{
+	struct proof_set set = {.count = 0};
+	size_t bad = 0;
+	int r = store_db_rows(db, -1, count_row, rows);
+
+	if (r == 0)
+		r = store_db_proofs(db, &set, &bad);
+	*proofs = (struct tally){.good = (int64_t)set.count, .bad = (int64_t)bad};
+	proof_set_fini(&set);
+	return r;
+}
+
+int cache_verify(struct store_db *db, const struct cache_request *request)
+{
+	struct tally rows = {0}, proofs = {0};
+	int r = store_db_check(db);
+	bool unsound = r == -EBADMSG; /* the database itself, whatever its rows say */
+	bool damaged;
+
+	if (r == 0 || unsound)
+		r = count_all(db, &rows, &proofs);
+	if (r < 0 && r != -EBADMSG)
+		return cache_fail(request, "read", r);
+	unsound |= r < 0;
+	damaged = unsound || rows.bad > 0 || proofs.bad > 0;
+	if (request->json) {
+		struct json_object *json = json_object_new_object();
+
+		json_add_bool(json, "sound", !damaged);
+		json_add_number(json, "rows", rows.good);
+		json_add_number(json, "damaged_rows", rows.bad);
+		json_add_number(json, "proofs", proofs.good);
+		json_add_number(json, "damaged_proofs", proofs.bad);
+		json_print(json);
+	} else {
+		printf("%s%" PRId64 " rows and %" PRId64 " proofs are sound, %" PRId64
+		       " are damaged%s\n",
+		       unsound ? "the database is damaged: " : "", rows.good, proofs.good,
+		       rows.bad + proofs.bad,
+		       damaged ? "; canonfs cache clear starts anew" : "");
+	}
+	return damaged ? EXIT_CACHE_FAILURE : 0;
+}

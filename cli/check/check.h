@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs check: what its parts share. cmd_check.c has the command line, walk.c
+ * walks, judge.c counts, text.c and json.c print.
+ */
+#ifndef CANONFS_CLI_CHECK_CHECK_H
+#define CANONFS_CLI_CHECK_CHECK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sysexits.h>
+
+#include "cli/check/groups.h"
+#include "cli/check/owners.h"
+#include "cli/trees/tree_set.h"
+#include "cli/python/interpreters.h"
+#include "cli/print/progress.h"
+#include "pyc/outcome.h"
+
+enum check_status {
+	CHECK_CLEAN = 0,
+	CHECK_STALE = 1,    /* canonfs helps with all of it */
+	CHECK_HOPELESS = 2, /* some is really stale, or damaged */
+	CHECK_USAGE = EX_USAGE,
+	CHECK_UNREADABLE = EX_NOINPUT,
+	CHECK_FAILURE = EX_IOERR, /* out of memory; as where the output cannot be written */
+};
+
+/* What --list lists. */
+enum check_list {
+	LIST_NOTHING,
+	LIST_VERDICT,
+	LIST_ALL,
+	LIST_COMPILES, /* everything that is compiled again */
+	LIST_DAMAGED,  /* what fails to load */
+	LIST_UNCACHED, /* sources without bytecode */
+};
+
+/**
+ * struct check_request - the command line
+ * @options: as of a mount
+ * @root:    the readers' root directory; NULL for "/"
+ * @verdict: of LIST_VERDICT
+ * @top:     groups in the text; 0: all
+ */
+struct check_request {
+	struct mount_options options;
+	const char *root;
+	enum check_list list;
+	enum pyc_verdict verdict;
+	enum check_by by;
+	unsigned top;
+	unsigned threads;
+	bool json;
+	bool quiet;
+};
+
+/**
+ * struct check_reader - what one version does with the bytecode that is meant for it
+ * @outcome: how many files, by enum pyc_outcome
+ * @bytes:   of source that it compiles at a start, without -O
+ */
+struct check_reader {
+	uint64_t outcome[PYC_OUTCOMES];
+	uint64_t bytes;
+};
+
+/**
+ * struct check_tally - what was counted
+ * @files, @file_bytes: bytecode
+ * @reason:       by enum pyc_reason
+ * @stale:        compiled again today
+ * @helped:       of those, what canonfs vouches for
+ * @stale_bytes:  of source that is compiled at a start, without -O
+ * @damaged:      an import fails
+ * @hopeless:     really stale, or damaged
+ * @sources, @uncached, @uncached_bytes: sources; those that have no bytecode at all
+ * @links:        symbolic links to bytecode, in place of the file
+ * @directories:  that were read
+ * @vanished:     files that were gone when they were looked at
+ * @example:      a file to be explained: hopeless, else stale; the first by name; owned
+ * @example_tree, @example_hopeless: it is of that PATH; it is
+ * @reader:       by index in pyc_magic_table; the last one is for all other files
+ */
+struct check_tally {
+	uint64_t files;
+	uint64_t file_bytes;
+	uint64_t reason[PYC_REASONS];
+	uint64_t stale;
+	uint64_t helped;
+	uint64_t stale_bytes;
+	uint64_t damaged;
+	uint64_t hopeless;
+	uint64_t sources;
+	uint64_t uncached;
+	uint64_t uncached_bytes;
+	uint64_t links;
+	uint64_t directories;
+	uint64_t vanished;
+	char *example;
+	const struct tree_set *example_tree;
+	bool example_hopeless;
+	struct check_reader *reader;
+};
+
+/**
+ * struct check_tree - one PATH
+ * @start: where the walk begins, in the tree
+ */
+struct check_tree {
+	struct tree_set set;
+	const char *start;
+};
+
+/**
+ * struct check - a run
+ * @tree:     the PATHs
+ * @magic:    those of the installed interpreters, each once
+ * @tally:    one for each worker; then the sum, in the first
+ * @expected: bytecode files, if they were counted first
+ * @done:     of those
+ * @ambiguous: files that a link made so
+ * @again:    what could not be looked at was said already
+ * @submounts: file systems that are mounted below the PATHs
+ * @message_lock: guards @progress, @unreadable and standard error
+ */
+struct check {
+	const struct check_request *request;
+	struct check_tree *tree;
+	size_t tree_count;
+	struct interpreter_list interpreters;
+	const struct pyc_magic **magic;
+	size_t magic_count;
+	struct groups *groups;
+	struct owners *owners;
+	struct check_tally *tally;
+	unsigned threads;
+	_Atomic uint64_t expected; /* relaxed: only shown */
+	_Atomic uint64_t done;
+	_Atomic uint64_t ambiguous; /* relaxed: read when the threads have ended */
+	bool again;
+	uint64_t submounts;
+	pthread_mutex_t message_lock;
+	struct progress progress;
+	uint64_t unreadable;
+};
+
+/* Makes a file the example, if it is a better one; out of memory, it does not. */
+void check_propose(struct check_tally *tally, const struct tree_set *tree, const char *path,
+		   bool hopeless);
+
+/* Walks all trees. Return: 0, or -errno with a line logged. */
+int check_walk(struct check *check);
+
+/* Something could not be looked at: counts it, and says so unless too much was said. */
+void check_unreadable(struct check *check, const struct tree_set *tree, const char *path,
+		      int error);
+
+/**
+ * struct check_place - where a worker is
+ * @tally: the worker's
+ */
+struct check_place {
+	struct check *check;
+	const struct tree_set *tree;
+	struct check_tally *tally;
+};
+
+/* Judges the bytecode of one directory and its __pycache__, and looks for sources without.
+ */
+void check_judge(const struct check_place *place, const struct scan_listing *dir,
+		 const struct scan_listing *cache);
+
+/* One line of --list: of a bytecode file, or with NULL, of a source without bytecode. */
+void check_list_line(const struct check_place *place, const char *path,
+		     const struct resolution *resolution, enum pyc_outcome outcome);
+
+enum check_status check_status(const struct check *check);
+
+/* "directory", "distribution", "package" */
+const char *check_by_name(enum check_by by);
+
+void check_print_text(const struct check *check);
+void check_print_json(const struct check *check);
+
+/* Where a file of a tree is for this process; the caller's, NULL when out of memory. */
+char *check_path(const struct tree_set *tree, const char *path);
+
+/* The same for a reader in the root directory. */
+char *check_view_path(const struct tree_set *tree, const char *path);
+
+#endif

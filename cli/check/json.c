@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs check --json, as in cli/schema/check.json, and the lines of --list.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "cli/check/check.h"
+#include "cli/print/json.h"
+
+/* Raised when a member changes its meaning or goes. */
+#define SCHEMA_VERSION 1
+
+static struct json_object *add_object(struct json_object *object, const char *key)
+{
+	struct json_object *member = json_object_new_object();
+
+	json_object_object_add(object, key, member);
+	return member;
+}
+
+static struct json_object *add_array(struct json_object *object, const char *key)
+{
+	struct json_object *member = json_object_new_array();
+
+	json_object_object_add(object, key, member);
+	return member;
+}
+
+static void add_count(struct json_object *object, const char *key, uint64_t count)
+{
+	json_add_number(object, key, (int64_t)count);
+}
+
+static void add_totals(struct json_object *json, const struct check_tally *tally)
+{
+	struct json_object *bytecode = add_object(json, "bytecode");
+	struct json_object *sources = add_object(json, "sources");
+
+	add_count(bytecode, "files", tally->files);
+	add_count(bytecode, "bytes", tally->file_bytes);
+	add_count(bytecode, "stale", tally->stale);
+	add_count(bytecode, "helped", tally->helped);
+	add_count(bytecode, "hopeless", tally->hopeless);
+	add_count(bytecode, "damaged", tally->damaged);
+	add_count(bytecode, "links", tally->links);
+	add_count(bytecode, "compiled_bytes", tally->stale_bytes);
+	add_count(sources, "files", tally->sources);
+	add_count(sources, "uncached", tally->uncached);
+	add_count(sources, "uncached_bytes", tally->uncached_bytes);
+}
+
+static void add_verdicts(struct json_object *json, const struct check_tally *tally)
+{
+	struct json_object *verdicts = add_object(json, "verdicts");
+	struct json_object *reasons = add_object(json, "reasons");
+	uint64_t count[PYC_VERDICTS] = {0};
+
+	for (int i = 0; i < PYC_REASONS; i++)
+		count[pyc_reason_verdict((enum pyc_reason)i)] += tally->reason[i];
+	for (int i = 0; i < PYC_VERDICTS; i++)
+		add_count(verdicts, pyc_verdict_name((enum pyc_verdict)i), count[i]);
+	for (int i = 0; i < PYC_REASONS; i++)
+		add_count(reasons, pyc_reason_name((enum pyc_reason)i), tally->reason[i]);
+}
+
+static void add_programs(struct json_object *reader, const struct check *check,
+			 const struct pyc_magic *magic)
+{
+	struct json_object *programs = add_array(reader, "programs");
+
+	for (size_t i = 0; i < check->interpreters.count; i++) {
+		const struct interpreter *found = &check->interpreters.interpreters[i];
+		struct json_object *program;
+
+		if (found->magic != magic)
+			continue;
+		program = json_object_new_object();
+		json_add_text(program, "name", found->name);
+		json_add_text(program, "program", found->program);
+		json_add_text(program, "release", found->release);
+		json_object_array_add(programs, program);
+	}
+}
+
+/* The last one, of files that are meant for nobody we know, has no magic. */
+static void add_reader(struct json_object *readers, const struct check *check, size_t index)
+{
+	const struct check_reader *counts = &check->tally[0].reader[index];
+	const struct pyc_magic *magic =
+		index < pyc_magic_count ? &pyc_magic_table[index] : NULL;
+	struct json_object *reader;
+	struct json_object *outcomes;
+	bool installed = false;
+	uint64_t files = 0;
+
+	for (size_t i = 0; i < check->magic_count; i++)
+		installed |= check->magic[i] == magic;
+	for (size_t i = 0; i < PYC_OUTCOMES; i++)
+		files += counts->outcome[i];
+	if (files == 0 && !installed)
+		return;
+	reader = json_object_new_object();
+	json_add_text(reader, "version", magic ? magic->version : NULL);
+	json_object_object_add(reader, "magic",
+			       magic ? json_object_new_int(magic->number) : NULL);
+	json_add_bool(reader, "installed", installed);
+	add_programs(reader, check, magic);
+	add_count(reader, "files", files);
+	outcomes = add_object(reader, "outcomes");
+	for (int i = 0; i < PYC_OUTCOMES; i++)
+		add_count(outcomes, pyc_outcome_name((enum pyc_outcome)i),
+			  counts->outcome[i]);
+	add_count(reader, "compiled_bytes", counts->bytes);
+	json_object_array_add(readers, reader);
+}
+
+static void add_groups(struct json_object *json, const struct check *check)
+{
+	struct json_object *groups = add_array(json, "groups");
+	size_t count;
+	scope_free const struct group **sorted = groups_sorted(check->groups, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *group = json_object_new_object();
+
+		json_add_text(group, "name", sorted[i]->name);
+		json_add_text(group, "path", sorted[i]->path[0] ? sorted[i]->path : NULL);
+		add_count(group, "files", sorted[i]->counts.files);
+		add_count(group, "stale", sorted[i]->counts.stale);
+		add_count(group, "hopeless", sorted[i]->counts.hopeless);
+		add_count(group, "compiled_bytes", sorted[i]->counts.bytes);
+		json_object_array_add(groups, group);
+	}
+}
+
+void check_print_json(const struct check *check)
+{
+	struct json_object *json = json_object_new_object();
+	struct json_object *paths;
+	struct json_object *readers;
+
+	json_add_number(json, "version", SCHEMA_VERSION);
+	json_add_number(json, "status", check_status(check));
+	json_add_text(json, "root", check->tree_count ? check->tree[0].set.root : NULL);
+	paths = add_array(json, "paths");
+	for (size_t i = 0; i < check->tree_count; i++)
+		json_object_array_add(paths, json_text(check->tree[i].set.path));
+	add_totals(json, &check->tally[0]);
+	add_verdicts(json, &check->tally[0]);
+	readers = add_array(json, "interpreters");
+	for (size_t i = 0; i <= pyc_magic_count; i++)
+		add_reader(readers, check, i);
+	json_add_text(json, "grouped_by", check_by_name(check->request->by));
+	add_groups(json, check);
+	add_count(json, "directories", check->tally[0].directories);
+	add_count(json, "unreadable", check->unreadable);
+	add_count(json, "vanished", check->tally[0].vanished);
+	add_count(json, "submounts", check->submounts);
+	json_print(json);
+}
+
+/* ---- --list ---- */
+
+static bool is_listed(const struct check_request *request,
+		      const struct resolution *resolution, enum pyc_outcome outcome)
+{
+	switch (request->list) {
+	case LIST_ALL:
+		return resolution != NULL;
+	case LIST_VERDICT:
+		return resolution && resolution->decision.verdict == request->verdict;
+	case LIST_COMPILES:
+		return resolution && outcome == PYC_COMPILES &&
+		       resolution->decision.verdict != PYC_FOREIGN;
+	case LIST_DAMAGED:
+		return resolution && outcome == PYC_FAILS;
+	case LIST_UNCACHED:
+		return !resolution;
+	default:
+		return false;
+	}
+}
+
+static void add_resolution(struct json_object *json, const struct resolution *resolution,
+			   enum pyc_outcome outcome)
+{
+	const struct pyc_decision *decision = &resolution->decision;
+	bool known = resolution->facts.header_status == PYC_HEADER_OK;
+
+	json_add_text(json, "verdict", pyc_verdict_name(decision->verdict));
+	json_add_text(json, "reason", pyc_reason_name(decision->reason));
+	json_add_text(json, "text", pyc_reason_text(decision->reason));
+	json_add_text(json, "outcome", pyc_outcome_name(outcome));
+	json_add_bool(json, "vouched", decision->vouched);
+	json_add_text(json, "interpreter",
+		      known ? resolution->facts.header.magic->version : NULL);
+}
+
+/* Names may have any bytes: on a terminal they must do no harm, in a pipe they are whole.
+ */
+static void print_line(const char *path, const char *why)
+{
+	if (isatty(STDOUT_FILENO))
+		printf("%s  %s\n", quoted(path), why);
+	else
+		printf("%s\t%s\n", path, why);
+}
+
+void check_list_line(const struct check_place *place, const char *path,
+		     const struct resolution *resolution, enum pyc_outcome outcome)
+{
+	const struct check_request *request = place->check->request;
+	scope_free char *whole = NULL;
+	struct json_object *json;
+
+	if (!is_listed(request, resolution, outcome))
+		return;
+	whole = check_path(place->tree, path);
+	if (!request->json) {
+		print_line(whole ? whole : path,
+			   resolution ? pyc_reason_text(resolution->decision.reason)
+				      : "no bytecode");
+		return;
+	}
+	json = json_object_new_object();
+	json_add_text(json, "path", whole ? whole : path);
+	if (resolution)
+		add_resolution(json, resolution, outcome);
+	json_print_line(json);
+}

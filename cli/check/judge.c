@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs check: one directory with its __pycache__; see check.h.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+#include "cli/check/check.h"
+
+/* The stems of the bytecode in a directory and its cache, sorted. */
+struct stem {
+	const char *text;
+	size_t len;
+};
+
+struct stems {
+	struct stem *stem;
+	size_t count;
+	size_t capacity;
+	bool incomplete; /* there may be more than was seen */
+};
+
+/**
+ * struct visit - one directory
+ * @owner_path: absolute; what owner_of() wants to know
+ */
+struct visit {
+	const struct check_place *place;
+	const struct scan_listing *dir;
+	char *owner_path;
+	struct stems stems;
+};
+
+static bool is_cache_dir(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strcmp(slash ? slash + 1 : path, PYC_CACHE_DIR) == 0;
+}
+
+/* ---- which interpreter? ---- */
+
+/* -O's file: no start without -O reads it. */
+static bool is_optimised(const struct pyc_name *name)
+{
+	return name->opt_len > 0 || (name->placement == PYC_PLACE_LEGACY &&
+				     name->stem[name->stem_len + 3] == 'o');
+}
+
+static void count_outcome(struct check_reader *reader, const struct pyc_facts *facts,
+			  enum pyc_outcome outcome)
+{
+	reader->outcome[outcome]++;
+	if (outcome == PYC_COMPILES && !is_optimised(&facts->name))
+		reader->bytes += (uint64_t)facts->source_size;
+}
+
+/* Is a file meant for a version? By its name, or where that does not tell, its magic. */
+static bool is_meant_for(const struct pyc_facts *facts, const struct pyc_magic *magic)
+{
+	if (facts->name.placement == PYC_PLACE_CACHE)
+		return pyc_name_tag_agrees(&facts->name, magic);
+	return facts->name.placement == PYC_PLACE_LEGACY &&
+	       facts->header_status == PYC_HEADER_OK && facts->header.magic == magic;
+}
+
+static void count_readers(const struct check_place *place, const struct pyc_facts *facts,
+			  enum pyc_outcome own)
+{
+	const struct check *check = place->check;
+	struct check_reader *reader = place->tally->reader;
+	bool has_reader = false;
+	size_t index = pyc_magic_count;
+
+	for (size_t i = 0; i < check->magic_count; i++) {
+		const struct pyc_magic *magic = check->magic[i];
+
+		if (!is_meant_for(facts, magic))
+			continue;
+		count_outcome(&reader[magic - pyc_magic_table], facts,
+			      pyc_outcome(facts, facts->source_mtime, magic));
+		has_reader = true;
+	}
+	if (has_reader)
+		return;
+	if (facts->header_status == PYC_HEADER_OK &&
+	    is_meant_for(facts, facts->header.magic))
+		index = (size_t)(facts->header.magic - pyc_magic_table);
+	count_outcome(&reader[index], facts, own);
+}
+
+/* ---- how bad is it? ---- */
+
+/* What no interpreter looks at is not stale, whatever else it is. */
+static bool is_stale(const struct resolution *resolution, enum pyc_outcome outcome)
+{
+	return outcome == PYC_COMPILES && resolution->decision.verdict != PYC_FOREIGN;
+}
+
+static bool is_hopeless(const struct resolution *resolution, enum pyc_outcome outcome)
+{
+	const struct pyc_decision *decision = &resolution->decision;
+
+	switch (decision->verdict) {
+	case PYC_STALE:
+		/* A reader's other source says nothing of the file's own. */
+		return outcome != PYC_IGNORES &&
+		       !(decision->reason == PYC_R_ALIASED && outcome != PYC_COMPILES);
+	case PYC_CORRUPT:
+		return outcome != PYC_IGNORES;
+	default:
+		return outcome == PYC_FAILS ||
+		       (is_stale(resolution, outcome) && !decision->vouched);
+	}
+}
+
+void check_propose(struct check_tally *tally, const struct tree_set *tree, const char *path,
+		   bool hopeless)
+{
+	char *copy;
+
+	if (tally->example &&
+	    (tally->example_hopeless != hopeless ? tally->example_hopeless
+						 : strcmp(tally->example, path) <= 0))
+		return;
+	copy = strdup(path);
+	if (!copy)
+		return;
+	free(tally->example);
+	tally->example = copy;
+	tally->example_tree = tree;
+	tally->example_hopeless = hopeless;
+}
+
+static void count_file(struct visit *visit, const char *path,
+		       const struct resolution *resolution, enum pyc_outcome outcome)
+{
+	struct check_tally *tally = visit->place->tally;
+	struct check *check = visit->place->check;
+	const struct pyc_facts *facts = &resolution->facts;
+	bool stale = is_stale(resolution, outcome);
+	struct group_counts counts = {
+		.files = 1,
+		.stale = stale,
+		.hopeless = is_hopeless(resolution, outcome),
+		.bytes = stale && !is_optimised(&facts->name) ? (uint64_t)facts->source_size
+							      : 0,
+	};
+
+	tally->files++;
+	tally->file_bytes += (uint64_t)resolution->pyc.size;
+	tally->reason[resolution->decision.reason]++;
+	tally->stale += stale;
+	tally->helped += stale && resolution->decision.vouched;
+	tally->stale_bytes += counts.bytes;
+	tally->damaged += outcome == PYC_FAILS;
+	tally->hopeless += counts.hopeless;
+	if (counts.stale || counts.hopeless)
+		check_propose(tally, visit->place->tree, path, counts.hopeless);
+	count_readers(visit->place, facts, outcome);
+	if (check->groups && visit->owner_path) {
+		char source[PYC_NAME_MAX + 1];
+		struct owner owner;
+		size_t len;
+		char last;
+
+		if (!pyc_name_source(&facts->name, source))
+			source[0] = '\0';
+		owner = owner_of(check->owners, visit->owner_path, source);
+		len = owner.path_len;
+		last = visit->owner_path[len];
+		visit->owner_path[len] = '\0';
+		groups_add(check->groups, owner.name, visit->owner_path, &counts);
+		visit->owner_path[len] = last;
+	}
+}
+
+/* ---- bytecode ---- */
+
+static bool is_gone(int error)
+{
+	return error == -ENOENT || error == -ESTALE || error == -ELOOP || error == -EINVAL;
+}
+
+/* Opens one name; no link, no other mount, no waiting for a fifo. */
+static int open_file(int dir, const char *name, struct statx *ret_stx)
+{
+	scope_fd int fd = openat2_fd(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW,
+				     RESOLVE_BENEATH | RESOLVE_NO_XDEV);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = statx_at(fd, "", ret_stx);
+	return r < 0 ? r : take_fd(&fd);
+}
+
+/* Where the sources are; a __pycache__ that is visited alone has none that is open. */
+static int source_dir(const struct visit *visit, const struct scan_listing *listing)
+{
+	return listing == visit->dir && is_cache_dir(listing->path) ? -1 : visit->dir->fd;
+}
+
+static int judge(struct visit *visit, const struct scan_listing *listing, const char *name)
+{
+	const struct check_place *place = visit->place;
+	scope_free char *path = tree_join(listing->path, name);
+	struct resolution resolution;
+	enum pyc_outcome outcome;
+	scope_fd int fd = -1;
+	struct statx stx;
+	int r;
+
+	if (!path)
+		return -ENOMEM;
+	fd = open_file(listing->fd, name, &stx);
+	if (fd < 0)
+		return fd;
+	r = resolve_pyc_outcome(place->tree->resolver, path, source_dir(visit, listing), fd,
+				&stx, &resolution);
+	if (r < 0)
+		return r;
+	outcome = pyc_outcome(&resolution.facts, resolution.facts.source_mtime, NULL);
+	count_file(visit, path, &resolution, outcome);
+	if (place->check->request->list != LIST_NOTHING)
+		check_list_line(place, path, &resolution, outcome);
+	return 0;
+}
+
+static void judge_or_say(struct visit *visit, const struct scan_listing *listing,
+			 const char *name)
+{
+	struct check *check = visit->place->check;
+	scope_free char *path = NULL;
+	int r = judge(visit, listing, name);
+
+	atomic_fetch_add_explicit(&check->done, 1, memory_order_relaxed);
+	if (is_gone(r)) {
+		visit->place->tally->vanished++;
+	} else if (r < 0 && r != -EXDEV) {
+		path = tree_join(listing->path, name);
+		check_unreadable(check, visit->place->tree, path ? path : name, r);
+	}
+}
+
+static void add_stem(struct stems *stems, const struct pyc_name *name)
+{
+	if (!name->stem_len)
+		return;
+	if (stems->count == stems->capacity) {
+		size_t capacity = 2 * stems->capacity + 64;
+		struct stem *grown = reallocarray(stems->stem, capacity, sizeof(*grown));
+
+		if (!grown) {
+			stems->incomplete = true;
+			return;
+		}
+		stems->stem = grown;
+		stems->capacity = capacity;
+	}
+	stems->stem[stems->count++] = (struct stem){name->stem, name->stem_len};
+}
+
+static void judge_listing(struct visit *visit, const struct scan_listing *listing,
+			  bool in_cache)
+{
+	for (size_t i = 0; i < listing->count; i++) {
+		const struct scan_entry *entry = &listing->entries[i];
+		struct pyc_name name;
+
+		if (entry->type == DT_DIR ||
+		    pyc_name_parse(entry->name, in_cache, &name) == PYC_PLACE_NONE)
+			continue;
+		add_stem(&visit->stems, &name);
+		if (entry->type == DT_REG)
+			judge_or_say(visit, listing, entry->name);
+		else if (entry->type == DT_LNK)
+			visit->place->tally->links++;
+	}
+}
+
+/* ---- sources without bytecode ---- */
+
+static int compare_stems(const void *a, const void *b)
+{
+	const struct stem *x = a, *y = b;
+	size_t len = x->len < y->len ? x->len : y->len;
+	int order = memcmp(x->text, y->text, len);
+
+	return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+static bool has_stem(const struct stems *stems, const char *source)
+{
+	struct stem key = {source, strlen(source) - strlen(".py")};
+
+	return stems->count && bsearch(&key, stems->stem, stems->count,
+				       sizeof(*stems->stem), compare_stems);
+}
+
+static void count_uncached(struct visit *visit, const char *name)
+{
+	const struct check_place *place = visit->place;
+	struct statx stx;
+
+	if (statx_at(visit->dir->fd, name, &stx) < 0 || !S_ISREG(stx.stx_mode))
+		return;
+	place->tally->uncached++;
+	place->tally->uncached_bytes += stx.stx_size;
+	if (place->check->request->list == LIST_UNCACHED) {
+		scope_free char *path = tree_join(visit->dir->path, name);
+
+		if (path)
+			check_list_line(place, path, NULL, PYC_COMPILES);
+	}
+}
+
+static void look_at_sources(struct visit *visit)
+{
+	struct stems *stems = &visit->stems;
+
+	if (stems->count)
+		qsort(stems->stem, stems->count, sizeof(*stems->stem), compare_stems);
+	for (size_t i = 0; i < visit->dir->count; i++) {
+		const struct scan_entry *entry = &visit->dir->entries[i];
+
+		if (entry->type != DT_REG || !pyc_name_is_source(entry->name))
+			continue;
+		visit->place->tally->sources++;
+		if (!stems->incomplete && !has_stem(stems, entry->name))
+			count_uncached(visit, entry->name);
+	}
+}
+
+/* ---- a directory ---- */
+
+/* A __pycache__ that could not be listed, because it is a link, or is not ours to read. */
+static bool has_unseen_cache(const struct scan_listing *dir,
+			     const struct scan_listing *cache)
+{
+	for (size_t i = 0; cache->fd < 0 && i < dir->count; i++)
+		if (strcmp(dir->entries[i].name, PYC_CACHE_DIR) == 0)
+			return true;
+	return false;
+}
+
+/* The directory of the sources, as a reader in the root calls it. */
+static char *owner_path(const struct check_place *place, const struct scan_listing *dir)
+{
+	char *path;
+	char *end;
+
+	if (!place->check->groups)
+		return NULL;
+	path = check_view_path(place->tree, dir->path);
+	if (!path || !is_cache_dir(dir->path))
+		return path;
+	end = strrchr(path, '/');
+	*end = '\0';
+	return path;
+}
+
+void check_judge(const struct check_place *place, const struct scan_listing *dir,
+		 const struct scan_listing *cache)
+{
+	struct visit visit = {
+		.place = place,
+		.dir = dir,
+		.owner_path = owner_path(place, dir),
+		.stems.incomplete = has_unseen_cache(dir, cache),
+	};
+
+	place->tally->directories += 1 + (cache->fd >= 0);
+	if (visit.owner_path)
+		owners_learn(place->check->owners, &place->tree->tree, dir,
+			     visit.owner_path);
+	judge_listing(&visit, dir, is_cache_dir(dir->path));
+	judge_listing(&visit, cache, true);
+	look_at_sources(&visit);
+	free(visit.stems.stem);
+	free(visit.owner_path);
+}

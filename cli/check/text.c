@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs check, for people: what is the matter, how bad it is, what to do.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "cli/print/advice.h"
+#include "cli/check/check.h"
+#include "cli/print/columns.h"
+#include "cli/print/human.h"
+#include "cli/print/verdict_colour.h"
+
+#define CELL_MAX 256
+
+/* check speaks of the bare tree: there, Python compiles what a mount would vouch for. */
+static enum terminal_colour colour_of(enum pyc_verdict verdict)
+{
+	return verdict == PYC_RESTAMPED ? COLOUR_WARN : verdict_colour(verdict);
+}
+
+static const char *plural(uint64_t count, const char *one, const char *many)
+{
+	return count == 1 ? one : many;
+}
+
+/* ---- the headline ---- */
+
+static void print_help_of_canonfs(const struct check_tally *tally)
+{
+	if (tally->helped == tally->stale)
+		printf("canonfs would vouch for %s.\n",
+		       tally->stale == 1 ? "it" : "all of them");
+	else if (tally->helped == 0)
+		printf("canonfs would not vouch for %s: see the reasons below.\n",
+		       tally->stale == 1 ? "it" : "any of them");
+	else
+		printf("canonfs would vouch for %s of them; for %s it would not: see the "
+		       "reasons below.\n",
+		       HUMAN_COUNT(tally->helped),
+		       HUMAN_COUNT(tally->stale - tally->helped));
+}
+
+static void print_stale(const struct check_tally *tally)
+{
+	printf("%s%s of %s bytecode %s %s stale%s: Python compiles up to %s of source "
+	       "again "
+	       "at every start.\n",
+	       terminal_colour(COLOUR_BOLD), HUMAN_COUNT(tally->stale),
+	       HUMAN_COUNT(tally->files), plural(tally->files, "file", "files"),
+	       plural(tally->stale, "is", "are"), terminal_colour(COLOUR_NONE),
+	       HUMAN_BYTES(tally->stale_bytes));
+	print_help_of_canonfs(tally);
+}
+
+static void print_headline(const struct check_tally *tally)
+{
+	if (tally->files == 0)
+		printf("There are no bytecode files here.\n");
+	else if (tally->stale == 0)
+		printf("%sNone of %s bytecode %s is stale.%s\n",
+		       terminal_colour(COLOUR_BOLD), HUMAN_COUNT(tally->files),
+		       plural(tally->files, "file", "files"), terminal_colour(COLOUR_NONE));
+	else
+		print_stale(tally);
+	if (tally->damaged)
+		printf("%s%s %s damaged: importing %s fails.%s\n",
+		       terminal_colour(COLOUR_BAD), HUMAN_COUNT(tally->damaged),
+		       plural(tally->damaged, "file is", "files are"),
+		       plural(tally->damaged, "it", "them"), terminal_colour(COLOUR_NONE));
+	if (tally->uncached)
+		printf("%s of %s source files (%s) %s no bytecode at all.\n",
+		       HUMAN_COUNT(tally->uncached), HUMAN_COUNT(tally->sources),
+		       HUMAN_BYTES(tally->uncached_bytes),
+		       plural(tally->uncached, "has", "have"));
+}
+
+/* ---- tables ---- */
+
+static void print_table(struct columns *columns)
+{
+	putchar('\n');
+	if (columns)
+		columns_print(columns, terminal_width());
+	columns_free(columns);
+}
+
+static void print_verdicts(const struct check_tally *tally)
+{
+	static const struct column column[] = {
+		{"VERDICT", COLUMN_LEFT},
+		{"FILES", COLUMN_RIGHT},
+		{"WHY", COLUMN_CUT_TAIL},
+	};
+	struct columns *columns = columns_new(column, ARRAY_SIZE(column));
+
+	for (int i = 0; columns && i < PYC_REASONS; i++) {
+		enum pyc_reason reason = (enum pyc_reason)i;
+		enum pyc_verdict verdict = pyc_reason_verdict(reason);
+
+		if (tally->reason[i])
+			columns_add(columns, colour_of(verdict),
+				    (const char *[]){pyc_verdict_name(verdict),
+						     HUMAN_COUNT(tally->reason[i]),
+						     pyc_reason_text(reason)});
+	}
+	print_table(columns);
+}
+
+static uint64_t count_verdict(const struct check_tally *tally, enum pyc_verdict verdict)
+{
+	uint64_t count = 0;
+
+	for (int i = 0; i < PYC_REASONS; i++)
+		if (pyc_reason_verdict((enum pyc_reason)i) == verdict)
+			count += tally->reason[i];
+	return count;
+}
+
+/* The interpreter whose libraries these are; else one that reads such bytecode. */
+static const struct interpreter *find_reader(const struct check *check, size_t index)
+{
+	const struct pyc_magic *magic = &pyc_magic_table[index];
+	const char *path = check->tree[0].set.tree.view_path;
+	const struct interpreter *owner =
+		interpreters_owner(&check->interpreters, magic, path);
+
+	return owner ? owner : interpreters_by_magic(&check->interpreters, magic);
+}
+
+/* "python3.11 (3.11.2)", "3.9 (not installed)" */
+static const char *name_reader(const struct check *check, size_t index, char text[CELL_MAX])
+{
+	const struct pyc_magic *magic;
+	const struct interpreter *found;
+
+	if (index == pyc_magic_count)
+		return "others";
+	magic = &pyc_magic_table[index];
+	found = find_reader(check, index);
+	if (!found)
+		snprintf(text, CELL_MAX, "%s (not installed)", magic->version);
+	else if (found->release)
+		snprintf(text, CELL_MAX, "%s (%s)", found->name, found->release);
+	else
+		snprintf(text, CELL_MAX, "%s", found->name);
+	return text;
+}
+
+static uint64_t sum_outcomes(const struct check_reader *reader)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < PYC_OUTCOMES; i++)
+		sum += reader->outcome[i];
+	return sum;
+}
+
+static void add_reader(struct columns *columns, const struct check *check, size_t index)
+{
+	const struct check_reader *reader = &check->tally[0].reader[index];
+	char name[CELL_MAX];
+
+	if (sum_outcomes(reader) == 0)
+		return;
+	columns_add(columns,
+		    reader->outcome[PYC_FAILS]	    ? COLOUR_BAD
+		    : reader->outcome[PYC_COMPILES] ? COLOUR_WARN
+						    : COLOUR_NONE,
+		    (const char *[]){
+			    name_reader(check, index, name),
+			    HUMAN_COUNT(reader->outcome[PYC_LOADS] +
+					reader->outcome[PYC_LOADS_CHECKED]),
+			    HUMAN_COUNT(reader->outcome[PYC_COMPILES]),
+			    HUMAN_COUNT(reader->outcome[PYC_FAILS]),
+			    HUMAN_COUNT(reader->outcome[PYC_IGNORES]),
+			    HUMAN_COUNT(reader->outcome[PYC_OUTCOME_UNKNOWN]),
+			    HUMAN_BYTES(reader->bytes),
+		    });
+}
+
+static void print_readers(const struct check *check)
+{
+	static const struct column column[] = {
+		{"INTERPRETER", COLUMN_CUT_TAIL},   {"LOADS", COLUMN_RIGHT},
+		{"COMPILES", COLUMN_RIGHT},	    {"FAILS", COLUMN_RIGHT},
+		{"IGNORES", COLUMN_RIGHT},	    {"UNKNOWN", COLUMN_RIGHT},
+		{"A START COMPILES", COLUMN_RIGHT},
+	};
+	struct columns *columns = columns_new(column, ARRAY_SIZE(column));
+
+	for (size_t i = 0; columns && i <= pyc_magic_count; i++)
+		add_reader(columns, check, i);
+	print_table(columns);
+}
+
+static void add_group(struct columns *columns, const struct group *group, bool named)
+{
+	const char *cells[5] = {HUMAN_COUNT(group->counts.stale),
+				HUMAN_COUNT(group->counts.hopeless),
+				HUMAN_BYTES(group->counts.bytes)};
+	size_t count = 3;
+
+	if (named)
+		cells[count++] = group->name ? group->name : "";
+	cells[count++] = group->path;
+	columns_add(columns, COLOUR_NONE, cells);
+}
+
+/* The worst, as many as were asked for. */
+static void print_groups(const struct check *check)
+{
+	static const struct column with_name[] = {
+		{"STALE", COLUMN_RIGHT},	{"HOPELESS", COLUMN_RIGHT},
+		{"SOURCE", COLUMN_RIGHT},	{"NAME", COLUMN_LEFT},
+		{"DIRECTORY", COLUMN_CUT_HEAD},
+	};
+	static const struct column without_name[] = {
+		{"STALE", COLUMN_RIGHT},
+		{"HOPELESS", COLUMN_RIGHT},
+		{"SOURCE", COLUMN_RIGHT},
+		{"DIRECTORY", COLUMN_CUT_HEAD},
+	};
+	size_t count, shown = 0;
+	scope_free const struct group **group = groups_sorted(check->groups, &count);
+	struct columns *columns;
+	bool named = false;
+
+	while (shown < count && (check->request->top == 0 || shown < check->request->top) &&
+	       (group[shown]->counts.stale || group[shown]->counts.hopeless)) {
+		named |= group[shown]->name != NULL;
+		shown++;
+	}
+	if (shown == 0)
+		return;
+	columns = named ? columns_new(with_name, ARRAY_SIZE(with_name))
+			: columns_new(without_name, ARRAY_SIZE(without_name));
+	for (size_t i = 0; columns && i < shown; i++)
+		add_group(columns, group[i], named);
+	print_table(columns);
+	if (shown < count && check->request->top && shown == check->request->top)
+		printf("%sthe worst %zu; --top 0 shows all%s\n",
+		       terminal_colour(COLOUR_DIM), shown, terminal_colour(COLOUR_NONE));
+}
+
+/* ---- what to do ---- */
+
+/* A command on a line of its own, to be copied; NULL when out of memory. */
+static void print_command(char *command, const char *what_it_does)
+{
+	if (command)
+		printf("  %s\n      %s\n", command, what_it_does);
+	free(command);
+}
+
+static const char *other_root(const struct check *check)
+{
+	const char *root = check->tree[0].set.root;
+
+	return strcmp(root, "/") == 0 ? NULL : root;
+}
+
+static char *inspect_command(const struct check *check, const char *command,
+			     const char *path)
+{
+	const char *given = check->request->options.given;
+	const char *root = check->request->options.root ? NULL : other_root(check);
+	scope_free char *root_word = shell_word(root ? root : "");
+	scope_free char *given_word = shell_word(given ? given : "");
+	scope_free char *word = path ? shell_word(path) : NULL;
+	char *text;
+
+	if (!root_word || !given_word || !word ||
+	    asprintf(&text, "canonfs %s%s%s%s%s %s", command, root ? " --root " : "",
+		     root ? root_word : "", given ? " -o " : "", given ? given_word : "",
+		     word) < 0)
+		return NULL;
+	return text;
+}
+
+/* All of a PATH, as readers call it. */
+static char *view_of(const struct check_tree *tree)
+{
+	if (strcmp(tree->start, ".") == 0)
+		return strdup(tree->set.tree.view_path);
+	return check_view_path(&tree->set, tree->start);
+}
+
+static void advise_about_tree(const struct check *check, const struct check_tree *tree)
+{
+	const struct check_tally *tally = &check->tally[0];
+	const struct check_request *request = check->request;
+	const char *path = tree->set.path;
+	scope_free char *view = view_of(tree);
+
+	if (tally->helped)
+		print_command(
+			advise_mount(path, path, request->options.given, NULL,
+				     request->options.root ? NULL : other_root(check)),
+			"shows it with bytecode that Python accepts");
+	if (count_verdict(tally, PYC_STALE))
+		print_command(inspect_command(check, "check --list stale", view),
+			      "names those that are really stale, or not proved to be "
+			      "anything else");
+	if (count_verdict(tally, PYC_CORRUPT))
+		print_command(inspect_command(check, "check --list corrupt", view),
+			      "names those that are damaged");
+	if (tally->damaged)
+		print_command(inspect_command(check, "check --list damaged", view),
+			      "names those that make an import fail");
+}
+
+/* Python leaves alone what has the right header; that has to be forced. */
+static void advise_to_compile(const struct check *check, const struct check_tree *tree)
+{
+	scope_free char *view = view_of(tree);
+
+	if (!view || (faccessat(AT_FDCWD, tree->set.path, W_OK, 0) < 0 && errno == EROFS))
+		return;
+	for (size_t i = 0; i < pyc_magic_count; i++) {
+		const struct check_reader *reader = &check->tally[0].reader[i];
+		const struct interpreter *found = find_reader(check, i);
+
+		if (found && reader->outcome[PYC_COMPILES] + reader->outcome[PYC_FAILS])
+			print_command(advise_compile(tree->set.root, found->program, "",
+						     reader->outcome[PYC_FAILS] ? " -q -f"
+										: " -q",
+						     view),
+				      "compiles it anew");
+	}
+}
+
+static void advise_to_explain(const struct check *check)
+{
+	const struct check_tally *tally = &check->tally[0];
+	scope_free char *path =
+		tally->example ? check_view_path(tally->example_tree, tally->example)
+			       : NULL;
+
+	print_command(inspect_command(check, "explain", path),
+		      "says all about one of them");
+}
+
+static void print_advice(const struct check *check)
+{
+	const struct check_tally *tally = &check->tally[0];
+
+	if (tally->stale == 0 && tally->hopeless == 0)
+		return;
+	printf("\nWhat to do:\n");
+	for (size_t i = 0; i < check->tree_count; i++)
+		advise_about_tree(check, &check->tree[i]);
+	for (size_t i = 0; tally->hopeless && i < check->tree_count; i++)
+		advise_to_compile(check, &check->tree[i]);
+	advise_to_explain(check);
+}
+
+static void print_notes(const struct check *check)
+{
+	const struct check_tally *tally = &check->tally[0];
+
+	if (check->submounts)
+		printf("Not looked at: %s %s mounted below, which a mount would leave out, "
+		       "too.\n",
+		       HUMAN_COUNT(check->submounts),
+		       plural(check->submounts, "file system is", "file systems are"));
+	if (tally->links)
+		printf("%s %s to bytecode %s left to the files that %s to.\n",
+		       HUMAN_COUNT(tally->links),
+		       plural(tally->links, "symbolic link", "symbolic links"),
+		       plural(tally->links, "is", "are"),
+		       plural(tally->links, "it leads", "they lead"));
+	if (check->unreadable)
+		printf("%s%s %s not be looked at.%s\n", terminal_colour(COLOUR_BAD),
+		       HUMAN_COUNT(check->unreadable),
+		       plural(check->unreadable, "file or directory could",
+			      "files or directories could"),
+		       terminal_colour(COLOUR_NONE));
+}
+
+void check_print_text(const struct check *check)
+{
+	const struct check_tally *tally = &check->tally[0];
+
+	print_headline(tally);
+	if (tally->files) {
+		print_verdicts(tally);
+		print_readers(check);
+		print_groups(check);
+		print_advice(check);
+	}
+	print_notes(check);
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs check: the walk over the trees; see check.h.
+ *
+ * A link beside another source makes a file ambiguous, wherever the link is. So all links
+ * have to be known before the first file is judged: where files are listed as they are
+ * judged, or somebody watches the progress and wants to know how many there are, a pass
+ * that opens no file comes first. Else the links are looked at on the way, and only if one
+ * made a file ambiguous, which is rare, everything is judged again: then what was read is
+ * still known.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/path.h"
+#include "base/scope.h"
+#include "cli/check/check.h"
+#include "fs/mount/mountinfo.h"
+
+/* Lines about what could not be looked at; more are counted. */
+#define MESSAGES_MAX 10
+
+/*
+ * SURVEY: links and the number of files. JUDGE: files, all links are known. JUDGE_FIRST:
+ * both.
+ */
+enum pass_kind { SURVEY, JUDGE, JUDGE_FIRST };
+
+/* One tree, for the callbacks of a scan. */
+struct pass {
+	struct check *check;
+	const struct tree_set *tree;
+	enum pass_kind kind;
+};
+
+static char *join_absolute(const char *dir, const char *path)
+{
+	if (strcmp(path, ".") == 0)
+		return strdup(dir);
+	return tree_join(strcmp(dir, "/") == 0 ? "" : dir, path);
+}
+
+char *check_path(const struct tree_set *tree, const char *path)
+{
+	return join_absolute(tree->path, path);
+}
+
+char *check_view_path(const struct tree_set *tree, const char *path)
+{
+	return join_absolute(tree->tree.view_path, path);
+}
+
+void check_unreadable(struct check *check, const struct tree_set *tree, const char *path,
+		      int error)
+{
+	scope_free char *whole = check_path(tree, path);
+
+	pthread_mutex_lock(&check->message_lock);
+	progress_end(&check->progress);
+	if (check->unreadable++ < MESSAGES_MAX && !check->again)
+		log_error("cannot look at %s: %s", quoted(whole ? whole : path),
+			  strerror(-error));
+	pthread_mutex_unlock(&check->message_lock);
+}
+
+/* What a mount leaves out is no failure; and who judges will meet the error again. */
+static void take_error(void *context, const char *path, int error)
+{
+	struct pass *pass = context;
+
+	if (error != -EXDEV && pass->kind != SURVEY)
+		check_unreadable(pass->check, pass->tree, path, error);
+}
+
+static void tick(void *context)
+{
+	struct check *check = ((struct pass *)context)->check;
+
+	pthread_mutex_lock(&check->message_lock);
+	progress_update(
+		&check->progress, atomic_load_explicit(&check->done, memory_order_relaxed),
+		atomic_load_explicit(&check->expected, memory_order_relaxed), "files");
+	pthread_mutex_unlock(&check->message_lock);
+}
+
+/* ---- links and the number of files ---- */
+
+static int count_ambiguous(void *context, uint64_t device, uint64_t inode)
+{
+	struct check *check = context;
+
+	(void)device;
+	(void)inode;
+	atomic_fetch_add_explicit(&check->ambiguous, 1, memory_order_relaxed);
+	return 0;
+}
+
+static void take_link(struct pass *pass, const struct scan_listing *listing,
+		      const char *name)
+{
+	scope_free char *path = tree_join(listing->path, name);
+	int r = path ? resolve_link(pass->tree->resolver, path, count_ambiguous,
+				    pass->check)
+		     : -ENOMEM;
+
+	if (r < 0 && r != -ENOENT)
+		check_unreadable(pass->check, pass->tree, path ? path : name, r);
+}
+
+static void survey(struct pass *pass, const struct scan_listing *listing)
+{
+	uint64_t files = 0;
+
+	for (size_t i = 0; i < listing->count; i++) {
+		const struct scan_entry *entry = &listing->entries[i];
+
+		if (entry->type != DT_LNK &&
+		    (entry->type != DT_REG || pass->kind != SURVEY))
+			continue;
+		if (!alias_is_link_name(entry->name))
+			continue;
+		if (entry->type == DT_LNK)
+			take_link(pass, listing, entry->name);
+		else
+			files++;
+	}
+	atomic_fetch_add_explicit(&pass->check->expected, files, memory_order_relaxed);
+}
+
+/* ---- the files ---- */
+
+static void visit(void *context, unsigned worker, const struct scan_listing *dir,
+		  const struct scan_listing *cache)
+{
+	struct pass *pass = context;
+	const struct check_place place = {
+		.check = pass->check,
+		.tree = pass->tree,
+		.tally = &pass->check->tally[worker],
+	};
+
+	if (pass->kind != JUDGE) {
+		survey(pass, dir);
+		survey(pass, cache);
+	}
+	if (pass->kind != SURVEY)
+		check_judge(&place, dir, cache);
+}
+
+static int run_pass(struct check *check, enum pass_kind kind)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < check->tree_count; i++) {
+		const struct check_tree *tree = &check->tree[i];
+		struct pass pass = {.check = check, .tree = &tree->set, .kind = kind};
+		const struct scan scan = {
+			.tree = &tree->set.tree,
+			.threads = check->threads,
+			.visit = visit,
+			.error = take_error,
+			.tick = tick,
+			.context = &pass,
+		};
+
+		r = scan_run(&scan, tree->start);
+		if (r < 0)
+			log_error("cannot walk %s: %s", quoted(tree->set.path),
+				  strerror(-r));
+	}
+	return r;
+}
+
+/* ---- the sum ---- */
+
+static void add_reader(struct check_reader *sum, const struct check_reader *reader)
+{
+	for (size_t i = 0; i < PYC_OUTCOMES; i++)
+		sum->outcome[i] += reader->outcome[i];
+	sum->bytes += reader->bytes;
+}
+
+static void add_tally(struct check_tally *sum, const struct check_tally *tally)
+{
+	sum->files += tally->files;
+	sum->file_bytes += tally->file_bytes;
+	for (size_t i = 0; i < PYC_REASONS; i++)
+		sum->reason[i] += tally->reason[i];
+	sum->stale += tally->stale;
+	sum->helped += tally->helped;
+	sum->stale_bytes += tally->stale_bytes;
+	sum->damaged += tally->damaged;
+	sum->hopeless += tally->hopeless;
+	sum->sources += tally->sources;
+	sum->uncached += tally->uncached;
+	sum->uncached_bytes += tally->uncached_bytes;
+	sum->links += tally->links;
+	sum->directories += tally->directories;
+	sum->vanished += tally->vanished;
+	if (tally->example)
+		check_propose(sum, tally->example_tree, tally->example,
+			      tally->example_hopeless);
+	for (size_t i = 0; i <= pyc_magic_count; i++)
+		add_reader(&sum->reader[i], &tally->reader[i]);
+}
+
+/* A mount would not serve what is mounted below its source. */
+static uint64_t count_submounts(const char *path)
+{
+	struct mountinfo list;
+	struct mount_entry entry;
+	uint64_t count = 0;
+
+	if (mountinfo_open(&list) < 0)
+		return 0;
+	while (mountinfo_next(&list, &entry)) {
+		const char *rest = path_below(entry.point, path);
+
+		count += rest && rest[0] == '/' && rest[1];
+	}
+	mountinfo_close(&list);
+	return count;
+}
+
+/* As if nothing had been judged. What could not be looked at was said. */
+static void reset(struct check *check)
+{
+	for (unsigned i = 0; i < check->threads; i++) {
+		struct check_tally *tally = &check->tally[i];
+		struct check_reader *reader = tally->reader;
+
+		free(tally->example);
+		memset(reader, 0, (pyc_magic_count + 1) * sizeof(*reader));
+		*tally = (struct check_tally){.reader = reader};
+	}
+	if (check->groups)
+		groups_clear(check->groups);
+	check->again = true;
+}
+
+static int judge_all(struct check *check)
+{
+	bool listing = check->request->list != LIST_NOTHING;
+	uint64_t unreadable = check->unreadable;
+	int r;
+
+	if (listing || check->progress.wanted) {
+		r = run_pass(check, SURVEY);
+		return r < 0 ? r : run_pass(check, JUDGE);
+	}
+	r = run_pass(check, JUDGE_FIRST);
+	if (r < 0 || check->ambiguous == 0)
+		return r;
+	reset(check);
+	check->unreadable = unreadable;
+	return run_pass(check, JUDGE_FIRST);
+}
+
+int check_walk(struct check *check)
+{
+	int r;
+
+	progress_begin(&check->progress, "checking");
+	if (check->request->quiet || (check->request->list && isatty(STDOUT_FILENO)))
+		check->progress.wanted = false;
+	r = judge_all(check);
+	progress_end(&check->progress);
+	for (unsigned i = 1; i < check->threads; i++)
+		add_tally(&check->tally[0], &check->tally[i]);
+	for (size_t i = 0; i < check->tree_count; i++)
+		check->submounts += count_submounts(check->tree[i].set.path);
+	if (check->unreadable > MESSAGES_MAX)
+		log_error("%" PRIu64 " more cannot be looked at",
+			  check->unreadable - MESSAGES_MAX);
+	return r;
+}

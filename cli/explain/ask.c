@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs explain --ask: what real interpreters do with the files, beside what we say; see
+ * explain.h. One run for each interpreter and level of optimisation.
+ */
+#include "cli/explain/explain.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+
+/* Has the source bytecode of that level? Nothing else is worth a question. */
+static bool has_level(const struct explanation *explanation, int level)
+{
+	for (size_t i = 0; explanation->stem && i < explanation->pyc_count; i++)
+		if (!explanation->pycs[i].problem &&
+		    explain_level(&explanation->pycs[i].seen.name) == level)
+			return true;
+	return false;
+}
+
+static int note(struct explain_pyc *pyc, const struct interpreter *interpreter,
+		const struct ask_job *job)
+{
+	struct explain_asked *grown =
+		reallocarray(pyc->asked, pyc->asked_count + 1, sizeof(*grown));
+	bool looked = job->answered && job->looked && strcmp(job->looked, pyc->path) == 0;
+
+	if (!grown)
+		return -ENOMEM;
+	pyc->asked = grown;
+	grown[pyc->asked_count++] = (struct explain_asked){
+		.interpreter = interpreter,
+		.expected =
+			pyc_outcome(&pyc->seen, pyc->seen.source_mtime, interpreter->magic),
+		.observed = !job->answered ? PYC_OUTCOME_UNKNOWN
+			    : looked	   ? job->outcome
+					   : PYC_IGNORES,
+		.error = looked && job->error ? strdup(job->error) : NULL,
+		.lines = job->lines ? strdup(job->lines) : NULL,
+	};
+	return 0;
+}
+
+static int note_all(struct explanation *explanation, const struct interpreter *interpreter,
+		    int level, const struct ask_job *job)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < explanation->pyc_count; i++) {
+		struct explain_pyc *pyc = &explanation->pycs[i];
+
+		if (!pyc->problem && explain_level(&pyc->seen.name) == level)
+			r = note(pyc, interpreter, job);
+	}
+	return r;
+}
+
+static int ask_level(struct explain_request *request, const struct interpreter *interpreter,
+		     int level)
+{
+	scope_free struct ask_job *jobs = calloc(request->count + 1, sizeof(*jobs));
+	size_t count = 0;
+	int r = jobs ? 0 : -ENOMEM;
+
+	for (size_t i = 0; jobs && i < request->count; i++)
+		if (has_level(&request->explanations[i], level))
+			jobs[count++] =
+				(struct ask_job){.folder = request->explanations[i].folder,
+						 .stem = request->explanations[i].stem};
+	if (r == 0 && count > 0)
+		r = ask(interpreter, (unsigned)level, jobs, count);
+	for (size_t i = 0, at = 0; jobs && i < request->count; i++) {
+		if (!has_level(&request->explanations[i], level))
+			continue;
+		if (r != -ENOMEM &&
+		    note_all(&request->explanations[i], interpreter, level, &jobs[at]) < 0)
+			r = -ENOMEM;
+		ask_job_fini(&jobs[at++]);
+	}
+	return r;
+}
+
+static const char *why(int error)
+{
+	switch (error) {
+	case -ETIME:
+		return "it did not end in time";
+	case -EBADMSG:
+		return "it failed";
+	default:
+		return strerror(-error);
+	}
+}
+
+int explain_ask(struct explain_request *request)
+{
+	int worst = 0;
+
+	for (size_t i = 0; i < request->asked.count; i++) {
+		const struct interpreter *interpreter = &request->asked.interpreters[i];
+
+		for (int level = 0; level < EXPLAIN_LEVELS; level++) {
+			int r = ask_level(request, interpreter, level);
+
+			if (r == 0)
+				continue;
+			log_error("cannot ask %s: %s", quoted(interpreter->program),
+				  why(r));
+			worst = r;
+		}
+	}
+	return worst;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs explain: what is known of one source file and its bytecode, and what follows.
+ *
+ *	explain_find	which source, which bytecode, in which tree
+ *	explain_judge	facts, verdicts under each policy, outcomes, what would change them
+ *	explain_ask	the same from a real interpreter
+ *	explain_text, explain_json	printing
+ */
+#ifndef CANONFS_CLI_EXPLAIN_EXPLAIN_H
+#define CANONFS_CLI_EXPLAIN_EXPLAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "cache/resolve.h"
+#include "cli/python/ask.h"
+#include "cli/trees/tree_set.h"
+#include "cli/python/interpreters.h"
+#include "fs/mount/options.h"
+#include "pyc/outcome.h"
+#include "pyc/verdict.h"
+
+#define EXIT_EXPLAIN_USAGE   64 /* EX_USAGE of sysexits.h */
+#define EXIT_EXPLAIN_NOINPUT 66 /* EX_NOINPUT */
+#define EXIT_EXPLAIN_FAILURE 74 /* EX_IOERR */
+
+#define TRUSTS		 (PYC_TRUST_VERIFIED + 1)
+#define EXPLAIN_LEVELS	 3
+#define EXPLAIN_CHANGES	 4
+#define EXPLAIN_HEAD_MAX PYC_HEADER_MAX
+
+/**
+ * struct explain_tree - a tree that was opened
+ * @set: open
+ * @policy:     the options' with the time that the tree's sources share
+ * @has_time:   whether they share one
+ * @mount:      where a canonfs is mounted, if the tree is one; owned, else NULL
+ * @mount_source: what is mounted there; owned
+ */
+struct explain_tree {
+	struct tree_set set;
+	struct pyc_policy policy;
+	bool has_time;
+	int64_t time;
+	char *mount;
+	char *mount_source;
+	struct explain_tree *next;
+};
+
+/**
+ * struct explain_asked - what a real interpreter did with a bytecode file
+ * @interpreter: borrowed
+ * @expected: what we said it would do
+ * @observed: what it did; PYC_OUTCOME_UNKNOWN where it did not answer
+ */
+struct explain_asked {
+	const struct interpreter *interpreter;
+	enum pyc_outcome expected;
+	enum pyc_outcome observed;
+	char *error;
+	char *lines;
+};
+
+/**
+ * struct explain_verdict - what a mount would decide
+ * @known: it would decide something: the file is bytecode of the tree
+ */
+struct explain_verdict {
+	bool known;
+	struct pyc_decision decision;
+};
+
+/**
+ * struct explain_pyc - one bytecode file; the strings are owned
+ * @path:     as readers see it, absolute
+ * @relative: @path below the tree; facts point into it
+ * @real:     where symlinks lead, absolute, in the readers' root; NULL where there are none
+ * @problem:  why it could not be looked at, in words; then only the above is meaningful;
+ *            static storage
+ * @head, @head_len: its first bytes
+ * @seen:     what is known of it as readers see it
+ * @disk:     the same of the file on disk: differs from @seen in a mount that serves
+ * another header
+ * @given:    verdict under the options that were given
+ * @trust:    under each policy of trust=
+ * @bare:     what its interpreter does without canonfs
+ * @served:   what it does with what a mount would serve
+ * @reader:   an installed interpreter, where only those tell what @bare is; else NULL
+ * @changes:  what would make Python use it: options, commands; owned
+ * @mount_verdict, @mount_reason: of the mount that it lies in; NULL where that tells none
+ * @asked:    @asked_count of them
+ */
+struct explain_pyc {
+	char *path;
+	char *relative;
+	char *real;
+	const char *problem;
+	uint8_t head[EXPLAIN_HEAD_MAX];
+	size_t head_len;
+	struct pyc_facts seen;
+	struct pyc_facts disk;
+	struct explain_verdict given;
+	struct explain_verdict trust[TRUSTS];
+	enum pyc_outcome bare;
+	enum pyc_outcome served;
+	const struct interpreter *reader;
+	char *changes[EXPLAIN_CHANGES];
+	size_t change_count;
+	char *mount_verdict;
+	char *mount_reason;
+	struct explain_asked *asked;
+	size_t asked_count;
+};
+
+/**
+ * struct explanation - a source and all of its bytecode; the strings are owned
+ * @path:     of the source, absolute, as readers see it; of the bytecode itself, where no
+ *            source can pair with it
+ * @folder:   the directory that holds it
+ * @stem:     its name without .py; NULL where @path is bytecode
+ * @relative: @path below the tree
+ * @link:     where it leads, if it is a symlink
+ * @source:   what is there
+ */
+struct explanation {
+	struct explain_tree *tree;
+	char *path;
+	char *folder;
+	char *stem;
+	char *relative;
+	char *link;
+	struct source source;
+	struct explain_pyc *pycs;
+	size_t pyc_count;
+};
+
+/**
+ * struct explain_request - the command line, and what was opened for it
+ * @root_fd: O_PATH, the readers' root directory
+ * @root:    its absolute path, without symlinks
+ */
+struct explain_request {
+	const struct mount_options *options;
+	const char *given_tree;
+	int root_fd;
+	char *root;
+	struct explain_tree *trees;
+	struct interpreter_list asked;
+	struct interpreter_list installed;
+	bool looked_for_installed;
+	struct explanation *explanations;
+	size_t count;
+};
+
+/**
+ * explain_find() - find a file's source and its bytecode, and put it into the request
+ *
+ * One that is there already is not put there again.
+ * Return: 0, or an exit status with one line logged.
+ */
+int explain_find(struct explain_request *request, const char *file);
+
+/* Everything that can be said without running an interpreter on the files. */
+void explain_judge(struct explain_request *request, struct explanation *explanation);
+
+/* Runs the interpreters of request->asked on all that was found. */
+int explain_ask(struct explain_request *request);
+
+void explain_print(const struct explain_request *request);
+void explain_print_json(const struct explain_request *request);
+
+/* Frees what was found. */
+void explain_fini(struct explain_request *request);
+
+/* "python3.11", "pypy3.9": the program that a magic belongs to; the caller's. */
+char *explain_program(const struct pyc_magic *magic);
+
+#define EXPLAIN_DATE_MAX 40
+
+/* "1970-01-01 00:00:00 UTC"; written to @date, which is returned. */
+const char *explain_date(int64_t seconds, char date[EXPLAIN_DATE_MAX]);
+
+/* "timestamp", "checked-hash"...; "canonical", "size", "verified". Static storage. */
+const char *explain_kind(enum pyc_header_kind kind);
+const char *explain_trust_name(enum pyc_trust trust);
+
+/* Does Python find the source's time, its size, in the header? Unknown: it does not ask. */
+enum pyc_check explain_time_matches(const struct pyc_facts *facts);
+enum pyc_check explain_size_matches(const struct pyc_facts *facts);
+
+/* The level that a bytecode file is for: 0, 1 or 2; -1 for one that no option gives. */
+int explain_level(const struct pyc_name *name);
+
+#endif

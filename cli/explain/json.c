@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs explain --json; cli/schema/explain.json describes it.
+ */
+#include "cli/explain/explain.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+#include "cli/print/json.h"
+#include "pyc/mtime.h"
+
+static struct json_object *add_object(struct json_object *object, const char *key)
+{
+	struct json_object *inner = json_object_new_object();
+
+	json_object_object_add(object, key, inner);
+	return inner;
+}
+
+static struct json_object *add_array(struct json_object *object, const char *key)
+{
+	struct json_object *inner = json_object_new_array();
+
+	json_object_object_add(object, key, inner);
+	return inner;
+}
+
+static void add_date(struct json_object *object, int64_t seconds)
+{
+	char date[EXPLAIN_DATE_MAX];
+
+	json_add_text(object, "date", explain_date(seconds, date));
+}
+
+static void add_null(struct json_object *object, const char *key)
+{
+	json_object_object_add(object, key, NULL);
+}
+
+static void add_hex(struct json_object *object, const char *key, const uint8_t *bytes,
+		    size_t len)
+{
+	char hex[2 * EXPLAIN_HEAD_MAX + 1] = "";
+
+	for (size_t i = 0; i < len && i < EXPLAIN_HEAD_MAX; i++)
+		snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+	json_add_text(object, key, hex);
+}
+
+/* ---- one bytecode file ---- */
+
+static const char *check_name(enum pyc_check check)
+{
+	switch (check) {
+	case PYC_CHECK_OK:
+		return "ok";
+	case PYC_CHECK_BAD:
+		return "bad";
+	default:
+		return "unknown";
+	}
+}
+
+static void add_name(struct json_object *object, const struct pyc_name *name)
+{
+	static const char *const placements[] = {
+		[PYC_PLACE_NONE] = "odd",      [PYC_PLACE_CACHE] = "cache",
+		[PYC_PLACE_LEGACY] = "legacy", [PYC_PLACE_PYTEST] = "pytest",
+		[PYC_PLACE_ODD] = "odd",
+	};
+	scope_free char *tag = strndup(name->tag ? name->tag : "", name->tag_len);
+	scope_free char *opt = strndup(name->opt ? name->opt : "", name->opt_len);
+
+	json_add_text(object, "placement", placements[name->placement]);
+	json_add_text(object, "tag", tag);
+	json_add_text(object, "optimization", opt);
+}
+
+static void add_embedded(struct json_object *object, const struct pyc_facts *facts)
+{
+	const struct pyc_header *header = &facts->header;
+	bool is_hash = header->flags & PYC_FLAG_HASH;
+	struct json_object *mtime;
+
+	json_add_number(object, "flags", header->flags);
+	if (is_hash) {
+		add_null(object, "mtime");
+		add_null(object, "size");
+		add_hex(object, "hash", header->hash, PYC_HASH_SIZE);
+		return;
+	}
+	mtime = add_object(object, "mtime");
+	json_add_number(mtime, "seconds", header->mtime);
+	add_date(mtime, header->mtime);
+	if (header->magic->size_offset)
+		json_add_number(object, "size", header->source_size);
+	else
+		add_null(object, "size");
+	add_null(object, "hash");
+}
+
+static void add_header(struct json_object *object, const struct pyc_facts *facts)
+{
+	static const char *const states[] = {[PYC_HEADER_OK] = "ok",
+					     [PYC_HEADER_SHORT] = "short",
+					     [PYC_HEADER_UNKNOWN_MAGIC] = "unknown-magic"};
+	struct json_object *header = add_object(object, "header");
+
+	json_add_text(header, "status", states[facts->header_status]);
+	if (facts->header_status != PYC_HEADER_OK)
+		return;
+	json_add_number(header, "magic", facts->header.magic->number);
+	json_add_text(header, "version", facts->header.magic->version);
+	json_add_text(header, "kind", explain_kind(facts->header.kind));
+	add_embedded(header, facts);
+}
+
+static void add_match(struct json_object *object, const char *key, enum pyc_check check)
+{
+	if (check == PYC_CHECK_UNKNOWN)
+		add_null(object, key);
+	else
+		json_add_bool(object, key, check == PYC_CHECK_OK);
+}
+
+static void add_matches(struct json_object *object, const struct pyc_facts *facts)
+{
+	struct json_object *matches = add_object(object, "matches");
+
+	add_match(matches, "mtime", explain_time_matches(facts));
+	add_match(matches, "size", explain_size_matches(facts));
+	add_match(matches, "hash", facts->hash);
+}
+
+static void add_verdict(struct json_object *object, const char *key,
+			const struct explain_verdict *verdict)
+{
+	struct json_object *inner;
+
+	if (!verdict->known) {
+		add_null(object, key);
+		return;
+	}
+	inner = add_object(object, key);
+	json_add_text(inner, "verdict", pyc_verdict_name(verdict->decision.verdict));
+	json_add_text(inner, "reason", pyc_reason_name(verdict->decision.reason));
+	json_add_text(inner, "text", pyc_reason_text(verdict->decision.reason));
+	json_add_bool(inner, "vouched", verdict->decision.vouched);
+}
+
+static void add_outcome(struct json_object *object, const char *key,
+			enum pyc_outcome outcome)
+{
+	struct json_object *inner = add_object(object, key);
+
+	json_add_text(inner, "outcome", pyc_outcome_name(outcome));
+	json_add_text(inner, "text", pyc_outcome_text(outcome));
+}
+
+static void add_policies(struct json_object *object, const struct explain_pyc *pyc)
+{
+	struct json_object *trust = add_object(object, "trust");
+
+	for (int i = 0; i < TRUSTS; i++)
+		add_verdict(trust, explain_trust_name((enum pyc_trust)i), &pyc->trust[i]);
+}
+
+static void add_mount(struct json_object *object, const struct explain_pyc *pyc)
+{
+	struct json_object *mount;
+
+	if (!pyc->mount_verdict) {
+		add_null(object, "mount");
+		return;
+	}
+	mount = add_object(object, "mount");
+	json_add_text(mount, "verdict", pyc->mount_verdict);
+	json_add_text(mount, "reason", pyc->mount_reason);
+}
+
+static void add_asked(struct json_object *object, const struct explain_pyc *pyc)
+{
+	struct json_object *array = add_array(object, "asked");
+
+	for (size_t i = 0; i < pyc->asked_count; i++) {
+		const struct explain_asked *asked = &pyc->asked[i];
+		struct json_object *one = json_object_new_object();
+
+		json_object_array_add(array, one);
+		json_add_text(one, "program", asked->interpreter->program);
+		json_add_text(one, "release", asked->interpreter->release);
+		json_add_text(one, "expected", pyc_outcome_name(asked->expected));
+		json_add_text(one, "observed", pyc_outcome_name(asked->observed));
+		json_add_bool(one, "agrees", asked->expected == asked->observed);
+		json_add_text(one, "error", asked->error);
+		json_add_text(one, "lines", asked->lines);
+	}
+}
+
+static void add_facts(struct json_object *object, const struct explain_pyc *pyc)
+{
+	struct json_object *changes;
+
+	add_name(object, &pyc->disk.name);
+	add_hex(object, "head", pyc->head, pyc->head_len);
+	add_header(object, &pyc->disk);
+	add_matches(object, &pyc->disk);
+	json_add_text(object, "body", check_name(pyc->disk.body));
+	json_add_text(object, "proof", check_name(pyc->disk.proof));
+	add_outcome(object, "bare", pyc->bare);
+	json_add_text(object, "reader", pyc->reader ? pyc->reader->program : NULL);
+	add_verdict(object, "canonfs", &pyc->given);
+	add_policies(object, pyc);
+	add_outcome(object, "served", pyc->served);
+	add_mount(object, pyc);
+	changes = add_array(object, "changes");
+	for (size_t i = 0; i < pyc->change_count; i++)
+		json_object_array_add(changes, json_text(pyc->changes[i]));
+	add_asked(object, pyc);
+}
+
+static struct json_object *pyc_object(const struct explain_pyc *pyc)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_add_text(object, "path", pyc->path);
+	json_add_text(object, "leads_to", pyc->real);
+	json_add_text(object, "problem", pyc->problem);
+	if (!pyc->problem)
+		add_facts(object, pyc);
+	return object;
+}
+
+/* ---- the source ---- */
+
+static void add_source(struct json_object *object, const struct explanation *explanation)
+{
+	static const char *const states[] = {[PYC_SOURCE_UNKNOWN] = "unknown",
+					     [PYC_SOURCE_NONE] = "none",
+					     [PYC_SOURCE_REGULAR] = "regular"};
+	const struct source *source = &explanation->source;
+	struct timespec time = statx_time(source->stx.stx_mtime);
+	struct json_object *mtime;
+
+	json_add_text(object, "state",
+		      states[explanation->stem ? source->state : PYC_SOURCE_NONE]);
+	json_add_text(object, "link", explanation->link);
+	if (!explanation->stem || source->state != PYC_SOURCE_REGULAR)
+		return;
+	json_add_number(object, "size", (int64_t)source->stx.stx_size);
+	mtime = add_object(object, "mtime");
+	json_add_number(mtime, "seconds", time.tv_sec);
+	json_add_number(mtime, "nanoseconds", time.tv_nsec);
+	json_add_number(mtime, "python", pyc_mtime_int(time));
+	add_date(mtime, time.tv_sec);
+	json_add_bool(mtime, "canonical",
+		      pyc_is_canonical_time(&explanation->tree->policy, time));
+}
+
+static void add_tree(struct json_object *object, const struct explain_tree *tree)
+{
+	struct json_object *inner = add_object(object, "tree");
+
+	json_add_text(inner, "path", tree->set.path);
+	if (tree->has_time)
+		json_add_number(inner, "shared_mtime", tree->time);
+	else
+		add_null(inner, "shared_mtime");
+	json_add_text(inner, "canonfs", tree->mount_source);
+}
+
+void explain_print_json(const struct explain_request *request)
+{
+	struct json_object *top = json_object_new_object();
+	struct json_object *sources = add_array(top, "sources");
+
+	for (size_t i = 0; i < request->count; i++) {
+		const struct explanation *explanation = &request->explanations[i];
+		struct json_object *object = json_object_new_object();
+		struct json_object *pycs;
+
+		json_object_array_add(sources, object);
+		json_add_text(object, "path", explanation->path);
+		add_source(object, explanation);
+		add_tree(object, explanation->tree);
+		pycs = add_array(object, "bytecode");
+		for (size_t j = 0; j < explanation->pyc_count; j++)
+			json_object_array_add(pycs, pyc_object(&explanation->pycs[j]));
+	}
+	json_print(top);
+}

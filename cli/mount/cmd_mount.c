@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs [mount] SOURCE MOUNTPOINT, and mount(8)'s helper mount.canonfs.
+ */
+#include "cli/cmd.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "fs/mount/attach.h"
+#include "fs/mount/options.h"
+#include "fs/process/server.h"
+
+static const char usage[] =
+	"usage: canonfs [mount] SOURCE MOUNTPOINT [-o OPTION[,OPTION]...] [-f] [-v]\n"
+	"\n"
+	"Shows SOURCE at MOUNTPOINT, read-only, with bytecode that Python accepts.\n"
+	"MOUNTPOINT may be SOURCE itself. Returns when the mount is usable.\n"
+	"\n"
+	"  -f, --foreground  stay until the mount ends (SIGTERM and SIGINT end it)\n"
+	"  -v, --verbose     say more\n"
+	"  -o OPTIONS        comma-separated:\n"
+	"    trust=canonical   forgive a mismatching time if the source's was "
+	"canonicalised\n"
+	"                      (the default)\n"
+	"    trust=size        the same, also if the canonical time is the later one\n"
+	"    trust=verified    forgive only what a recompile has proved\n"
+	"    mtime=source      sources keep their times (the default)\n"
+	"    mtime=SECONDS     every source shows this time\n"
+	"    mtime=embedded    sources show the time that their bytecode embeds\n"
+	"    hash=unchecked    serve checked-hash bytecode as unchecked once it was "
+	"verified;\n"
+	"                      for sources that never change (default: hash=keep)\n"
+	"    canonical=SECONDS one more time that counts as canonical; may be repeated\n"
+	"    immutable         SOURCE never changes while mounted (the default if it is\n"
+	"                      mounted read-only)\n"
+	"    mutable           SOURCE may change although it is mounted read-only here\n"
+	"    stack=auto        the kernel's overlayfs shows SOURCE itself, at its speed, "
+	"where\n"
+	"                      that works and SOURCE does not change (the default)\n"
+	"    stack=on          ... or the mount fails\n"
+	"    stack=off         FUSE shows all of SOURCE\n"
+	"    cache=FILE|off    where what was learned is kept for the next mount (default: "
+	"see\n"
+	"                      canonfs cache path)\n"
+	"    cache-size=SIZE   its size, with K, M or G (default: 64M)\n"
+	"    xdev              hide file systems that are mounted below SOURCE\n"
+	"    root=DIR          SOURCE's readers are chrooted to DIR: follow its symlinks "
+	"there\n"
+	"    allow_other       let other users in (as root always)\n"
+	"    nosuid, nodev, noexec, context=...   as in mount(8); words for fstab are "
+	"ignored\n"
+	"\n"
+	"Examples:\n"
+	"  canonfs /usr /usr\n"
+	"  canonfs image/usr /mnt -o mtime=1\n"
+	"  mount -t fuse.canonfs image/usr /mnt\n"
+	"\n"
+	"Exit status: 0 mounted, 1 wrong usage, 32 mount failure.\n";
+
+struct arguments {
+	struct mount_options options;
+	bool foreground;
+	bool fake;
+	bool wrong;
+};
+
+static void take_options(struct arguments *arguments, const char *list)
+{
+	char error[QUOTED_MAX];
+	int r = mount_options_parse(&arguments->options, list, error, sizeof(error));
+
+	if (r == -EINVAL)
+		log_error("%s", error);
+	else if (r < 0)
+		log_error("cannot read the options: %s", strerror(-r));
+	arguments->wrong |= r < 0;
+}
+
+static int wrong_usage(void)
+{
+	fputs("usage: canonfs [mount] SOURCE MOUNTPOINT [-o OPTIONS] [-f]; see canonfs "
+	      "mount "
+	      "--help\n",
+	      stderr);
+	return EXIT_MOUNT_USAGE;
+}
+
+/* SOURCE and MOUNTPOINT are what getopt left over. */
+static int mount_operands(struct arguments *arguments, int argc, char **argv)
+{
+	if (arguments->wrong)
+		return EXIT_MOUNT_USAGE;
+	if (argc != 2) {
+		log_error("%s", argc < 2 ? "SOURCE and MOUNTPOINT are needed"
+					 : "too many arguments");
+		return wrong_usage();
+	}
+	if (arguments->fake)
+		return 0;
+	if (arguments->options.remount)
+		return reattach(&arguments->options, argv[1]) < 0 ? EXIT_MOUNT_FAILURE : 0;
+	return server_run(&arguments->options, argv[0], argv[1], arguments->foreground);
+}
+
+static int run(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{"foreground", no_argument, NULL, 'f'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	struct arguments arguments = {.foreground = false};
+	int option;
+	int status;
+
+	mount_options_init(&arguments.options);
+	while ((option = getopt_long(argc, argv, "fvho:", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'f':
+			arguments.foreground = true;
+			break;
+		case 'v':
+			log_set_level(LOG_LEVEL_INFO);
+			break;
+		case 'o':
+			take_options(&arguments, optarg);
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			return wrong_usage();
+		}
+	}
+	status = mount_operands(&arguments, argc - optind, argv + optind);
+	mount_options_fini(&arguments.options);
+	return status;
+}
+
+int cmd_mount_helper(int argc, char **argv)
+{
+	struct arguments arguments = {.foreground = false};
+	int option;
+	int status;
+
+	mount_options_init(&arguments.options);
+	while ((option = getopt(argc, argv, "sfnvN:o:t:")) != -1) {
+		switch (option) {
+		case 'f':
+			arguments.fake = true;
+			break;
+		case 'v':
+			log_set_level(LOG_LEVEL_INFO);
+			break;
+		case 'o':
+			take_options(&arguments, optarg);
+			break;
+		case 'N':
+			log_error("mount.canonfs: option -N is not supported: enter the "
+				  "namespace with nsenter(1) first");
+			return EXIT_MOUNT_USAGE;
+		case '?':
+			return wrong_usage();
+		default: /* -s, -n and -t change nothing here */
+			break;
+		}
+	}
+	status = mount_operands(&arguments, argc - optind, argv + optind);
+	mount_options_fini(&arguments.options);
+	return status;
+}
+
+const struct command command_mount = {
+	.name = "mount",
+	.summary = "show SOURCE at MOUNTPOINT with bytecode that Python accepts",
+	.usage = usage,
+	.run = run,
+};

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Printing what a server told of its mount. It is another process's text: what is missing
+ * shows as 0 or "?", and what is not printable is quoted.
+ */
+#include "cli/mount/status_print.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/scope.h"
+#include "cli/print/human.h"
+#include "cli/print/shown.h"
+
+#define LABEL "  %-10s"
+
+static struct json_object *member(struct json_object *object, const char *key)
+{
+	struct json_object *found = NULL;
+
+	json_object_object_get_ex(object, key, &found);
+	return found;
+}
+
+static int64_t number(struct json_object *object, const char *key)
+{
+	return json_object_get_int64(member(object, key));
+}
+
+/* For people: "12,345"; lives until the end of the calling block. */
+#define count(object, key) HUMAN_COUNT((uint64_t)number(object, key))
+
+static double decimal(struct json_object *object, const char *key)
+{
+	return json_object_get_double(member(object, key));
+}
+
+/* For shown(): it can be anything. */
+static const char *string(struct json_object *object, const char *key)
+{
+	struct json_object *found = member(object, key);
+
+	return json_object_is_type(found, json_type_string) ? json_object_get_string(found)
+							    : "?";
+}
+
+/* ---- the lines ---- */
+
+static void print_uptime(double seconds)
+{
+	int64_t s = (int64_t)seconds;
+
+	if (s >= 86400)
+		printf("%" PRId64 " d %" PRId64 " h", s / 86400, s / 3600 % 24);
+	else if (s >= 3600)
+		printf("%" PRId64 " h %" PRId64 " min", s / 3600, s / 60 % 60);
+	else if (s >= 60)
+		printf("%" PRId64 " min %" PRId64 " s", s / 60, s % 60);
+	else
+		printf("%.1f s", seconds);
+}
+
+#define bytes(process, key) HUMAN_BYTES((uint64_t)number(process, key))
+
+static void print_processes(struct json_object *status)
+{
+	struct json_object *worker = member(status, "worker");
+	struct json_object *supervisor = member(status, "supervisor");
+	struct json_object *nodes = member(status, "nodes");
+
+	printf(LABEL, "up");
+	print_uptime(decimal(status, "uptime_s"));
+	printf("; canonfs %s, supervisor %" PRId64 ", worker %" PRId64 "\n",
+	       shown(string(status, "version")), number(supervisor, "pid"),
+	       number(worker, "pid"));
+	printf(LABEL "worker %s (%s anonymous), supervisor %s\n", "memory",
+	       bytes(worker, "resident_bytes"), bytes(worker, "anonymous_bytes"),
+	       bytes(supervisor, "resident_bytes"));
+	if (strcmp(string(status, "mode"), "stacked") == 0)
+		printf(LABEL "%s whose bytes are served changed\n", "files",
+		       count(nodes, "count"));
+	else
+		printf(LABEL "%s that the kernel knows\n", "names", count(nodes, "count"));
+}
+
+static int larger_first(const void *a, const void *b)
+{
+	const struct json_object_iter *one = a, *other = b;
+	int64_t left = json_object_get_int64(one->val);
+	int64_t right = json_object_get_int64(other->val);
+
+	if (left != right)
+		return left < right ? 1 : -1;
+	return strcmp(one->key, other->key);
+}
+
+/* "A 3, B 2", without those that are 0; "none". */
+static void print_counts(struct json_object *counts)
+{
+	size_t kinds = json_object_is_type(counts, json_type_object)
+			       ? (size_t)json_object_object_length(counts)
+			       : 0;
+	scope_free struct json_object_iter *sorted = calloc(kinds + 1, sizeof(*sorted));
+	struct json_object_iter i;
+	const char *comma = "";
+	size_t used = 0;
+
+	if (!sorted || kinds == 0) {
+		fputs("none", stdout);
+		return;
+	}
+	json_object_object_foreachC(counts, i) sorted[used++] = i;
+	qsort(sorted, used, sizeof(*sorted), larger_first);
+	for (size_t k = 0; k < used && json_object_get_int64(sorted[k].val) > 0; k++) {
+		printf("%s%s %s", comma, shown(sorted[k].key),
+		       HUMAN_COUNT((uint64_t)json_object_get_int64(sorted[k].val)));
+		comma = ", ";
+	}
+	if (!*comma)
+		fputs("none", stdout);
+}
+
+static void print_requests(struct json_object *status)
+{
+	struct json_object *requests = member(status, "requests");
+	double uptime_s = decimal(status, "uptime_s");
+
+	printf(LABEL "%s", "requests", count(requests, "total"));
+	/* One rate: of a young mount, over its life, if that is long enough for one. */
+	if (uptime_s >= 60)
+		printf("; %.1f a second in the last minute",
+		       decimal(requests, "per_s_last_minute"));
+	else if (uptime_s >= 1)
+		printf("; %.1f a second", decimal(requests, "per_s"));
+	putchar('\n');
+	if (number(requests, "total") > 0) {
+		printf(LABEL, "");
+		print_counts(member(requests, "by_opcode"));
+		putchar('\n');
+	}
+}
+
+static void print_bytecode(struct json_object *status)
+{
+	struct json_object *bytecode = member(status, "bytecode");
+	struct json_object *contents = member(status, "contents");
+
+	printf(LABEL "%s headers read, %s served changed", "bytecode",
+	       count(bytecode, "decisions"), count(bytecode, "headers_changed"));
+	if (number(bytecode, "undecided") > 0)
+		printf(", %s as they are for want of a decision",
+		       count(bytecode, "undecided"));
+	putchar('\n');
+	if (number(bytecode, "decisions") > 0) {
+		printf(LABEL, "");
+		print_counts(member(bytecode, "verdicts"));
+		putchar('\n');
+	}
+	printf(LABEL "%s known, %s not; %s bodies and %s sources read\n", "contents",
+	       count(contents, "known"), count(contents, "not_known"),
+	       count(contents, "bodies_read"), count(contents, "sources_read"));
+}
+
+static void print_cache(struct json_object *status)
+{
+	struct json_object *cache = member(status, "cache");
+
+	if (!json_object_is_type(member(cache, "path"), json_type_string)) {
+		printf(LABEL "none: %s\n", "cache", shown(string(cache, "why_none")));
+		return;
+	}
+	printf(LABEL "%s: %s rows loaded, %s written", "cache",
+	       shown(string(cache, "path")), count(cache, "rows_loaded"),
+	       count(cache, "rows_written"));
+	if (number(cache, "rows_dropped") > 0)
+		printf(", %s dropped", count(cache, "rows_dropped"));
+	if (number(cache, "rows_bad") > 0)
+		printf(", %s were damaged", count(cache, "rows_bad"));
+	putchar('\n');
+}
+
+static void print_answer(struct json_object *status)
+{
+	const char *options = string(status, "options");
+
+	printf(LABEL "%s (%s)\n", "mode", shown(string(status, "mode")),
+	       shown(string(status, "mode_reason")));
+	printf(LABEL "%s\n", "source",
+	       json_object_get_boolean(member(status, "immutable"))
+		       ? "never changes: names and contents are cached for ever"
+		       : "may change: names and attributes hold for 1 s");
+	printf(LABEL "%s\n", "options",
+	       *options ? shown(string(status, "options")) : "none given");
+	print_processes(status);
+	print_requests(status);
+	print_bytecode(status);
+	print_cache(status);
+	printf(LABEL, "errors");
+	print_counts(member(status, "errors"));
+	putchar('\n');
+}
+
+void status_print(const struct known_mount *mount)
+{
+	printf("%s: %s%s\n", shown(mount->point ? mount->point : "?"),
+	       shown(mount->source ? mount->source : "?"),
+	       mount->visible ? ""
+			      : " (not mounted here: in another namespace, or unmounted "
+				"while in use)");
+	if (mount->state == MOUNT_ANSWERS)
+		print_answer(mount->answer);
+	else
+		printf("  %s\n", mount_state_text(mount->state));
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Tables; see columns.h. A character counts as one column wide: names of Python's modules
+ * are hardly ever anything else.
+ */
+#include "cli/print/columns.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+
+#define GAP	 2 /* spaces between columns */
+#define CUT_MARK "..."
+
+struct row {
+	enum terminal_colour colour;
+	char *cell[COLUMNS_MAX];
+};
+
+struct columns {
+	const struct column *column;
+	size_t column_count;
+	struct row *row;
+	size_t row_count;
+};
+
+/* The length in characters: all bytes but those that go on with one (RFC 3629). */
+static size_t length(const char *text)
+{
+	size_t len = 0;
+
+	for (; *text; text++)
+		len += (*text & 0xc0) != 0x80;
+	return len;
+}
+
+/* The byte after the first @count characters. */
+static const char *after(const char *text, size_t count)
+{
+	while (*text && (count > 0 || (*text & 0xc0) == 0x80)) {
+		count -= (*text & 0xc0) != 0x80;
+		text++;
+	}
+	return text;
+}
+
+/*
+ * quote_path() without the quotes, and without what only those need: here, quotes and
+ * backslashes do no harm.
+ */
+static char *escaped(const char *text)
+{
+	char quote[QUOTED_MAX];
+	char *to = quote;
+
+	quote_path(text, quote, sizeof(quote));
+	for (const char *from = quote + 1; from[0] && from[1]; from++) {
+		if (from[0] == '\\' && (from[1] == '\'' || from[1] == '\\'))
+			from++;
+		*to++ = *from;
+	}
+	*to = '\0';
+	return strdup(quote);
+}
+
+struct columns *columns_new(const struct column *column, size_t count)
+{
+	struct columns *columns = calloc(1, sizeof(*columns));
+
+	if (columns) {
+		columns->column = column;
+		columns->column_count = count;
+	}
+	return columns;
+}
+
+static void row_fini(struct row *row)
+{
+	for (size_t i = 0; i < COLUMNS_MAX; i++)
+		free(row->cell[i]);
+}
+
+void columns_free(struct columns *columns)
+{
+	if (!columns)
+		return;
+	for (size_t i = 0; i < columns->row_count; i++)
+		row_fini(&columns->row[i]);
+	free(columns->row);
+	free(columns);
+}
+
+void columns_add(struct columns *columns, enum terminal_colour colour,
+		 const char *const *cell)
+{
+	struct row row = {.colour = colour};
+	struct row *grown =
+		reallocarray(columns->row, columns->row_count + 1, sizeof(*grown));
+	bool whole = grown != NULL;
+
+	if (grown)
+		columns->row = grown;
+	for (size_t i = 0; whole && i < columns->column_count; i++) {
+		row.cell[i] = escaped(cell[i]);
+		whole = row.cell[i] != NULL;
+	}
+	if (whole)
+		grown[columns->row_count++] = row;
+	else
+		row_fini(&row);
+}
+
+static bool can_be_cut(enum column_fit fit)
+{
+	return fit == COLUMN_CUT_TAIL || fit == COLUMN_CUT_HEAD;
+}
+
+/* Each column as wide as its widest cell; the one that can be cut gives what is too much.
+ */
+static void measure(const struct columns *columns, unsigned width,
+		    size_t ret_width[COLUMNS_MAX])
+{
+	size_t sum = 0;
+
+	for (size_t c = 0; c < columns->column_count; c++) {
+		ret_width[c] = length(columns->column[c].heading);
+		for (size_t r = 0; r < columns->row_count; r++) {
+			size_t len = length(columns->row[r].cell[c]);
+
+			if (len > ret_width[c])
+				ret_width[c] = len;
+		}
+		sum += ret_width[c] + (c ? GAP : 0);
+	}
+	for (size_t c = 0; width && sum > width && c < columns->column_count; c++) {
+		size_t least = length(columns->column[c].heading);
+		size_t over = sum - width;
+
+		if (!can_be_cut(columns->column[c].fit))
+			continue;
+		sum -= ret_width[c];
+		ret_width[c] = ret_width[c] > least + over ? ret_width[c] - over : least;
+		sum += ret_width[c];
+	}
+}
+
+static void print_padding(size_t count)
+{
+	printf("%*s", (int)count, "");
+}
+
+/* @text in @width columns, cut where it is longer. */
+static void print_cell(const char *text, enum column_fit fit, size_t width, bool last)
+{
+	size_t len = length(text);
+	size_t mark = strlen(CUT_MARK) < width ? strlen(CUT_MARK) : 0;
+
+	if (fit == COLUMN_RIGHT && len < width)
+		print_padding(width - len);
+	if (len <= width || !can_be_cut(fit))
+		fputs(text, stdout);
+	else if (fit == COLUMN_CUT_TAIL)
+		printf("%.*s%.*s", (int)(after(text, width - mark) - text), text, (int)mark,
+		       CUT_MARK);
+	else
+		printf("%.*s%s", (int)mark, CUT_MARK, after(text, len - (width - mark)));
+	if (fit != COLUMN_RIGHT && len < width && !last)
+		print_padding(width - len);
+}
+
+static void print_cells(const struct columns *columns, const size_t *width,
+			enum terminal_colour colour, const char *const *cell)
+{
+	const char *begin = colour == COLOUR_NONE ? "" : terminal_colour(colour);
+
+	fputs(begin, stdout);
+	for (size_t c = 0; c < columns->column_count; c++) {
+		if (c)
+			print_padding(GAP);
+		print_cell(cell[c], columns->column[c].fit, width[c],
+			   c + 1 == columns->column_count);
+	}
+	puts(*begin ? terminal_colour(COLOUR_NONE) : "");
+}
+
+void columns_print(const struct columns *columns, unsigned width)
+{
+	size_t widths[COLUMNS_MAX];
+	const char *heading[COLUMNS_MAX];
+
+	measure(columns, width, widths);
+	for (size_t c = 0; c < columns->column_count; c++)
+		heading[c] = columns->column[c].heading;
+	print_cells(columns, widths, COLOUR_BOLD, heading);
+	for (size_t r = 0; r < columns->row_count; r++)
+		print_cells(columns, widths, columns->row[r].colour,
+			    (const char *const *)columns->row[r].cell);
+}

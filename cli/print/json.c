@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * JSON on standard output; see json.h.
+ */
+#include "cli/print/json.h"
+
+#include <stdio.h>
+
+static struct json_object *retext_object(struct json_object *object)
+{
+	struct json_object *copy = json_object_new_object();
+	struct json_object_iter i;
+
+	json_object_object_foreachC(object, i)
+		json_object_object_add(copy, i.key, json_retext(i.val));
+	return copy;
+}
+
+static struct json_object *retext_array(struct json_object *array)
+{
+	struct json_object *copy = json_object_new_array();
+
+	for (size_t i = 0; i < json_object_array_length(array); i++)
+		json_object_array_add(copy,
+				      json_retext(json_object_array_get_idx(array, i)));
+	return copy;
+}
+
+/* The parser's bound on depth is ours. */
+struct json_object *json_retext(struct json_object *object)
+{
+	switch (json_object_get_type(object)) {
+	case json_type_object:
+		return retext_object(object);
+	case json_type_array:
+		return retext_array(object);
+	case json_type_string:
+		return json_text(json_object_get_string(object));
+	default:
+		return json_object_get(object);
+	}
+}
+
+static void print(struct json_object *object, int flags)
+{
+	puts(json_object_to_json_string_ext(object,
+					    flags | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
+void json_print(struct json_object *object)
+{
+	print(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
+}
+
+void json_print_line(struct json_object *object)
+{
+	print(object, JSON_C_TO_STRING_PLAIN);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * JSON on standard output.
+ */
+#ifndef CANONFS_CLI_PRINT_JSON_H
+#define CANONFS_CLI_PRINT_JSON_H
+
+#include <json-c/json.h>
+
+#include "base/json_text.h"
+
+/**
+ * json_retext() - a copy for others to read
+ * @object: may hold strings of any bytes; borrowed
+ * Return: the same with strings as json_text() makes them; the caller's.
+ */
+struct json_object *json_retext(struct json_object *object);
+
+/* Prints @object, indented and ended by a newline; takes ownership. */
+void json_print(struct json_object *object);
+
+/* Prints @object in one line, as in JSON Lines (jsonlines.org); takes ownership. */
+void json_print_line(struct json_object *object);
+
+#endif

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Looking for interpreters; see interpreter_places.h.
+ *
+ * pyenv puts shims in PATH: scripts of the interpreters' names that start one of them, or
+ * fail. So scripts do not count, and pyenv's versions are looked through instead.
+ */
+#include "cli/python/interpreter_places.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/path.h"
+#include "base/scope.h"
+
+bool is_interpreter_name(const char *name)
+{
+	static const char *const prefixes[] = {"python", "pypy", "graalpy"};
+	const char *rest = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes) && !rest; i++)
+		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+			rest = name + strlen(prefixes[i]);
+	if (!rest)
+		return false;
+	rest += strspn(rest, "0123456789.");
+	/* ABI flags: d, m, u, t. */
+	return strspn(rest, "dmut") == strlen(rest);
+}
+
+/* ---- the list ---- */
+
+static void candidate_fini(struct candidate *candidate)
+{
+	free(candidate->program);
+	free(candidate->name);
+}
+
+void candidates_free(struct candidate_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		candidate_fini(&list->candidates[i]);
+	free(list->candidates);
+	*list = (struct candidate_list){0};
+}
+
+static struct candidate *find_same(const struct candidate_list *list,
+				   const struct candidate *candidate)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->candidates[i].device == candidate->device &&
+		    list->candidates[i].inode == candidate->inode)
+			return &list->candidates[i];
+	return NULL;
+}
+
+/* Of two links' names, "python3.12" says more than "python3"; the program's own is best. */
+static void take_better_name(struct candidate *known, struct candidate *other)
+{
+	const char *own = strrchr(known->program, '/') + 1;
+	char *name = known->name;
+
+	if (strcmp(name, own) == 0 || strlen(other->name) <= strlen(name))
+		return;
+	known->name = other->name;
+	other->name = name;
+}
+
+/* Takes what @candidate owns. */
+static int put(struct candidate_list *list, struct candidate *candidate)
+{
+	struct candidate *grown =
+		reallocarray(list->candidates, list->count + 1, sizeof(*grown));
+
+	if (!grown) {
+		candidate_fini(candidate);
+		return -ENOMEM;
+	}
+	list->candidates = grown;
+	grown[list->count++] = *candidate;
+	return 0;
+}
+
+/* ---- one file ---- */
+
+/* Where a file lies for those in the root directory. */
+static char *path_in_root(int root_fd, int fd)
+{
+	scope_free char *root = path_of_fd(root_fd);
+	scope_free char *path = path_of_fd(fd);
+	const char *rest = root && path ? path_below(path, root) : NULL;
+
+	return rest ? strdup(rest) : NULL;
+}
+
+static bool begins_with_hashbang(int path_fd)
+{
+	struct proc_path link = proc_path(path_fd);
+	scope_fd int fd = open(link.text, O_RDONLY | O_CLOEXEC);
+	char begin[2];
+
+	return fd >= 0 && pread_full(fd, begin, sizeof(begin), 0) == sizeof(begin) &&
+	       memcmp(begin, "#!", sizeof(begin)) == 0;
+}
+
+/* Looks at @path, links followed in the root directory. 0, -ENOENT, -EACCES, -ENOMEM */
+static int look_at(int root_fd, const char *path, struct candidate *ret)
+{
+	scope_fd int fd = openat2_fd(root_fd, path, O_PATH, RESOLVE_IN_ROOT);
+	struct proc_path link;
+	struct stat st;
+
+	if (fd < 0)
+		return fd == -EACCES ? -EACCES : -ENOENT;
+	link = proc_path(fd);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || access(link.text, X_OK) < 0)
+		return -EACCES;
+	*ret = (struct candidate){
+		.program = path_in_root(root_fd, fd),
+		.is_script = begins_with_hashbang(fd),
+		.device = st.st_dev,
+		.inode = st.st_ino,
+	};
+	if (!ret->program)
+		return -ENOMEM;
+	ret->name = strdup(strrchr(ret->program, '/') + 1);
+	if (ret->name && !is_interpreter_name(ret->name)) {
+		free(ret->name);
+		ret->name = strdup(strrchr(path, '/') + 1);
+	}
+	if (ret->name)
+		return 0;
+	free(ret->program);
+	return -ENOMEM;
+}
+
+/* ---- directories ---- */
+
+/* Called with the absolute path of a directory; what is not 0 ends the search. */
+typedef int visit_fn(int root_fd, const char *dir, void *context);
+
+static int visit_path(int root_fd, visit_fn *visit, void *context)
+{
+	scope_free char *path = strdup(getenv("PATH") ? getenv("PATH") : "");
+	char *rest = path;
+	char *dir;
+	int r = path ? 0 : -ENOMEM;
+
+	/* Relative ones would mean the directory that we happen to be in. */
+	while (r == 0 && rest && (dir = strsep(&rest, ":")))
+		if (dir[0] == '/')
+			r = visit(root_fd, dir, context);
+	return r;
+}
+
+/* ${PYENV_ROOT:-~/.pyenv}/versions, or NULL */
+static char *pyenv_versions(void)
+{
+	const char *root = getenv("PYENV_ROOT");
+	const char *home = getenv("HOME");
+	char *path = NULL;
+	int n = -1;
+
+	if (root && root[0] == '/')
+		n = asprintf(&path, "%s/versions", root);
+	else if (home && home[0] == '/')
+		n = asprintf(&path, "%s/.pyenv/versions", home);
+	return n < 0 ? NULL : path;
+}
+
+static int visit_pyenv(int root_fd, visit_fn *visit, void *context)
+{
+	scope_free char *versions = pyenv_versions();
+	struct dirent **entries = NULL;
+	int count = versions ? scandir(versions, &entries, NULL, versionsort) : 0;
+	int r = 0;
+
+	for (int i = 0; i < count; i++) {
+		scope_free char *dir = NULL;
+
+		if (r == 0 && entries[i]->d_name[0] != '.') {
+			if (asprintf(&dir, "%s/%s/bin", versions, entries[i]->d_name) < 0)
+				dir = NULL;
+			r = dir ? visit(root_fd, dir, context) : -ENOMEM;
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	return r;
+}
+
+static int visit_all(int root_fd, bool is_host, visit_fn *visit, void *context)
+{
+	static const char *const always[] = {"/usr/local/bin", "/usr/bin", "/bin"};
+	int r = is_host ? visit_path(root_fd, visit, context) : 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(always) && r == 0; i++)
+		r = visit(root_fd, always[i], context);
+	return r || !is_host ? r : visit_pyenv(root_fd, visit, context);
+}
+
+/* ---- all of them ---- */
+
+static int add_program(int root_fd, const char *dir, const char *name,
+		       struct candidate_list *list)
+{
+	scope_free char *path = NULL;
+	struct candidate *known;
+	struct candidate found;
+	int r;
+
+	if (asprintf(&path, "%s/%s", dir, name) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	r = look_at(root_fd, path, &found);
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	known = find_same(list, &found);
+	if (!found.is_script && !known)
+		return put(list, &found);
+	if (known)
+		take_better_name(known, &found);
+	candidate_fini(&found);
+	return 0;
+}
+
+static int is_candidate(const struct dirent *entry)
+{
+	return is_interpreter_name(entry->d_name);
+}
+
+/* Sorted, so that of two hard links python3.6 is found before python3.6m. */
+static int add_directory(int root_fd, const char *path, void *context)
+{
+	scope_fd int fd =
+		openat2_fd(root_fd, path, O_RDONLY | O_DIRECTORY, RESOLVE_IN_ROOT);
+	struct dirent **entries = NULL;
+	int count = fd < 0 ? 0 : scandirat(fd, ".", &entries, is_candidate, versionsort);
+	int r = 0;
+
+	for (int i = 0; i < count; i++) {
+		if (r == 0)
+			r = add_program(root_fd, path, entries[i]->d_name, context);
+		free(entries[i]);
+	}
+	free(entries);
+	return r;
+}
+
+int candidates_find(int root_fd, bool is_host, struct candidate_list *ret_list)
+{
+	*ret_list = (struct candidate_list){0};
+	return visit_all(root_fd, is_host, add_directory, ret_list);
+}
+
+/* ---- one that was named ---- */
+
+struct lookup {
+	const char *name;
+	struct candidate_list *list; /* the first script, or the program, in the end */
+};
+
+/* A program ends the search, the first script is kept meanwhile. */
+static int look_up(int root_fd, const char *dir, void *context)
+{
+	struct lookup *lookup = context;
+	scope_free char *path = NULL;
+	struct candidate found;
+	int r;
+
+	if (asprintf(&path, "%s/%s", dir, lookup->name) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	r = look_at(root_fd, path, &found);
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	if (found.is_script && lookup->list->count > 0) {
+		candidate_fini(&found);
+		return 0;
+	}
+	r = found.is_script ? 0 : 1;
+	candidates_free(lookup->list);
+	return put(lookup->list, &found) < 0 ? -ENOMEM : r;
+}
+
+/* A relative path is one from where we are. */
+static int look_at_path(int root_fd, bool is_host, const char *program,
+			struct candidate_list *list)
+{
+	scope_free char *here = is_host ? getcwd(NULL, 0) : NULL;
+	scope_free char *path = NULL;
+	struct candidate found;
+	int r;
+
+	if (asprintf(&path, "%s/%s", program[0] != '/' && here ? here : "", program) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	r = look_at(root_fd, path, &found);
+	return r < 0 ? r : put(list, &found);
+}
+
+int candidate_named(int root_fd, bool is_host, const char *program,
+		    struct candidate_list *ret_list)
+{
+	struct lookup lookup = {.name = program, .list = ret_list};
+	int r;
+
+	*ret_list = (struct candidate_list){0};
+	if (strchr(program, '/'))
+		return look_at_path(root_fd, is_host, program, ret_list);
+	r = visit_all(root_fd, is_host, look_up, &lookup);
+	if (r < 0)
+		return r;
+	return ret_list->count > 0 ? 0 : -ENOENT;
+}

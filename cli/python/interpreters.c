@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Asking interpreters what they are; see interpreters.h.
+ */
+#include "cli/python/interpreters.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/scope.h"
+#include "cli/python/child.h"
+#include "cli/python/interpreter_places.h"
+
+/* All of them together; starting one takes some 20 ms of processor time, PyPy 200. */
+#define TIMEOUT_MS 10000
+
+#define MAX_ANSWER (64u << 10)
+
+/* Fields of the answer, each ended by a NUL byte; the libraries follow, then an empty one.
+ */
+enum field { FIELD_MAGIC, FIELD_RELEASE, FIELD_PREFIX, FIELD_PROGRAM, FIELDS };
+
+/*
+ * For 2.7 to 3.15, PyPy and GraalPy. With -c, sys.path begins with the current directory:
+ * that is nobody's library, and nothing that is imported here is looked for in it.
+ */
+static const char question[] =
+	"import os, sys\n"
+	"try:\n"
+	"    from _frozen_importlib_external import MAGIC_NUMBER as magic\n"
+	"except ImportError:\n"
+	"    import imp\n"
+	"    magic = imp.get_magic()\n"
+	"encode = getattr(os, 'fsencode', lambda text: text)\n"
+	"release = sys.version.split()[0]\n"
+	"name = getattr(getattr(sys, 'implementation', None), 'name', '')\n"
+	"if hasattr(sys, 'pypy_version_info'):\n"
+	"    release = 'PyPy %d.%d.%d (%s)' % (tuple(sys.pypy_version_info[:3]) + "
+	"(release,))\n"
+	"elif name == 'graalpy':\n"
+	"    release = 'GraalPy (%s)' % release\n"
+	"fields = [''.join('%02x' % byte for byte in bytearray(magic)), release,\n"
+	"          getattr(sys, 'base_prefix', sys.prefix), sys.executable]\n"
+	"fields += [path for path in sys.path if path]\n"
+	"os.write(1, b''.join(encode(field) + b'\\0' for field in fields) + b'\\0')\n";
+
+/* ---- the list ---- */
+
+static void free_strings(char **strings)
+{
+	for (size_t i = 0; strings && strings[i]; i++)
+		free(strings[i]);
+	free(strings);
+}
+
+static void interpreter_fini(struct interpreter *interpreter)
+{
+	free(interpreter->program);
+	free(interpreter->name);
+	free(interpreter->root);
+	free(interpreter->release);
+	free(interpreter->prefix);
+	free_strings(interpreter->libraries);
+}
+
+/* Replaces a path by where it leads; it stays where it leads nowhere. */
+static void resolve(char **path)
+{
+	char *real = *path && **path == '/' ? realpath(*path, NULL) : NULL;
+
+	if (!real)
+		return;
+	free(*path);
+	*path = real;
+}
+
+void interpreters_resolve_libraries(struct interpreter_list *machine)
+{
+	for (size_t i = 0; i < machine->count; i++) {
+		resolve(&machine->interpreters[i].prefix);
+		for (char **library = machine->interpreters[i].libraries; *library;
+		     library++)
+			resolve(library);
+	}
+}
+
+/* Length of @dir if @path lies below it; 0 if not. */
+static size_t depth_below(const char *path, const char *dir)
+{
+	return dir && path_below(path, dir) ? strlen(dir) : 0;
+}
+
+/* How closely a file belongs to an interpreter of this machine; 0: not at all. */
+static size_t closeness(const struct interpreter *interpreter, const char *path)
+{
+	size_t closest = depth_below(path, interpreter->prefix);
+
+	for (char **library = interpreter->libraries; *library; library++) {
+		size_t depth = depth_below(path, *library);
+
+		closest = depth > closest ? depth : closest;
+	}
+	return closest;
+}
+
+const struct interpreter *interpreters_owner(const struct interpreter_list *list,
+					     const struct pyc_magic *magic,
+					     const char *path)
+{
+	const struct interpreter *owner = NULL;
+	size_t closest = 0;
+
+	for (size_t i = list->count; i-- > 0;) {
+		const struct interpreter *interpreter = &list->interpreters[i];
+		size_t depth;
+
+		if (interpreter->magic != magic)
+			continue;
+		depth = closeness(interpreter, path);
+		if (depth > closest) {
+			closest = depth;
+			owner = interpreter;
+		}
+	}
+	return owner;
+}
+
+void interpreters_free(struct interpreter_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		interpreter_fini(&list->interpreters[i]);
+	free(list->interpreters);
+	*list = (struct interpreter_list){0};
+}
+
+/* Takes what @interpreter owns; out of memory where a string that must be there is not. */
+static int put(struct interpreter_list *list, struct interpreter *interpreter)
+{
+	struct interpreter *grown = NULL;
+
+	if (interpreter->program && interpreter->name && interpreter->libraries)
+		grown = reallocarray(list->interpreters, list->count + 1, sizeof(*grown));
+	if (!grown) {
+		interpreter_fini(interpreter);
+		return -ENOMEM;
+	}
+	list->interpreters = grown;
+	grown[list->count++] = *interpreter;
+	return 0;
+}
+
+const struct interpreter *interpreters_by_magic(const struct interpreter_list *list,
+						const struct pyc_magic *magic)
+{
+	for (size_t i = list->count; i-- > 0;)
+		if (list->interpreters[i].magic == magic)
+			return &list->interpreters[i];
+	return NULL;
+}
+
+/* ---- by their names ---- */
+
+static bool is_version(const struct pyc_magic *magic, const char *prefix, int prefix_len,
+		       unsigned major, unsigned minor)
+{
+	static const char *const names[] = {
+		[PYC_CPYTHON] = "python", [PYC_PYPY] = "pypy", [PYC_GRAALPY] = "graalpy"};
+	const char *name = names[magic->implementation];
+
+	return magic->major == major && magic->minor == minor &&
+	       strncmp(name, prefix, (size_t)prefix_len) == 0 && !name[prefix_len];
+}
+
+/*
+ * The magic of a version's final release: the last one, or 2.7's last but one (62212 was
+ * never released).
+ */
+static const struct pyc_magic *magic_of_name(const char *name)
+{
+	const struct pyc_magic *found = NULL;
+	unsigned major, minor;
+	int prefix_len = (int)strcspn(name, "0123456789");
+	int end = 0;
+
+	if (sscanf(name + prefix_len, "%1u.%2u%n", &major, &minor, &end) != 2 ||
+	    name[prefix_len + end] == '.')
+		return NULL;
+	if (major == 2)
+		return strncmp(name, "python", 6) == 0 && minor == 7
+			       ? pyc_magic_lookup(62211)
+			       : NULL;
+	for (size_t i = 0; i < pyc_magic_count; i++)
+		if (is_version(&pyc_magic_table[i], name, prefix_len, major, minor))
+			found = &pyc_magic_table[i];
+	return found;
+}
+
+static int add_by_name(const struct candidate *candidate, const char *root,
+		       struct interpreter_list *list)
+{
+	struct interpreter interpreter = {
+		.magic = magic_of_name(candidate->name),
+		.device = candidate->device,
+		.inode = candidate->inode,
+	};
+
+	if (!interpreter.magic)
+		return -ENOENT;
+	interpreter.program = strdup(candidate->program);
+	interpreter.name = strdup(candidate->name);
+	interpreter.root = strdup(root);
+	interpreter.libraries = calloc(1, sizeof(char *));
+	return put(list, &interpreter);
+}
+
+/* ---- by what they say ---- */
+
+/* The fields of a complete answer, NUL-terminated; NULL for any other. */
+static char **split(const struct child *child)
+{
+	size_t count = 0;
+	char **fields;
+
+	if (child->len < 2 || child->text[child->len - 1] || child->text[child->len - 2])
+		return NULL;
+	for (size_t i = 0; i + 1 < child->len; i++)
+		count += !child->text[i];
+	fields = calloc(count + 1, sizeof(*fields));
+	for (size_t i = 0, at = 0; fields && i < count; i++) {
+		fields[i] = strdup(child->text + at);
+		at += strlen(child->text + at) + 1;
+	}
+	return fields;
+}
+
+static size_t count_strings(char *const *strings)
+{
+	size_t count = 0;
+
+	while (strings && strings[count])
+		count++;
+	return count;
+}
+
+/* The magic in hexadecimal, as it stands in a file: with CR LF. */
+static const struct pyc_magic *magic_of_answer(const char *text)
+{
+	char *end;
+	unsigned long bytes = strtoul(text, &end, 16);
+
+	if (strlen(text) != 8 || *end || (bytes & 0xffff) != 0x0d0a)
+		return NULL;
+	return pyc_magic_lookup((uint16_t)((bytes >> 24 & 0xff) | (bytes >> 8 & 0xff00)));
+}
+
+/* Takes what it needs out of @fields. */
+static int add_answer(const struct candidate *candidate, const char *root, char **fields,
+		      struct interpreter_list *list)
+{
+	size_t count = count_strings(fields);
+	struct interpreter interpreter = {
+		.magic = count >= FIELDS ? magic_of_answer(fields[FIELD_MAGIC]) : NULL,
+		.device = candidate->device,
+		.inode = candidate->inode,
+	};
+
+	if (!interpreter.magic)
+		return -ENOENT;
+	interpreter.program = strdup(candidate->program);
+	interpreter.name = strdup(candidate->name);
+	interpreter.root = root ? strdup(root) : NULL;
+	interpreter.release = take_ptr(fields[FIELD_RELEASE]);
+	interpreter.prefix = take_ptr(fields[FIELD_PREFIX]);
+	free(take_ptr(fields[FIELD_MAGIC]));
+	free(take_ptr(fields[FIELD_PROGRAM]));
+	interpreter.libraries = calloc(count - FIELDS + 1, sizeof(char *));
+	for (size_t i = FIELDS; interpreter.libraries && i < count; i++)
+		interpreter.libraries[i - FIELDS] = take_ptr(fields[i]);
+	return put(list, &interpreter);
+}
+
+static int ask(const struct candidate *candidate, const char *root, struct child *ret_child)
+{
+	/* -I would be better, but 2.7 has none. */
+	const char *const argv[] = {candidate->program, "-E", "-s", "-B", "-c",
+				    question,		NULL};
+	const struct child_command command = {
+		.argv = argv, .root = root, .input = -1, .max_bytes = MAX_ANSWER};
+
+	return child_start(&command, ret_child);
+}
+
+/* Those who do not answer in an image are perhaps of another architecture. */
+static int take_answer(const struct candidate *candidate, const char *root,
+		       const struct child *child, struct interpreter_list *list)
+{
+	char **fields = child_succeeded(child) ? split(child) : NULL;
+	size_t count = count_strings(fields);
+	int r = fields ? add_answer(candidate, root, fields, list) : -ENOENT;
+
+	/* What was taken out leaves holes. */
+	for (size_t i = 0; i < count; i++)
+		free(fields[i]);
+	free(fields);
+	return r == -ENOENT && root ? add_by_name(candidate, root, list) : r;
+}
+
+/* Asks all of them at the same time. */
+static int ask_all(const struct candidate_list *candidates, const char *root,
+		   struct interpreter_list *list)
+{
+	scope_free struct child *children =
+		calloc(candidates->count + 1, sizeof(*children));
+	int r = children ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < candidates->count; i++)
+		(void)ask(&candidates->candidates[i], root, &children[i]);
+	if (r == 0)
+		children_wait(children, candidates->count, TIMEOUT_MS);
+	for (size_t i = 0; children && i < candidates->count; i++) {
+		if (r == 0)
+			r = take_answer(&candidates->candidates[i], root, &children[i],
+					list);
+		if (r == -ENOENT)
+			r = 0;
+		child_fini(&children[i]);
+	}
+	return r;
+}
+
+static int name_all(const struct candidate_list *candidates, const char *root,
+		    struct interpreter_list *list)
+{
+	int r = 0;
+
+	for (size_t i = 0; (r == 0 || r == -ENOENT) && i < candidates->count; i++)
+		r = add_by_name(&candidates->candidates[i], root, list);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int compare(const void *left, const void *right)
+{
+	const struct interpreter *a = left, *b = right;
+	int order = a->magic->implementation - b->magic->implementation;
+
+	if (order == 0)
+		order = a->magic->major - b->magic->major;
+	if (order == 0)
+		order = a->magic->minor - b->magic->minor;
+	if (order == 0)
+		order = strverscmp(a->release ? a->release : "",
+				   b->release ? b->release : "");
+	return order ? order : strcmp(a->program, b->program);
+}
+
+/* ---- both ---- */
+
+/**
+ * struct place - the root directory in which interpreters are looked for
+ * @fd:   O_PATH
+ * @path: absolute, without symlinks; NULL for our own; owned
+ */
+struct place {
+	int fd;
+	char *path;
+};
+
+static int place_open(struct place *place, const char *root)
+{
+	*place = (struct place){.fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC)};
+	if (place->fd < 0)
+		return -errno;
+	place->path = path_of_fd(place->fd);
+	if (!place->path)
+		return -errno;
+	if (strcmp(place->path, "/") == 0) {
+		free(place->path);
+		place->path = NULL;
+	}
+	return 0;
+}
+
+static void place_close(struct place *place)
+{
+	close_fd(&place->fd);
+	free(place->path);
+}
+
+static bool may_run(const struct place *place)
+{
+	return !place->path || geteuid() == 0;
+}
+
+static int learn(const struct place *place, const struct candidate_list *candidates,
+		 struct interpreter_list *list)
+{
+	return may_run(place) ? ask_all(candidates, place->path, list)
+			      : name_all(candidates, place->path, list);
+}
+
+int interpreters_find(const char *root, struct interpreter_list *ret_list)
+{
+	struct candidate_list candidates = {0};
+	struct place place;
+	int r = place_open(&place, root);
+
+	*ret_list = (struct interpreter_list){0};
+	if (r == 0)
+		r = candidates_find(place.fd, !place.path, &candidates);
+	if (r == 0)
+		r = learn(&place, &candidates, ret_list);
+	if (ret_list->count > 0)
+		qsort(ret_list->interpreters, ret_list->count, sizeof(struct interpreter),
+		      compare);
+	candidates_free(&candidates);
+	place_close(&place);
+	return r;
+}
+
+/* The program that a script started; a new candidate in its place. */
+static int follow_script(const struct place *place, struct candidate_list *candidates)
+{
+	struct child child;
+	char **fields = NULL;
+	int r = may_run(place) ? 0 : -EACCES;
+
+	if (r == 0)
+		r = ask(&candidates->candidates[0], place->path, &child);
+	if (r < 0)
+		return r;
+	children_wait(&child, 1, TIMEOUT_MS);
+	if (child_succeeded(&child))
+		fields = split(&child);
+	child_fini(&child);
+	r = -ENOTSUP;
+	if (count_strings(fields) >= FIELDS) {
+		candidates_free(candidates);
+		r = candidate_named(place->fd, !place->path, fields[FIELD_PROGRAM],
+				    candidates);
+	}
+	free_strings(fields);
+	return r == 0 && candidates->candidates[0].is_script ? -ENOTSUP : r;
+}
+
+/* Moves it to the end, if it is there. */
+static bool move_to_end(struct interpreter_list *list, const struct candidate *candidate)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct interpreter found = list->interpreters[i];
+
+		if (found.device != candidate->device || found.inode != candidate->inode)
+			continue;
+		memmove(&list->interpreters[i], &list->interpreters[i + 1],
+			(list->count - i - 1) * sizeof(found));
+		list->interpreters[list->count - 1] = found;
+		return true;
+	}
+	return false;
+}
+
+static int add_named(const struct place *place, const char *program,
+		     struct interpreter_list *list)
+{
+	struct candidate_list candidates = {0};
+	size_t before = list->count;
+	int r = candidate_named(place->fd, !place->path, program, &candidates);
+
+	if (r == 0 && candidates.candidates[0].is_script)
+		r = follow_script(place, &candidates);
+	if (r == 0 && !move_to_end(list, &candidates.candidates[0])) {
+		r = learn(place, &candidates, list);
+		if (r == 0 && list->count == before)
+			r = -ENOTSUP;
+	}
+	candidates_free(&candidates);
+	return r;
+}
+
+static const char *why_not(int error)
+{
+	switch (error) {
+	case -ENOENT:
+		return "there is no such program";
+	case -EACCES:
+		return "it is not a program that we may run";
+	case -ENOTSUP:
+		return "it does not answer as a Python that canonfs knows";
+	default:
+		return strerror(-error);
+	}
+}
+
+int interpreters_add(const char *root, const char *program, struct interpreter_list *list)
+{
+	struct place place;
+	int r = place_open(&place, root);
+
+	if (r == 0)
+		r = add_named(&place, program, list);
+	place_close(&place);
+	if (r < 0)
+		log_error("cannot use the interpreter %s: %s", quoted(program), why_not(r));
+	return r;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The Python interpreters that are installed, here or in an image.
+ */
+#ifndef CANONFS_CLI_PYTHON_INTERPRETERS_H
+#define CANONFS_CLI_PYTHON_INTERPRETERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "pyc/magic.h"
+
+/**
+ * struct interpreter - one program; the strings are owned
+ * @program: its path as a process in @root sees it, links resolved
+ * @name:    as it was found: "python3.11", "pypy3"
+ * @root:    the directory that it is run in (chroot); NULL for "/"
+ * @release: all of its version, which tells its compiler from others of the same magic:
+ *           "3.11.2", "PyPy 7.3.11 (3.9.16)"; NULL where it was told by its name only
+ * @magic:   of the bytecode that it reads and writes; static storage
+ * @prefix:  sys.base_prefix; its own libraries lie below; NULL with @release
+ * @libraries: what is on its path by default (sys.path without the script's folder),
+ *           NULL-terminated; never NULL itself
+ * @device, @inode: of the program
+ */
+struct interpreter {
+	char *program;
+	char *name;
+	char *root;
+	char *release;
+	const struct pyc_magic *magic;
+	char *prefix;
+	char **libraries;
+	dev_t device;
+	ino_t inode;
+};
+
+struct interpreter_list {
+	struct interpreter *interpreters;
+	size_t count;
+};
+
+/**
+ * interpreters_find() - ask every installed interpreter what it is
+ * @root: the readers' root directory; "/" or an image's. In an image, nothing is run unless
+ *        we are root (chroot, as nobody); what cannot be run is told by its name where that
+ *        says the version (python3.11 is the final release's magic), with no release then
+ * @ret_list: written always; sorted by implementation, version and release, the newest last
+ *
+ * Looks in PATH (not in an image), /usr/local/bin, /usr/bin and where pyenv keeps versions;
+ * one of each program (links resolved; scripts such as pyenv's shims are none) is run once,
+ * isolated (-E -s -B), all at the same time, with a time limit. An interpreter that does
+ * not answer, or whose magic is not known, is left out. Return: 0 or -errno;
+ * interpreters_free() either way.
+ */
+int interpreters_find(const char *root, struct interpreter_list *ret_list);
+
+/**
+ * interpreters_add() - the same for one program that the user named
+ * @root:    as above
+ * @program: path, or a name to be looked up where interpreters_find() looks. May be a
+ *           script that starts an interpreter: that one is added.
+ * @list:    the program is the last of it afterwards, also if it was in the list
+ * Return: 0; -errno with one line logged where it is no interpreter that we know.
+ */
+int interpreters_add(const char *root, const char *program, struct interpreter_list *list);
+
+/* The interpreter that would read the bytecode of a magic; NULL for none. */
+const struct interpreter *interpreters_by_magic(const struct interpreter_list *list,
+						const struct pyc_magic *magic);
+
+/* Links in .prefix and .libraries of this machine's are followed, for interpreters_owner().
+ */
+void interpreters_resolve_libraries(struct interpreter_list *machine);
+
+/**
+ * interpreters_owner() - the interpreter that imports a file where it lies
+ * @path: absolute, in the interpreters' root directory, without symlinks
+ *
+ * Of those below whose prefix or on whose path it lies, the closest one; of equals the
+ * newest. Return: NULL for none.
+ */
+const struct interpreter *interpreters_owner(const struct interpreter_list *list,
+					     const struct pyc_magic *magic,
+					     const char *path);
+
+void interpreters_free(struct interpreter_list *list);
+
+#endif

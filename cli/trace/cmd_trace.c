@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs trace MOUNT, and canonfs trace -- COMMAND.
+ */
+#include "cli/cmd.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/log.h"
+#include "cli/trace/command.h"
+#include "cli/trace/mount.h"
+
+static const char usage[] =
+	"usage: canonfs trace [--all] [--json] MOUNT\n"
+	"       canonfs trace [--json] [-v] [-o FILE] -- COMMAND [ARGUMENT...]\n"
+	"\n"
+	"MOUNT: prints a line whenever the mount's server decides about a bytecode file: "
+	"when,\n"
+	"which process reads it, the verdict, the file, and why. What the kernel has "
+	"cached\n"
+	"is not decided anew. Ends with the mount, with Ctrl-C, or when nobody reads. Who "
+	"reads\n"
+	"slower than the mount decides loses lines and is told how many; the mount does "
+	"not wait.\n"
+	"\n"
+	"  --all              a line for every request of the kernel, too\n"
+	"  --json             print JSON lines\n"
+	"\n"
+	"COMMAND: runs it and says at its end which of its imports used bytecode, which "
+	"did not,\n"
+	"and why: in every Python that it starts, with or without a canonfs mount.\n"
+	"\n"
+	"  --json             print JSON\n"
+	"  -o, --output FILE  write to FILE, not to standard error\n"
+	"  -v, --verbose      name every module that did not use its bytecode\n"
+	"\n"
+	"Examples:\n"
+	"  canonfs trace /usr\n"
+	"  canonfs trace /usr --json | jq -r 'select(.verdict == \"stale\") | .path'\n"
+	"  canonfs trace -- python3 -c 'import asyncio'\n"
+	"\n"
+	"Exit status: of MOUNT, 0 it ended, 66 it is not a canonfs mount, 69 it does not\n"
+	"answer, 77 it is somebody else's; of COMMAND, the command's; 128 and the "
+	"signal's\n"
+	"number if one ended it, 127 if it was not found, 126 if it cannot be executed, "
+	"125 if\n"
+	"it cannot be traced; 64 wrong usage. More in canonfs-trace(1).\n";
+
+/**
+ * struct request - a command line
+ * @command: what follows "--"; NULL without one
+ */
+struct request {
+	struct trace_command_options options;
+	bool all;
+	char **command;
+};
+
+static int wrong_usage(void)
+{
+	fputs("usage: canonfs trace MOUNT, or canonfs trace -- COMMAND; see canonfs trace "
+	      "--help\n",
+	      stderr);
+	return EX_USAGE;
+}
+
+/* Each of the two has options that the other has not. */
+static int run_request(const struct request *request, int argc, char **argv)
+{
+	const struct trace_command_options *options = &request->options;
+
+	if (request->command && *request->command && argc == 0 && !request->all)
+		return trace_command(request->command, options);
+	if (!request->command && argc == 1 && !options->verbose && !options->output)
+		return trace_mount(argv[0], request->all, options->json);
+	if (!request->command && argc == 0)
+		log_error("trace needs a MOUNT, or -- and a command");
+	else if (!request->command && argc > 1)
+		log_error("more than one MOUNT; a command needs -- before it");
+	else if (request->command && argc > 0)
+		log_error("trace takes a MOUNT or a command, not both");
+	else if (request->command && !*request->command)
+		log_error("trace needs a command after --");
+	else if (request->command)
+		log_error("--all is for a MOUNT");
+	else
+		log_error("-v and -o are for a command");
+	return wrong_usage();
+}
+
+static int run(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{"all", no_argument, NULL, 'a'},
+		{"help", no_argument, NULL, 'h'},
+		{"json", no_argument, NULL, 'j'},
+		{"output", required_argument, NULL, 'o'},
+		{"verbose", no_argument, NULL, 'v'},
+		{0},
+	};
+	struct request request = {.all = false};
+	int words = 1;
+	int option;
+
+	/* What follows "--" is not ours to look at, nor for getopt to move about. */
+	while (words < argc && strcmp(argv[words], "--") != 0)
+		words++;
+	if (words < argc)
+		request.command = argv + words + 1;
+	while ((option = getopt_long(words, argv, "ho:v", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'a':
+			request.all = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		case 'j':
+			request.options.json = true;
+			break;
+		case 'o':
+			request.options.output = optarg;
+			break;
+		case 'v':
+			request.options.verbose = true;
+			break;
+		default:
+			return wrong_usage();
+		}
+	}
+	return run_request(&request, words - optind, argv + optind);
+}
+
+const struct command command_trace = {
+	.name = "trace",
+	.summary = "watch a mount, or which imports of a command use bytecode",
+	.usage = usage,
+	.run = run,
+	.keeps_descriptors = true,
+};

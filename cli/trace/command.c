@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From system calls to a summary; see command.h.
+ */
+#include "cli/trace/command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "cli/trace/import_reason.h"
+#include "cli/trace/import_tracker.h"
+#include "cli/trace/python_process.h"
+#include "cli/trace/syscall_watch.h"
+#include "cli/trace/summary.h"
+
+/**
+ * struct traced_process - a process that opened a file that is Python's by its name
+ * @decided: it opened bytecode, or is called python: it is known whether it is one
+ * @imports: of a Python; else NULL
+ */
+struct traced_process {
+	struct python_process process;
+	bool decided;
+	struct import_process *imports;
+};
+
+/* ---- from system calls to imports ---- */
+
+static bool wanted(void *context, const char *name)
+{
+	(void)context;
+	return import_file_of(name) != IMPORT_FILE_OTHER;
+}
+
+static void process_ended(void *context, void *data)
+{
+	struct traced_process *traced = data;
+
+	(void)context;
+	if (!traced)
+		return;
+	import_process_free(traced->imports);
+	python_process_close(&traced->process);
+	free(traced);
+}
+
+static void thread_ended(void *context, void *process_data, void *thread_data)
+{
+	struct traced_process *traced = process_data;
+
+	if (thread_data)
+		import_thread_end(context, traced->imports, thread_data);
+}
+
+static bool opens_for_writing(const struct watch_open *open)
+{
+	return (open->flags & O_ACCMODE) != O_RDONLY || (open->flags & O_CREAT) != 0;
+}
+
+static struct traced_process *get_process(const struct watch_open *open)
+{
+	struct traced_process *traced = *open->process_data;
+
+	if (traced)
+		return traced;
+	traced = calloc(1, sizeof(*traced));
+	if (traced && python_process_open(&traced->process, open->process) < 0) {
+		process_ended(NULL, traced);
+		traced = NULL;
+	}
+	*open->process_data = traced;
+	return traced;
+}
+
+/* Is it a Python? A program that was one once is one in its next process, too. */
+static void decide(struct import_tracker *tracker, struct traced_process *traced,
+		   const struct watch_open *open)
+{
+	bool opens_bytecode = import_file_of(open->name) == IMPORT_FILE_BYTECODE;
+	const char *program = traced->process.program;
+	bool is_python = import_tracker_processes(tracker, program) > 0 ||
+			 python_process_is_python(&traced->process,
+						  opens_bytecode ? open->name : NULL);
+
+	traced->decided = is_python || opens_bytecode;
+	if (is_python)
+		traced->imports = import_process_new(tracker, program);
+}
+
+static struct import_thread *get_thread(const struct watch_open *open)
+{
+	if (!*open->thread_data)
+		*open->thread_data = import_thread_new();
+	return *open->thread_data;
+}
+
+static void report_open(struct import_tracker *tracker, struct traced_process *traced,
+			const struct watch_open *open)
+{
+	const struct python_process *process = &traced->process;
+	struct import_thread *thread = get_thread(open);
+	scope_free char *path = python_process_path(process, open->dir, open->name);
+	bool writes = opens_for_writing(open);
+	bool is_pyc = import_file_of(open->name) == IMPORT_FILE_BYTECODE;
+	struct import_open event = {
+		.name = open->name,
+		.path = path,
+		.root = process->root,
+		.elsewhere = process->elsewhere,
+		.writes = writes,
+		.error = open->result < 0 ? -open->result : 0,
+	};
+	struct open_file file = {.len = 0};
+
+	if (!thread || !path)
+		return;
+	if (open->result >= 0 && !writes) {
+		int r = python_process_file(process, open->result, is_pyc, &file);
+
+		if (r == -EINVAL) /* a directory, a pipe */
+			return;
+		event.st = file.st;
+		if (r == 0 && is_pyc)
+			event.header = file.header;
+		event.header_len = file.len;
+	}
+	import_opened(tracker, traced->imports, thread, &event);
+}
+
+static void opened(void *context, const struct watch_open *open)
+{
+	struct traced_process *traced = get_process(open);
+
+	if (traced && !traced->decided)
+		decide(context, traced, open);
+	if (traced && traced->imports)
+		report_open(context, traced, open);
+}
+
+/* ---- the summary ---- */
+
+static FILE *open_output(const char *path)
+{
+	FILE *file = path ? fopen(path, "we") : stderr;
+
+	if (!file)
+		log_error("cannot write to %s: %s", quoted(path), strerror(errno));
+	return file;
+}
+
+static void print_json(FILE *file, const struct trace_report *report)
+{
+	struct json_object *object = trace_summary_json(report);
+
+	fprintf(file, "%s\n",
+		json_object_to_json_string_ext(
+			object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+					JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
+/* Return: 0 or -errno. */
+static int print_report(FILE *file, struct trace_report *report,
+			const struct trace_command_options *options)
+{
+	struct import_judge *judge = import_judge_new();
+
+	report->records = import_tracker_records(report->tracker, &report->count);
+	report->reasons = calloc(report->count + 1, sizeof(*report->reasons));
+	if (judge && report->reasons) {
+		for (size_t i = 0; i < report->count; i++)
+			import_judge(judge, report->records[i], &report->reasons[i]);
+		if (options->json)
+			print_json(file, report);
+		else
+			trace_summary_print(file, report, options->verbose);
+	}
+	free(report->records);
+	free(report->reasons);
+	import_judge_free(judge);
+	if (!judge || !report->reasons)
+		return -ENOMEM;
+	return fflush(file) == 0 && !ferror(file) ? 0 : errno ? -errno : -EIO;
+}
+
+static int finish(FILE *file, struct trace_report *report,
+		  const struct trace_command_options *options)
+{
+	int r = print_report(file, report, options);
+
+	if (file != stderr && fclose(file) != 0 && r == 0)
+		r = -errno;
+	if (r == 0)
+		return report->status;
+	log_error("cannot write the summary: %s", strerror(-r));
+	return report->status ? report->status : EXIT_WATCH_FAILED;
+}
+
+int trace_command(char *const argv[], const struct trace_command_options *options)
+{
+	static const struct watch_events events = {
+		.wanted = wanted,
+		.opened = opened,
+		.thread_ended = thread_ended,
+		.process_ended = process_ended,
+	};
+	struct import_tracker *tracker = import_tracker_new();
+	FILE *file = tracker ? open_output(options->output) : NULL;
+	struct trace_report report = {.command = argv, .tracker = tracker};
+	bool started = false;
+	int status = EXIT_WATCH_FAILED;
+
+	if (!tracker)
+		log_error("cannot watch %s: out of memory", quoted(argv[0]));
+	if (file)
+		status = syscall_watch(argv, &events, tracker, &started);
+	report.status = status;
+	if (started)
+		status = finish(file, &report, options);
+	else if (file && file != stderr)
+		fclose(file);
+	import_tracker_free(tracker);
+	return status;
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Asks the resolver; see import_reason.h.
+ */
+#include "cli/trace/import_reason.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/path.h"
+#include "base/scope.h"
+#include "cache/tree/pairing.h"
+#include "cli/trees/tree_set.h"
+#include "fs/mount/mountinfo.h"
+#include "pyc/mtime.h"
+#include "pyc/outcome.h"
+
+/* A tree that something was imported from. */
+struct judged_tree {
+	char *path;
+	char *root;
+	bool usable;
+	struct tree_set set;
+	struct judged_tree *next;
+};
+
+struct import_judge {
+	struct mount_options options;
+	struct judged_tree *trees;
+	uint64_t *mounts; /* st_dev of each canonfs mount */
+	size_t mount_count;
+};
+
+/* ---- mounts ---- */
+
+static void note_mount(struct import_judge *judge, uint64_t device)
+{
+	uint64_t *grown = realloc(judge->mounts, (judge->mount_count + 1) * sizeof(device));
+
+	if (!grown)
+		return;
+	judge->mounts = grown;
+	grown[judge->mount_count++] = device;
+}
+
+static void note_mounts(struct import_judge *judge)
+{
+	struct mount_entry entry;
+	struct mountinfo list;
+
+	if (mountinfo_open(&list) < 0)
+		return;
+	while (mountinfo_next(&list, &entry))
+		if (entry.ours)
+			note_mount(judge, entry.device);
+	mountinfo_close(&list);
+}
+
+static bool is_mounted(const struct import_judge *judge, const struct import_record *record)
+{
+	for (size_t i = 0; i < judge->mount_count; i++)
+		if (judge->mounts[i] == record->pyc.st_dev)
+			return true;
+	return false;
+}
+
+struct import_judge *import_judge_new(void)
+{
+	struct import_judge *judge = calloc(1, sizeof(*judge));
+
+	if (!judge)
+		return NULL;
+	mount_options_init(&judge->options);
+	note_mounts(judge);
+	return judge;
+}
+
+void import_judge_free(struct import_judge *judge)
+{
+	if (!judge)
+		return;
+	while (judge->trees) {
+		struct judged_tree *tree = judge->trees;
+
+		judge->trees = tree->next;
+		tree_set_close(&tree->set);
+		free(tree->path);
+		free(tree->root);
+		free(tree);
+	}
+	free(judge->mounts);
+	mount_options_fini(&judge->options);
+	free(judge);
+}
+
+/* ---- which tree a file belongs to ---- */
+
+static bool is_mount_root(const char *directory)
+{
+	struct statx stx;
+
+	return statx_at(AT_FDCWD, directory, &stx) == 0 &&
+	       (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+static bool is_package(const char *directory)
+{
+	scope_free char *init = NULL;
+
+	if (asprintf(&init, "%s/__init__.py", directory) < 0) {
+		init = NULL;
+		return false;
+	}
+	return access(init, F_OK) == 0;
+}
+
+/* Where an installation begins that has libraries: before lib/python3.11, lib/pypy3.9. */
+static size_t installation_of(const char *directory)
+{
+	static const char *const marks[] = {"/lib/python", "/lib64/python", "/lib/pypy"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++) {
+		const char *found = strstr(directory, marks[i]);
+
+		if (found)
+			return (size_t)(found - directory);
+	}
+	return 0;
+}
+
+/* Takes the last component off. */
+static void climb(char *directory)
+{
+	char *slash = strrchr(directory, '/');
+
+	*slash = '\0';
+}
+
+/*
+ * @directory becomes that of the tree: what would be mounted, never more than one mount.
+ * The installation; else what lies above the package.
+ */
+static void find_tree(char *directory)
+{
+	size_t installation = installation_of(directory);
+
+	while (directory[0] && !is_mount_root(directory)) {
+		size_t len = strlen(directory);
+
+		if (installation ? len <= installation : !is_package(directory))
+			break;
+		climb(directory);
+	}
+	if (!directory[0])
+		strcpy(directory, "/");
+}
+
+/* The folder of a file that a process in @root calls so, without symlinks; NULL if gone. */
+static char *real_folder(const char *root, const char *path)
+{
+	scope_free char *folder = strndup(path, (size_t)(pairing_last(path) - path));
+	scope_fd int root_fd = open(root[0] ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const char *within = folder ? path_below(folder, root[0] ? root : "/") : NULL;
+	char real[PATH_MAX];
+	scope_fd int fd = -1;
+	ssize_t len;
+
+	if (root_fd < 0 || !within)
+		return NULL;
+	fd = openat2_fd(root_fd, within[0] ? within : "/", O_PATH | O_DIRECTORY,
+			RESOLVE_IN_ROOT);
+	if (fd < 0)
+		return NULL;
+	len = readlink(proc_path(fd).text, real, sizeof(real) - 1);
+	if (len < 0)
+		return NULL;
+	real[len] = '\0';
+	return strdup(real);
+}
+
+static bool ends_with(const char *text, const char *suffix)
+{
+	size_t len = strlen(text);
+	size_t suffix_len = strlen(suffix);
+
+	return len >= suffix_len && strcmp(text + len - suffix_len, suffix) == 0;
+}
+
+/* The tree of a real folder; NULL when out of memory. */
+static struct judged_tree *get_tree(struct import_judge *judge, const char *folder,
+				    const char *root)
+{
+	scope_free char *path = strdup(folder);
+	struct judged_tree *tree;
+
+	if (!path)
+		return NULL;
+	if (ends_with(path, "/" PYC_CACHE_DIR) && !is_mount_root(path))
+		climb(path);
+	find_tree(path);
+	for (tree = judge->trees; tree; tree = tree->next)
+		if (strcmp(tree->path, path) == 0 && strcmp(tree->root, root) == 0)
+			return tree;
+	tree = calloc(1, sizeof(*tree));
+	if (!tree)
+		return NULL;
+	*tree = (struct judged_tree){
+		.path = take_ptr(path),
+		.root = strdup(root),
+		.set = {.tree = {.root_fd = -1, .host_fd = -1}},
+		.next = judge->trees,
+	};
+	judge->trees = tree;
+	return tree;
+}
+
+/* What a process in @root calls a path of ours. */
+static const char *seen_from(const char *root, const char *path)
+{
+	const char *rest = path_below(path, root[0] ? root : "/");
+
+	return rest && rest[0] ? rest : "/";
+}
+
+static struct tree_set *open_tree(struct import_judge *judge, struct judged_tree *tree)
+{
+	if (!tree->set.path && tree->root)
+		tree->usable = tree_set_open(&tree->set, seen_from(tree->root, tree->path),
+					     tree->root[0] ? tree->root : NULL,
+					     &judge->options) == 0;
+	return tree->usable ? &tree->set : NULL;
+}
+
+/* ---- what the resolver says ---- */
+
+/* Is the file still the one that the interpreter opened? */
+static bool is_same(const struct statx *stx, const struct stat *st)
+{
+	return stx->stx_ino == st->st_ino && stx->stx_size == (uint64_t)st->st_size &&
+	       stx->stx_mtime.tv_sec == st->st_mtim.tv_sec &&
+	       stx->stx_mtime.tv_nsec == st->st_mtim.tv_nsec;
+}
+
+/*
+ * A mount knows what it decided, and under which options: through it, its source's times do
+ * not show. See fs/front/virtual_xattr.h.
+ */
+static void ask_mount(int fd, struct pyc_decision *decision)
+{
+	char name[64];
+	ssize_t len = fgetxattr(fd, "user.canonfs.reason", name, sizeof(name) - 1);
+
+	if (len < 0)
+		return;
+	name[len] = '\0';
+	for (int i = 0; i < PYC_REASONS; i++) {
+		enum pyc_reason reason = (enum pyc_reason)i;
+
+		if (strcmp(name, pyc_reason_name(reason)) == 0) {
+			decision->reason = reason;
+			decision->verdict = pyc_reason_verdict(reason);
+		}
+	}
+}
+
+static bool resolve_record(struct import_judge *judge, struct judged_tree *tree,
+			   const char *folder, const struct import_record *record,
+			   struct resolution *ret)
+{
+	struct tree_set *set = open_tree(judge, tree);
+	const char *below = set ? path_below(folder, set->path) : NULL;
+	scope_free char *path = NULL;
+	scope_fd int fd = -1;
+	struct statx stx;
+
+	if (!below)
+		return false;
+	if (asprintf(&path, "%s%s%s", below[0] ? below + 1 : "", below[0] ? "/" : "",
+		     pairing_last(record->bytecode)) < 0) {
+		path = NULL;
+		return false;
+	}
+	fd = tree_openat(&set->tree, path, O_RDONLY | O_NONBLOCK);
+	/* Whole: the code and the hash matter to the interpreter, if not to the verdict. */
+	if (fd < 0 || statx_at(fd, "", &stx) < 0 || !is_same(&stx, &record->pyc) ||
+	    resolve_pyc_whole(set->resolver, path, fd, &stx, ret) < 0)
+		return false;
+	if (is_mounted(judge, record))
+		ask_mount(fd, &ret->decision);
+	return true;
+}
+
+/* ---- what the header says ---- */
+
+static const char *text_of_times(const struct import_record *record)
+{
+	const struct pyc_header *header = &record->header;
+	uint32_t word;
+
+	if (!pyc_mtime_embed(header->magic, record->source_st.st_mtim, &word))
+		return pyc_reason_text(PYC_R_UNMATCHABLE);
+	if (word != header->mtime)
+		return "it was compiled from a source file with another time";
+	return pyc_reason_text(PYC_R_SIZE);
+}
+
+static const char *text_of_header(const struct import_record *record)
+{
+	struct pyc_name name;
+
+	if (pairing_name(record->bytecode, &name) == PYC_PLACE_PYTEST)
+		return "pytest wrote it, and it is not of the source file";
+	if (!record->has_header)
+		return "what is in it could not be read";
+	if (record->header_status == PYC_HEADER_SHORT)
+		return pyc_reason_text(PYC_R_SHORT);
+	if (record->header_status != PYC_HEADER_OK)
+		return pyc_reason_text(PYC_R_MAGIC);
+	if (record->reader && record->header.magic != record->reader)
+		return "another version of Python wrote it";
+	switch (record->header.kind) {
+	case PYC_KIND_TIMESTAMP:
+		return text_of_times(record);
+	case PYC_KIND_UNKNOWN_FLAGS:
+		return pyc_reason_text(PYC_R_UNKNOWN_FLAGS);
+	default:
+		return pyc_reason_text(PYC_R_HASH_MISMATCH);
+	}
+}
+
+static const char *text_of_error(const struct import_record *record)
+{
+	switch (record->error) {
+	case ENOENT:
+	case ENOTDIR:
+		return "there is none";
+	case EACCES:
+	case EPERM:
+		return "it may not be read";
+	default:
+		return "it could not be opened";
+	}
+}
+
+/* ---- together ---- */
+
+static bool reads_magic(const struct import_record *record)
+{
+	return !record->reader || record->header_status != PYC_HEADER_OK ||
+	       record->header.magic == record->reader;
+}
+
+/* What only the whole file tells. */
+static void make_precise(struct import_record *record, const struct pyc_facts *facts)
+{
+	if (record->how == IMPORT_CHECKED && facts->hash == PYC_CHECK_BAD)
+		record->how = IMPORT_COMPILED;
+	if (import_used_bytecode(record->how) && facts->body == PYC_CHECK_BAD)
+		record->how = IMPORT_FAILED;
+}
+
+/* A verdict is about the mount; some say nothing about what the interpreter did. */
+static const char *text_of_verdict(const struct import_record *record,
+				   const struct import_reason *reason)
+{
+	if (record->how == IMPORT_FAILED)
+		return pyc_reason_text(PYC_R_BODY);
+	if (!reason->judged || reason->verdict == PYC_FRESH ||
+	    reason->reason == PYC_R_PROVED || reason->verdict == PYC_HASH_CHECKED ||
+	    reason->verdict == PYC_HASH_UNCHECKED)
+		return text_of_header(record);
+	return pyc_reason_text(reason->reason);
+}
+
+static enum import_advice advise(const struct import_record *record,
+				 const struct import_reason *reason)
+{
+	if (import_used_bytecode(record->how))
+		return ADVICE_NONE;
+	if (record->kept > 0)
+		return ADVICE_NOTHING;
+	if (record->how == IMPORT_NO_PYC)
+		return record->error == ENOENT ? ADVICE_COMPILE : ADVICE_NONE;
+	if (reason->judged && reason->verdict == PYC_RESTAMPED && !reason->mounted)
+		return ADVICE_MOUNT;
+	return record->elsewhere || record->prefixed ? ADVICE_NONE : ADVICE_EXPLAIN;
+}
+
+static void judge_bytecode(struct import_judge *judge, struct judged_tree *tree,
+			   const char *folder, struct import_record *record,
+			   struct import_reason *reason)
+{
+	struct resolution resolution;
+
+	if (!resolve_record(judge, tree, folder, record, &resolution))
+		return;
+	make_precise(record, &resolution.facts);
+	if (!reads_magic(record))
+		return;
+	reason->judged = true;
+	reason->verdict = resolution.decision.verdict;
+	reason->reason = resolution.decision.reason;
+}
+
+void import_judge(struct import_judge *judge, struct import_record *record,
+		  struct import_reason *ret_reason)
+{
+	const char *here = record->how == IMPORT_NO_PYC ? record->source : record->bytecode;
+	scope_free char *folder = record->elsewhere || record->prefixed || !here
+					  ? NULL
+					  : real_folder(record->root, here);
+	struct judged_tree *tree = folder ? get_tree(judge, folder, record->root) : NULL;
+	struct import_reason reason = {
+		.mounted = !record->elsewhere && is_mounted(judge, record),
+		.tree = tree ? tree->path : NULL,
+	};
+
+	/* New bytecode is written where the old one's hash was another. */
+	if (record->how == IMPORT_CHECKED && record->kept > 0)
+		record->how = IMPORT_COMPILED;
+	if (record->how == IMPORT_NO_PYC) {
+		reason.text = text_of_error(record);
+	} else {
+		if (tree)
+			judge_bytecode(judge, tree, folder, record, &reason);
+		reason.text = text_of_verdict(record, &reason);
+	}
+	reason.advice = advise(record, &reason);
+	*ret_reason = reason;
+}
+
+static const char *const advice_names[] = {
+	[ADVICE_NONE] = "none",	      [ADVICE_MOUNT] = "mount",
+	[ADVICE_COMPILE] = "compile", [ADVICE_EXPLAIN] = "explain",
+	[ADVICE_NOTHING] = "nothing",
+};
+
+_Static_assert(ARRAY_SIZE(advice_names) == ADVICES, "each advice has a name");
+
+const char *import_advice_name(enum import_advice advice)
+{
+	return advice_names[advice];
+}

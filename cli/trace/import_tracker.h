@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From the files that interpreters open to what became of their imports.
+ *
+ * Python 3 opens a module's bytecode; if it accepts that, it never opens the source, if
+ * not, the source is the next thing that the same thread opens. Python 2 opens the source,
+ * then the bytecode, and reads the one or the other: there, the header tells.
+ * (importlib/_bootstrap_external.py, SourceLoader.get_code; Python/import.c of 2.7.)
+ *
+ * A source that is opened at another time is not an import: tracebacks, inspect, a script.
+ */
+#ifndef CANONFS_CLI_TRACE_IMPORT_TRACKER_H
+#define CANONFS_CLI_TRACE_IMPORT_TRACKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "pyc/header.h"
+
+enum import_how {
+	IMPORT_BYTECODE,   /* ran the bytecode; the source was not read */
+	IMPORT_CHECKED,	   /* read the source, found its hash, ran the bytecode */
+	IMPORT_SOURCELESS, /* ran the bytecode; there is no source */
+	IMPORT_COMPILED,   /* compiled the source, although there is bytecode */
+	IMPORT_NO_PYC,	   /* compiled the source: there is no bytecode, or no way to it */
+	IMPORT_FAILED,	   /* took the bytecode, which is damaged: the import failed */
+	IMPORT_HOWS
+};
+
+/* "bytecode", and a phrase for people; static storage. */
+const char *import_how_name(enum import_how how);
+const char *import_how_text(enum import_how how);
+
+/* Did the import do without compiling? */
+bool import_used_bytecode(enum import_how how);
+
+/**
+ * struct import_record - what became of one module, in one or more processes
+ * @program: the interpreter; owned by the tracker, one string for each
+ * @reader:  the magic of the bytecode that it takes; NULL where no bytecode told
+ * @bytecode, @source: absolute paths; @source is NULL where it is not known (a used file of
+ *           PYTHONPYCACHEPREFIX); owned by the tracker
+ * @root:    the root directory of the first process that did it, "" for ours; owned by the
+ *           tracker
+ * @elsewhere: that was in another mount namespace: the paths are its own
+ * @error:   IMPORT_NO_PYC: errno of opening the bytecode
+ * @prefixed: the bytecode lies in a tree of its own (PYTHONPYCACHEPREFIX)
+ * @has_header: @header is the bytecode's when it was opened; @pyc its attributes
+ * @source_st: of the source; meaningful (not all 0) if it was opened
+ * @processes: how many
+ * @kept:    how many of these wrote new bytecode
+ * @keep_error: errno of one that tried to and could not; 0 for none
+ */
+struct import_record {
+	enum import_how how;
+	const char *program;
+	const struct pyc_magic *reader;
+	char *bytecode;
+	char *source;
+	char *root;
+	bool elsewhere;
+	int error;
+	bool prefixed;
+	bool has_header;
+	enum pyc_header_status header_status;
+	struct pyc_header header;
+	struct stat pyc;
+	struct stat source_st;
+	size_t processes;
+	size_t kept;
+	int keep_error;
+};
+
+/**
+ * struct import_open - an interpreter opened, or tried to open, a file
+ * @name:  as it gave it; import_wants() it
+ * @path:  the same as an absolute path of ours; borrowed
+ * @root, @elsewhere: see struct import_record; borrowed
+ * @writes: it opened it for writing
+ * @error: 0, or errno
+ * @st:    of the file, if it was opened
+ * @header, @header_len: its first bytes, of bytecode
+ */
+struct import_open {
+	const char *name;
+	const char *path;
+	const char *root;
+	bool elsewhere;
+	bool writes;
+	int error;
+	struct stat st;
+	const uint8_t *header;
+	size_t header_len;
+};
+
+/* What a file is to the tracker, by its name. */
+enum import_file {
+	IMPORT_FILE_OTHER,
+	IMPORT_FILE_SOURCE,
+	IMPORT_FILE_BYTECODE,
+	IMPORT_FILE_NEW_BYTECODE /* NAME.pyc.NUMBER, which Python renames once it is whole
+				  */
+};
+
+enum import_file import_file_of(const char *name);
+
+struct import_tracker;
+struct import_process;
+struct import_thread;
+
+/* NULL when out of memory. */
+struct import_tracker *import_tracker_new(void);
+void import_tracker_free(struct import_tracker *tracker);
+
+/**
+ * import_process_new() - an interpreter began to run
+ * @program: its path; copied
+ * Return: the caller's to import_process_free() when it ends; NULL when out of memory.
+ */
+struct import_process *import_process_new(struct import_tracker *tracker,
+					  const char *program);
+void import_process_free(struct import_process *process);
+
+/* Return: the caller's to import_thread_end() when it ends; NULL when out of memory. */
+struct import_thread *import_thread_new(void);
+
+/* What was left open is settled: an import whose source nobody opened any more. */
+void import_thread_end(struct import_tracker *tracker, struct import_process *process,
+		       struct import_thread *thread);
+
+/**
+ * import_opened() - one file, in the order in which a thread opens them
+ *
+ * A module counts once in each process.
+ */
+void import_opened(struct import_tracker *tracker, struct import_process *process,
+		   struct import_thread *thread, const struct import_open *open);
+
+/* Did the tracker run out of memory, so that imports are missing? */
+bool import_tracker_is_incomplete(const struct import_tracker *tracker);
+
+/* How many interpreters ran @program (all where NULL). */
+size_t import_tracker_processes(const struct import_tracker *tracker, const char *program);
+
+/**
+ * import_tracker_records() - everything, by program, then by path
+ * @ret_count: how many
+ * Return: an array, the caller's to free, of records that stay the tracker's; NULL when out
+ * of memory (or with 0 records).
+ */
+struct import_record **import_tracker_records(const struct import_tracker *tracker,
+					      size_t *ret_count);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Watching a mount; see mount.h.
+ *
+ * One loop waits for the signals, for the server while there is nothing to print, and for
+ * the reader while there is: so neither a slow reader nor a silent server keeps a signal
+ * waiting.
+ */
+#include "cli/trace/mount.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "fs/control/mounts.h"
+#include "cli/trace/print.h"
+
+/**
+ * struct watch - a trace that goes on
+ * @server_fd: the connection; -1 when the mount has ended
+ * @signal_fd: readable when a signal asks us to end
+ * @text, @len, @done: what is to be printed; @done bytes of it are
+ */
+struct watch {
+	const char *point;
+	bool json;
+	int server_fd;
+	int signal_fd;
+	char *text;
+	size_t len;
+	size_t done;
+};
+
+/* ---- the beginning ---- */
+
+static struct known_mount *find(struct known_mounts *mounts, const char *path)
+{
+	int r = mounts_find(mounts);
+	struct known_mount *mount;
+
+	if (r < 0) {
+		log_error("cannot list the mounts: %s", strerror(-r));
+		return NULL;
+	}
+	mount = mounts_at(mounts, path);
+	if (mount)
+		return mount;
+	/* One that mountinfo does not show has its place in its answer only. */
+	mounts_ask(mounts);
+	mount = mounts_at(mounts, path);
+	if (!mount)
+		log_error("%s is not a canonfs mount, which canonfs status lists; a "
+			  "command needs -- before it",
+			  quoted(path));
+	return mount;
+}
+
+static bool ask(int fd, bool all)
+{
+	const char *request = all ? "{\"command\": \"trace\", \"all\": true}"
+				  : "{\"command\": \"trace\"}";
+
+	return send(fd, request, strlen(request), MSG_NOSIGNAL) >= 0;
+}
+
+/* Why the server will not; NULL where it has begun. */
+static const char *wait_for_begin(struct watch *watch, char *why, size_t size)
+{
+	struct pollfd fd = {.fd = watch->server_fd, .events = POLLIN};
+	scope_free char *text = NULL;
+	struct json_object *answer;
+	struct json_object *found;
+
+	if (poll(&fd, 1, MOUNTS_ANSWER_MS) <= 0 ||
+	    mount_receive(watch->server_fd, &text) <= 0)
+		return mount_state_text(MOUNT_SILENT);
+	answer = json_tokener_parse(text);
+	if (json_object_object_get_ex(answer, "error", &found)) {
+		snprintf(why, size, "%s", json_object_get_string(found));
+		json_object_put(answer);
+		return why;
+	}
+	json_object_put(answer);
+	if (watch->json)
+		watch->text = take_ptr(text);
+	watch->len = watch->text ? strlen(watch->text) : 0;
+	return NULL;
+}
+
+static int open_signals(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &signals, SFD_CLOEXEC);
+}
+
+/* ---- the loop ---- */
+
+/* Makes lines of the server's next packet. Return: 0, or an exit status. */
+static int take_packet(struct watch *watch)
+{
+	scope_free char *packet = NULL;
+	ssize_t n = mount_receive(watch->server_fd, &packet);
+	FILE *file;
+
+	if (n == -EAGAIN || n == -EINTR)
+		return EX_OK;
+	if (n <= 0) {
+		close_fd(&watch->server_fd);
+		return EX_OK;
+	}
+	free(take_ptr(watch->text));
+	watch->len = watch->done = 0;
+	file = open_memstream(&watch->text, &watch->len);
+	if (!file) {
+		log_error("out of memory");
+		return EX_OSERR;
+	}
+	trace_print(file, packet, watch->json);
+	if (fclose(file) == 0)
+		return EX_OK;
+	log_error("out of memory");
+	return EX_OSERR;
+}
+
+/* Prints some. Return: 0, or an exit status; -EPIPE where the reader has gone. */
+static int print_some(struct watch *watch)
+{
+	size_t left = watch->len - watch->done;
+	ssize_t n;
+
+	/* A pipe that is ready takes that much at once. */
+	if (left > PIPE_BUF)
+		left = PIPE_BUF;
+	n = write(STDOUT_FILENO, watch->text + watch->done, left);
+	if (n >= 0) {
+		watch->done += (size_t)n;
+		return EX_OK;
+	}
+	if (errno == EAGAIN || errno == EINTR)
+		return EX_OK;
+	if (errno == EPIPE)
+		return -EPIPE;
+	log_error("cannot write to standard output: %s", strerror(errno));
+	return EX_IOERR;
+}
+
+static void say_end(const struct watch *watch)
+{
+	static const char line[] = "{\"event\":\"end\"}\n";
+
+	if (!watch->json)
+		fprintf(stderr, "canonfs: the mount on %s has ended\n",
+			quoted(watch->point));
+	else if (write(STDOUT_FILENO, line, strlen(line)) < 0)
+		return; /* nobody waits for it */
+}
+
+static int watch_loop(struct watch *watch)
+{
+	enum { SIGNALS, SERVER, READER };
+	int r = EX_OK;
+
+	while (r == EX_OK) {
+		bool has_text = watch->done < watch->len;
+		struct pollfd fds[] = {
+			[SIGNALS] = {.fd = watch->signal_fd, .events = POLLIN},
+			[SERVER] = {.fd = has_text ? -1 : watch->server_fd,
+				    .events = POLLIN},
+			[READER] = {.fd = STDOUT_FILENO, .events = has_text ? POLLOUT : 0},
+		};
+
+		if (!has_text && watch->server_fd < 0) {
+			say_end(watch);
+			return EX_OK;
+		}
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+			continue;
+		if (fds[SIGNALS].revents)
+			return EX_OK;
+		if (has_text && fds[READER].revents)
+			r = print_some(watch);
+		else if (fds[READER].revents & (POLLERR | POLLHUP))
+			return EX_OK;
+		else if (fds[SERVER].revents)
+			r = take_packet(watch);
+	}
+	return r == -EPIPE ? EX_OK : r;
+}
+
+/* Connects, and has the server begin. Return: 0, or an exit status with a line logged. */
+static int begin(struct watch *watch, struct known_mount *mount, bool all)
+{
+	const char *why = mount_state_text(MOUNT_SILENT);
+	char buffer[256];
+
+	if (!mount_connect(mount)) {
+		log_error("%s: %s", quoted(mount->point), mount_state_text(mount->state));
+		return mount_state_exit(mount->state);
+	}
+	watch->server_fd = take_fd(&mount->fd);
+	if (ask(watch->server_fd, all))
+		why = wait_for_begin(watch, buffer, sizeof(buffer));
+	if (!why)
+		return EX_OK;
+	log_error("%s: %s", quoted(mount->point), why);
+	return EX_UNAVAILABLE;
+}
+
+static int watch_mount(struct known_mount *mount, bool all, bool json)
+{
+	struct watch watch = {
+		.point = mount->point,
+		.json = json,
+		.server_fd = -1,
+		.signal_fd = -1,
+	};
+	int status = begin(&watch, mount, all);
+
+	if (status == EX_OK) {
+		if (!json && isatty(STDERR_FILENO))
+			fprintf(stderr, "canonfs: watching %s; Ctrl-C ends it\n",
+				quoted(mount->point));
+		watch.signal_fd = open_signals();
+		tzset();
+		status = watch_loop(&watch);
+	}
+	close_fd(&watch.server_fd);
+	close_fd(&watch.signal_fd);
+	free(watch.text);
+	return status;
+}
+
+int trace_mount(const char *path, bool all, bool json)
+{
+	struct known_mounts mounts;
+	struct known_mount *mount = find(&mounts, path);
+	int status = EX_NOINPUT;
+
+	if (mount)
+		status = watch_mount(mount, all, json);
+	mounts_free(&mounts);
+	return status;
+}

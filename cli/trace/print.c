@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Printing events; see print.h and fs/control/control.h.
+ */
+#include "cli/trace/print.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/print/human.h"
+#include "cli/print/json.h"
+#include "cli/print/shown.h"
+#include "cli/print/terminal.h"
+#include "cli/print/verdict_colour.h"
+
+/* Room for the longest verdict, "hash-unchecked", and most opcodes. */
+#define WORD_WIDTH 14
+
+static const char *string(struct json_object *event, const char *key)
+{
+	struct json_object *found;
+
+	return json_object_object_get_ex(event, key, &found) &&
+			       json_object_is_type(found, json_type_string)
+		       ? json_object_get_string(found)
+		       : NULL;
+}
+
+/* For what is not known. */
+static const char *string_or(struct json_object *event, const char *key, const char *other)
+{
+	const char *text = string(event, key);
+
+	return text && *text ? text : other;
+}
+
+static void print_time(FILE *file, struct json_object *event)
+{
+	struct json_object *found = NULL;
+	double seconds;
+	struct tm local;
+	time_t whole;
+
+	json_object_object_get_ex(event, "time", &found);
+	seconds = json_object_get_double(found);
+	whole = (time_t)seconds;
+	if (!localtime_r(&whole, &local))
+		return;
+	fprintf(file, "%02d:%02d:%02d.%03d  ", local.tm_hour, local.tm_min, local.tm_sec,
+		(int)((seconds - (double)whole) * 1000));
+}
+
+static void print_process(FILE *file, struct json_object *event)
+{
+	struct json_object *pid = NULL;
+
+	json_object_object_get_ex(event, "pid", &pid);
+	fprintf(file, "%s[%" PRId64 "]  ", shown(string_or(event, "process", "?")),
+		json_object_get_int64(pid));
+}
+
+static void print_decision(FILE *file, struct json_object *event)
+{
+	const char *verdict = string_or(event, "verdict", "?");
+
+	print_time(file, event);
+	print_process(file, event);
+	fprintf(file, "%s%-*s%s %s: %s\n", terminal_colour(verdict_colour_of_name(verdict)),
+		WORD_WIDTH, shown(verdict), terminal_colour(COLOUR_NONE),
+		shown(string_or(event, "path", "?")), shown(string_or(event, "why", "?")));
+}
+
+static void print_request(FILE *file, struct json_object *event)
+{
+	const char *name = string(event, "name");
+
+	print_time(file, event);
+	print_process(file, event);
+	fprintf(file, "%s%-*s%s %s%s%s\n", terminal_colour(COLOUR_DIM), WORD_WIDTH,
+		shown(string_or(event, "opcode", "?")), terminal_colour(COLOUR_NONE),
+		shown(string_or(event, "path", "-")), name ? ": " : "",
+		name ? shown(name) : "");
+}
+
+static void print_lost(FILE *file, struct json_object *event)
+{
+	struct json_object *lines = NULL;
+	int64_t count;
+
+	json_object_object_get_ex(event, "lines", &lines);
+	count = json_object_get_int64(lines);
+	fprintf(file, "%s... %s lines lost%s\n", terminal_colour(COLOUR_WARN),
+		HUMAN_COUNT((uint64_t)(count > 0 ? count : 0)),
+		terminal_colour(COLOUR_NONE));
+}
+
+static void print_json(FILE *file, struct json_object *event)
+{
+	struct json_object *copy = json_retext(event);
+
+	fprintf(file, "%s\n",
+		json_object_to_json_string_ext(
+			copy, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(copy);
+}
+
+static void print_event(FILE *file, struct json_object *event, bool json)
+{
+	const char *kind = string(event, "event");
+
+	if (!kind)
+		return;
+	if (json)
+		print_json(file, event);
+	else if (strcmp(kind, "decision") == 0)
+		print_decision(file, event);
+	else if (strcmp(kind, "request") == 0)
+		print_request(file, event);
+	else if (strcmp(kind, "lost") == 0)
+		print_lost(file, event);
+}
+
+void trace_print(FILE *file, char *packet, bool json)
+{
+	char *save = NULL;
+
+	for (char *line = strtok_r(packet, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		struct json_object *event = json_tokener_parse(line);
+
+		if (json_object_is_type(event, json_type_object))
+			print_event(file, event, json);
+		json_object_put(event);
+	}
+}

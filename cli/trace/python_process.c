@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * /proc and descriptors of other processes; see python_process.h.
+ */
+#include "cli/trace/python_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+#include "cache/tree/pairing.h"
+
+/* The target of a link below /proc/PID, the caller's; NULL where it cannot be read. */
+static char *read_proc_link(pid_t pid, const char *name)
+{
+	char link[64];
+	char target[PATH_MAX];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/%d/%s", pid, name);
+	len = readlink(link, target, sizeof(target) - 1);
+	if (len < 0)
+		return NULL;
+	target[len] = '\0';
+	return strdup(target);
+}
+
+static bool is_elsewhere(pid_t pid)
+{
+	scope_free char *theirs = read_proc_link(pid, "ns/mnt");
+	scope_free char *ours = read_proc_link(getpid(), "ns/mnt");
+
+	return theirs && ours && strcmp(theirs, ours) != 0;
+}
+
+int python_process_open(struct python_process *process, pid_t pid)
+{
+	*process = (struct python_process){
+		.pid = pid,
+		.pidfd = (int)syscall(SYS_pidfd_open, pid, 0),
+		.program = read_proc_link(pid, "exe"),
+		.root = read_proc_link(pid, "root"),
+		.elsewhere = is_elsewhere(pid),
+	};
+	if (process->root && strcmp(process->root, "/") == 0)
+		process->root[0] = '\0';
+	if (!process->program)
+		process->program = strdup("");
+	if (!process->root)
+		process->root = strdup("");
+	return process->program && process->root ? 0 : -ENOMEM;
+}
+
+void python_process_close(struct python_process *process)
+{
+	close_fd(&process->pidfd);
+	free(process->program);
+	free(process->root);
+}
+
+static bool begins_with(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool has_libpython(pid_t pid)
+{
+	scope_free char *line = NULL;
+	size_t size = 0;
+	bool found = false;
+	char path[64];
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	maps = fopen(path, "re");
+	while (maps && !found && getline(&line, &size, maps) > 0)
+		found = strstr(line, "/libpython") || strstr(line, "/libpypy");
+	if (maps)
+		fclose(maps);
+	return found;
+}
+
+bool python_process_is_python(const struct python_process *process, const char *bytecode)
+{
+	static const char *const programs[] = {"python", "pypy", "graalpy"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		if (begins_with(pairing_last(process->program), programs[i]))
+			return true;
+	return bytecode && (strstr(bytecode, "/encodings/") || has_libpython(process->pid));
+}
+
+char *python_process_path(const struct python_process *process, int dir, const char *name)
+{
+	scope_free char *base = NULL;
+	char link[32];
+	char *path;
+
+	while (begins_with(name, "./"))
+		name += 2;
+	if (name[0] == '/') {
+		if (asprintf(&path, "%s%s", process->root, name) < 0)
+			return NULL;
+		return path;
+	}
+	snprintf(link, sizeof(link), dir == AT_FDCWD ? "cwd" : "fd/%d", dir);
+	base = read_proc_link(process->pid, link);
+	if (asprintf(&path, "%s/%s", base && strcmp(base, "/") ? base : "", name) < 0)
+		return NULL;
+	return path;
+}
+
+int python_process_file(const struct python_process *process, int fd, bool want_header,
+			struct open_file *ret_file)
+{
+	/* The very descriptor: opening its file anew may need rights that we lack. */
+	scope_fd int ours = (int)syscall(SYS_pidfd_getfd, process->pidfd, fd, 0);
+	struct open_file file = {.len = 0};
+	ssize_t len;
+
+	if (ours < 0 || fstat(ours, &file.st) < 0)
+		return -errno;
+	if (!S_ISREG(file.st.st_mode))
+		return -EINVAL;
+	if (want_header) {
+		len = pread_full(ours, file.header, sizeof(file.header), 0);
+		if (len < 0)
+			return (int)len;
+		file.len = (size_t)len;
+	}
+	*ret_file = file;
+	return 0;
+}

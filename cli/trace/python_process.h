@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Another process, seen through /proc: is it a Python, and what do its paths mean here?
+ */
+#ifndef CANONFS_CLI_TRACE_PYTHON_PROCESS_H
+#define CANONFS_CLI_TRACE_PYTHON_PROCESS_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "pyc/header.h"
+
+/**
+ * struct python_process - a process that this one traces; the strings are owned
+ * @pid:     thread group
+ * @pidfd:   its descriptor; owned, -1 where there is none
+ * @program: path of the executable file
+ * @root:    its root directory, "" for ours
+ * @elsewhere: it is in another mount namespace, so that its paths mean nothing here
+ */
+struct python_process {
+	pid_t pid;
+	int pidfd;
+	char *program;
+	char *root;
+	bool elsewhere;
+};
+
+/* What is not to be found out stays empty. Return: 0 or -ENOMEM; _close() either way. */
+int python_process_open(struct python_process *process, pid_t pid);
+
+void python_process_close(struct python_process *process);
+
+/**
+ * python_process_is_python() - can this process import modules?
+ * @bytecode: name of the bytecode file that it opens first; NULL as long as there is none
+ *
+ * So it is if the program is called python, pypy or graalpy, or, by the time that it opens
+ * bytecode, has libpython or libpypy in memory. A program that has Python built in is known
+ * by what it opens first: that is the package encodings, in every Python 3.
+ */
+bool python_process_is_python(const struct python_process *process, const char *bytecode);
+
+/**
+ * python_process_path() - the path, for us, of a name that the process gave the kernel
+ * @dir: the descriptor of the process that the name is relative to, or AT_FDCWD
+ *
+ * As text: no symbolic link is followed but those of the working directory.
+ * Return: absolute, the caller's; NULL when out of memory.
+ */
+char *python_process_path(const struct python_process *process, int dir, const char *name);
+
+/**
+ * struct open_file - a regular file that the process has open
+ * @st:     its attributes
+ * @header: its first bytes
+ * @len:    how many those are
+ */
+struct open_file {
+	struct stat st;
+	uint8_t header[PYC_HEADER_MAX];
+	size_t len;
+};
+
+/**
+ * python_process_file() - look at a descriptor of the process; its offset is not moved
+ * @want_header: read the first bytes, too
+ * Return: 0 or -errno; -EINVAL where it is not a regular file.
+ */
+int python_process_file(const struct python_process *process, int fd, bool want_header,
+			struct open_file *ret_file);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A tree as the commands look at it: opened as a mount would open it, judged by the same
+ * resolver under the same options and proofs, but not mounted, and never written.
+ */
+#ifndef CANONFS_CLI_TREES_TREE_SET_H
+#define CANONFS_CLI_TREES_TREE_SET_H
+
+#include "cache/store/proof.h"
+#include "cache/resolve.h"
+#include "cache/tree/tree.h"
+#include "fs/mount/options.h"
+
+/**
+ * struct tree_set - an open tree
+ * @path: where the tree is for this process: absolute, without symlinks; owned. What a
+ *        reader in the root directory calls it is tree.view_path.
+ * @root: absolute path of the readers' root directory, "/" or an image's; owned
+ */
+struct tree_set {
+	char *path;
+	char *root;
+	struct tree tree;
+	struct proof_set proofs;
+	struct resolver *resolver;
+};
+
+/**
+ * tree_set_open() - open a tree
+ * @path:    a directory; where @root is given, as seen from there ("/usr")
+ * @root:    the readers' root directory (--root); NULL for "/"
+ * @options: the policy, and where the cache with the proofs is
+ *
+ * Proofs are done without, with a line where somebody may miss them, if the cache is in use
+ * by a mount or damaged.
+ * Return: 0, or -errno with one line logged; tree_set_close() either way.
+ */
+int tree_set_open(struct tree_set *set, const char *path, const char *root,
+		  const struct mount_options *options);
+
+void tree_set_close(struct tree_set *set);
+
+#endif

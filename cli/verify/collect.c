@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The bytecode files of a tree, and what of them can be verified; see verify.h.
+ */
+#include "cli/verify/verify.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+#include "cache/content.h"
+#include "cache/tree/pairing.h"
+
+/* ---- bytes ---- */
+
+/* All of a file, which must not be larger than it says; one byte more than that. */
+static int read_file(int fd, uint8_t **ret_data, size_t *ret_len)
+{
+	scope_free uint8_t *data = NULL;
+	struct statx stx;
+	ssize_t n;
+	int r = statx_at(fd, "", &stx);
+
+	if (r < 0)
+		return r;
+	if (!S_ISREG(stx.stx_mode))
+		return -EINVAL;
+	if (stx.stx_size > CONTENT_MAX_BYTES)
+		return -EFBIG;
+	data = malloc(stx.stx_size + 1);
+	if (!data)
+		return -ENOMEM;
+	n = pread_full(fd, data, stx.stx_size + 1, 0);
+	if (n < 0)
+		return (int)n;
+	if ((uint64_t)n != stx.stx_size)
+		return -ESTALE;
+	*ret_data = take_ptr(data);
+	*ret_len = (size_t)n;
+	return 0;
+}
+
+static int read_pyc(const struct verify_file *file, struct verify_bytes *bytes)
+{
+	scope_fd int fd = tree_openat(&file->set->tree, file->path, O_RDONLY | O_NONBLOCK);
+
+	return fd < 0 ? fd : read_file(fd, &bytes->pyc, &bytes->pyc_len);
+}
+
+static int read_source(const struct verify_file *file, struct verify_bytes *bytes)
+{
+	const struct tree *tree = &file->set->tree;
+	scope_free char *path = NULL;
+	scope_fd int fd = -1;
+	struct source source;
+	int r = pairing_source(file->path, &file->name, &path);
+
+	if (r < 0)
+		return r;
+	source_find(tree, path, &source);
+	fd = source.state == PYC_SOURCE_REGULAR ? source_open(tree, path, &source)
+						: -ENOENT;
+	source_fini(&source);
+	return fd < 0 ? fd : read_file(fd, &bytes->source, &bytes->source_len);
+}
+
+int verify_read(const struct verify_file *file, struct verify_bytes *ret_bytes)
+{
+	int r;
+
+	*ret_bytes = (struct verify_bytes){.pyc = NULL};
+	r = read_pyc(file, ret_bytes);
+	return r < 0 ? r : read_source(file, ret_bytes);
+}
+
+void verify_bytes_fini(struct verify_bytes *bytes)
+{
+	free(bytes->pyc);
+	free(bytes->source);
+}
+
+/* ---- one file ---- */
+
+/* Does the header say that the source had another size? */
+static bool has_other_size(const struct pyc_facts *facts)
+{
+	const struct pyc_header *header = &facts->header;
+
+	return header->kind == PYC_KIND_TIMESTAMP && header->magic->size_offset &&
+	       header->source_size != (uint32_t)facts->source_size;
+}
+
+/* Why there is nothing to be verified; PYC_REASONS where there is. */
+static enum pyc_reason reason_not_to(const struct resolution *resolution)
+{
+	const struct pyc_facts *facts = &resolution->facts;
+
+	switch (resolution->decision.verdict) {
+	case PYC_FOREIGN:
+	case PYC_ORPHAN:
+	case PYC_SOURCELESS:
+	case PYC_CORRUPT:
+		return resolution->decision.reason;
+	default:
+		break;
+	}
+	if (facts->source != PYC_SOURCE_REGULAR)
+		return PYC_R_SOURCE_UNKNOWN;
+	if (facts->header.kind == PYC_KIND_UNKNOWN_FLAGS)
+		return PYC_R_UNKNOWN_FLAGS;
+	if (has_other_size(facts))
+		return PYC_R_SIZE;
+	if (facts->body != PYC_CHECK_OK)
+		return facts->body == PYC_CHECK_BAD ? PYC_R_BODY : PYC_R_BODY_UNKNOWN;
+	return PYC_REASONS;
+}
+
+static void digest_file(struct verify_file *file)
+{
+	struct verify_bytes bytes;
+	size_t header = file->magic->header_size;
+
+	if (verify_read(file, &bytes) < 0 || bytes.pyc_len < header) {
+		file->why = VERIFY_UNREADABLE;
+	} else {
+		file->source = digest_of(bytes.source, bytes.source_len);
+		file->body = digest_of(bytes.pyc + header, bytes.pyc_len - header);
+	}
+	verify_bytes_fini(&bytes);
+}
+
+static void classify(struct verify_file *file, const struct resolution *resolution)
+{
+	if (resolution->facts.header_status == PYC_HEADER_OK)
+		file->magic = resolution->facts.header.magic;
+	file->reason = reason_not_to(resolution);
+	if (file->reason != PYC_REASONS) {
+		file->why = VERIFY_NOT_VERIFIED;
+		return;
+	}
+	file->level = pyc_name_level(&file->name, file->magic);
+	if (file->level < 0)
+		file->why = VERIFY_NO_LEVEL;
+	else
+		digest_file(file);
+}
+
+static void look_at(struct verify_file *file, int fd, const struct statx *stx)
+{
+	struct resolution resolution;
+
+	if (resolve_pyc_whole(file->set->resolver, file->path, fd, stx, &resolution) < 0)
+		file->why = VERIFY_UNREADABLE;
+	else
+		classify(file, &resolution);
+}
+
+/* ---- all of them ---- */
+
+/* Takes ownership of @path. */
+static struct verify_file *add_file(struct verify_list *list, const struct tree_set *set,
+				    char *path)
+{
+	struct verify_file *file;
+
+	if (list->count == list->room) {
+		size_t room = list->room ? 2 * list->room : 256;
+
+		file = reallocarray(list->files, room, sizeof(*file));
+		if (!file) {
+			free(path);
+			return NULL;
+		}
+		list->files = file;
+		list->room = room;
+	}
+	file = &list->files[list->count++];
+	*file = (struct verify_file){.set = set, .path = path};
+	pairing_name(path, &file->name);
+	return file;
+}
+
+/* A file by a name that could be a bytecode file's. */
+static int collect_file(const struct tree_set *set, const char *path,
+			struct verify_list *list)
+{
+	scope_fd int fd = -1;
+	struct verify_file *file;
+	struct statx stx;
+	char *copy;
+	int r = tree_stat(&set->tree, path, &stx);
+
+	if (r < 0 || !S_ISREG(stx.stx_mode))
+		return r < 0 ? r : -EINVAL;
+	copy = strdup(path);
+	file = copy ? add_file(list, set, copy) : NULL;
+	if (!file)
+		return -ENOMEM;
+	fd = tree_openat(&set->tree, path, O_RDONLY | O_NONBLOCK);
+	if (fd < 0 || statx_at(fd, "", &stx) < 0)
+		file->why = VERIFY_UNREADABLE;
+	else
+		look_at(file, fd, &stx);
+	return 0;
+}
+
+static int collect_dir(const struct tree_set *set, const char *path, int dir_fd,
+		       struct verify_list *list);
+
+/* An entry of a directory. What cannot be looked at is left out, as Python would. */
+static int collect_entry(const struct tree_set *set, const char *path,
+			 struct verify_list *list)
+{
+	struct pyc_name name;
+	int fd;
+	int r;
+
+	if (pairing_name(path, &name) != PYC_PLACE_NONE) {
+		r = collect_file(set, path, list);
+		return r == -ENOMEM ? r : 0;
+	}
+	fd = tree_openat(&set->tree, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+	return fd < 0 ? 0 : collect_dir(set, path, fd, list);
+}
+
+static bool is_dots(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Takes ownership of @dir_fd. */
+static int collect_dir(const struct tree_set *set, const char *path, int dir_fd,
+		       struct verify_list *list)
+{
+	DIR *dir = fdopendir(dir_fd);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir) {
+		close_fd(&dir_fd);
+		return -ENOMEM;
+	}
+	while (r == 0 && (entry = readdir(dir))) {
+		bool at_root = strcmp(path, ".") == 0;
+		scope_free char *inside = NULL;
+		struct pyc_name name;
+
+		if (is_dots(entry->d_name) ||
+		    (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN &&
+		     pyc_name_parse(entry->d_name, false, &name) == PYC_PLACE_NONE))
+			continue;
+		if (asprintf(&inside, "%s%s%s", at_root ? "" : path, at_root ? "" : "/",
+			     entry->d_name) < 0) {
+			inside = NULL;
+			r = -ENOMEM;
+		} else {
+			r = collect_entry(set, inside, list);
+		}
+	}
+	closedir(dir);
+	return r;
+}
+
+int verify_collect(const struct tree_set *set, const char *path, struct verify_list *list)
+{
+	int fd = tree_openat(&set->tree, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+
+	if (fd == -ENOTDIR)
+		return collect_file(set, path, list);
+	return fd < 0 ? fd : collect_dir(set, path, fd, list);
+}
+
+void verify_list_fini(struct verify_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		free(list->files[i].path);
+		free(list->files[i].error);
+	}
+	free(list->files);
+	*list = (struct verify_list){.files = NULL};
+}
+
+char *verify_file_path(const struct verify_file *file)
+{
+	const char *view = file->set->tree.view_path;
+	char *path;
+
+	if (asprintf(&path, "%s/%s", strcmp(view, "/") ? view : "", file->path) < 0)
+		return NULL;
+	return path;
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What canonfs verify prints; see verify.h.
+ */
+#include "cli/verify/verify.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "cli/print/human.h"
+#include "cli/print/json.h"
+#include "cli/print/terminal.h"
+
+/* Disproved files that are named without being asked for. */
+#define NAMED_MAX 20
+
+#define SENTENCE_MAX 512
+
+/* ---- counts ---- */
+
+/* A row of the table: what an interpreter found out, or (NULL) what the cache knew. */
+struct row {
+	const struct interpreter *by;
+	size_t counts[VERIFY_RESULTS];
+};
+
+/* Files with the same sentence said of them. */
+struct group {
+	enum verify_result result;
+	const struct verify_file *first;
+	size_t count;
+};
+
+struct summary {
+	size_t counts[VERIFY_RESULTS];
+	struct row *rows;
+	size_t row_count;
+	struct group *groups;
+	size_t group_count;
+};
+
+/* Is the same said of both? */
+static bool is_same_group(const struct verify_file *a, const struct verify_file *b)
+{
+	if (a->why != b->why)
+		return false;
+	if (a->why == VERIFY_NOT_VERIFIED)
+		return a->reason == b->reason;
+	if (a->why == VERIFY_NO_INTERPRETER || a->why == VERIFY_CANNOT_RUN)
+		return a->magic == b->magic && a->by == b->by;
+	return true;
+}
+
+static void count_group(struct summary *summary, const struct verify_file *file)
+{
+	struct group *grown;
+
+	for (size_t i = 0; i < summary->group_count; i++) {
+		if (is_same_group(summary->groups[i].first, file)) {
+			summary->groups[i].count++;
+			return;
+		}
+	}
+	grown = reallocarray(summary->groups, summary->group_count + 1, sizeof(*grown));
+	if (!grown)
+		return;
+	summary->groups = grown;
+	grown[summary->group_count++] =
+		(struct group){verify_why_result(file->why), file, 1};
+}
+
+static void count_row(struct summary *summary, const struct verify_file *file)
+{
+	enum verify_result result = verify_why_result(file->why);
+	struct row *grown;
+
+	if (result == VERIFY_NOT_TRIED)
+		return;
+	for (size_t i = 0; i < summary->row_count; i++) {
+		if (summary->rows[i].by == file->by) {
+			summary->rows[i].counts[result]++;
+			return;
+		}
+	}
+	grown = reallocarray(summary->rows, summary->row_count + 1, sizeof(*grown));
+	if (!grown)
+		return;
+	summary->rows = grown;
+	grown[summary->row_count] = (struct row){.by = file->by};
+	grown[summary->row_count++].counts[result]++;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+	const struct row *first = a, *second = b;
+
+	if (!first->by || !second->by)
+		return !first->by - !second->by;
+	return first->by->magic != second->by->magic
+		       ? strverscmp(first->by->magic->version, second->by->magic->version)
+		       : strverscmp(first->by->release, second->by->release);
+}
+
+static int compare_groups(const void *a, const void *b)
+{
+	const struct group *first = a, *second = b;
+
+	if (first->result != second->result)
+		return (int)first->result - (int)second->result;
+	return (first->count < second->count) - (first->count > second->count);
+}
+
+static void summarise(const struct verify_list *list, struct summary *ret)
+{
+	*ret = (struct summary){.rows = NULL};
+	for (size_t i = 0; i < list->count; i++) {
+		const struct verify_file *file = &list->files[i];
+
+		ret->counts[verify_why_result(file->why)]++;
+		count_row(ret, file);
+		count_group(ret, file);
+	}
+	if (ret->row_count > 0)
+		qsort(ret->rows, ret->row_count, sizeof(*ret->rows), compare_rows);
+	if (ret->group_count > 0)
+		qsort(ret->groups, ret->group_count, sizeof(*ret->groups), compare_groups);
+}
+
+/* ---- words ---- */
+
+/* python3.9, pypy3.9: how its package is called. */
+static void program_of(const struct pyc_magic *magic, char text[SENTENCE_MAX])
+{
+	const char *version = magic->version;
+	bool has_name = version[0] < '0' || version[0] > '9';
+
+	snprintf(text, SENTENCE_MAX, "%s%s", has_name ? "" : "python", version);
+}
+
+/* What is said of a file, and of all of its group. */
+static const char *sentence(const struct verify_file *file, char text[SENTENCE_MAX])
+{
+	char program[SENTENCE_MAX];
+
+	switch (file->why) {
+	case VERIFY_NOT_VERIFIED:
+		return pyc_reason_text(file->reason);
+	case VERIFY_NO_INTERPRETER:
+		program_of(file->magic, program);
+		snprintf(
+			text, SENTENCE_MAX,
+			"no interpreter for bytecode of %s: install %.64s, or name it with "
+			"--python",
+			file->magic->version, program);
+		return text;
+	case VERIFY_CANNOT_RUN:
+		snprintf(text, SENTENCE_MAX, "%.128s cannot be run%s", file->by->program,
+			 file->by->root ? " by nobody, in the image" : "");
+		return text;
+	default:
+		return verify_why_text(file->why);
+	}
+}
+
+/* "differs in its constants", or what the interpreter said; "" where there is no more. */
+static const char *detail(const struct verify_file *file, char text[SENTENCE_MAX])
+{
+	text[0] = '\0';
+	if (file->why == VERIFY_NOT_COMPILED && file->error)
+		snprintf(text, SENTENCE_MAX, " (%s)", file->error);
+	else if (file->field)
+		snprintf(text, SENTENCE_MAX, " (%s)", file->field);
+	return text;
+}
+
+/* ---- as text ---- */
+
+static void print_count(size_t count, int width, enum terminal_colour colour)
+{
+	printf("%s%*s%s", count ? terminal_colour(colour) : "", width, HUMAN_COUNT(count),
+	       count ? terminal_colour(COLOUR_NONE) : "");
+}
+
+static void print_row(const struct row *row)
+{
+	char label[SENTENCE_MAX];
+
+	if (row->by)
+		snprintf(label, sizeof(label), "%.64s (%.64s)", row->by->name,
+			 row->by->release);
+	else
+		snprintf(label, sizeof(label), "recorded before");
+	printf("%-36s", label);
+	print_count(row->counts[VERIFY_PROVED], 9, COLOUR_GOOD);
+	print_count(row->counts[VERIFY_DISPROVED], 11, COLOUR_BAD);
+	print_count(row->counts[VERIFY_UNKNOWN], 9, COLOUR_WARN);
+	putchar('\n');
+}
+
+static void print_table(const struct summary *summary)
+{
+	if (summary->row_count == 0)
+		return;
+	printf("%s%-36s%9s%11s%9s%s\n", terminal_colour(COLOUR_BOLD), "INTERPRETER",
+	       "PROVED", "DISPROVED", "UNKNOWN", terminal_colour(COLOUR_NONE));
+	for (size_t i = 0; i < summary->row_count; i++)
+		print_row(&summary->rows[i]);
+}
+
+static void print_groups(const struct summary *summary, enum verify_result result,
+			 const char *title)
+{
+	char text[SENTENCE_MAX];
+
+	if (summary->counts[result] == 0)
+		return;
+	printf("%s: %s\n", title, HUMAN_COUNT(summary->counts[result]));
+	for (size_t i = 0; i < summary->group_count; i++)
+		if (summary->groups[i].result == result)
+			printf("%9s  %s\n", HUMAN_COUNT(summary->groups[i].count),
+			       sentence(summary->groups[i].first, text));
+}
+
+static void print_file(const struct verify_file *file, const char *indent, bool with_why)
+{
+	scope_free char *path = verify_file_path(file);
+	char why[SENTENCE_MAX], more[SENTENCE_MAX];
+
+	if (!path)
+		return;
+	printf("%s%s", indent, quoted(path));
+	if (with_why)
+		printf(": %s", sentence(file, why));
+	printf("%s\n", detail(file, more));
+}
+
+static void print_disproved(const struct verify_list *list, size_t count)
+{
+	size_t named = 0;
+
+	if (count == 0)
+		return;
+	printf("%sdisproved: %s%s\n", terminal_colour(COLOUR_BAD), HUMAN_COUNT(count),
+	       terminal_colour(COLOUR_NONE));
+	for (size_t i = 0; i < list->count && named < NAMED_MAX; i++) {
+		if (verify_why_result(list->files[i].why) != VERIFY_DISPROVED)
+			continue;
+		print_file(&list->files[i], "  ", false);
+		named++;
+	}
+	if (count > named)
+		printf("  and %s more: --list disproved\n", HUMAN_COUNT(count - named));
+}
+
+static void print_text(const struct verify_report *report, const struct verify_list *list)
+{
+	struct summary summary;
+
+	summarise(list, &summary);
+	print_table(&summary);
+	if (list->count == 0)
+		printf("there is no bytecode\n");
+	print_disproved(list, summary.counts[VERIFY_DISPROVED]);
+	print_groups(&summary, VERIFY_UNKNOWN, "unknown");
+	print_groups(&summary, VERIFY_NOT_TRIED, "not tried");
+	if (report->cache && report->recorded > 0)
+		printf("%s new results are recorded in %s\n", HUMAN_COUNT(report->recorded),
+		       quoted(report->cache));
+	free(summary.rows);
+	free(summary.groups);
+}
+
+static void print_list(const struct verify_report *report, const struct verify_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (report->selected[verify_why_result(list->files[i].why)])
+			print_file(&list->files[i], "", true);
+}
+
+/* ---- as JSON ---- */
+
+static void add_counts(struct json_object *json, const size_t counts[VERIFY_RESULTS])
+{
+	json_add_number(json, "proved", (int64_t)counts[VERIFY_PROVED]);
+	json_add_number(json, "disproved", (int64_t)counts[VERIFY_DISPROVED]);
+	json_add_number(json, "unknown", (int64_t)counts[VERIFY_UNKNOWN]);
+}
+
+static struct json_object *interpreters_json(const struct summary *summary)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < summary->row_count; i++) {
+		const struct row *row = &summary->rows[i];
+		struct json_object *json;
+
+		if (!row->by)
+			continue;
+		json = json_object_new_object();
+		json_add_text(json, "name", row->by->name);
+		json_add_text(json, "program", row->by->program);
+		json_add_text(json, "root", row->by->root ? row->by->root : "/");
+		json_add_text(json, "release", row->by->release);
+		json_add_text(json, "version", row->by->magic->version);
+		add_counts(json, row->counts);
+		json_object_array_add(array, json);
+	}
+	return array;
+}
+
+static const char *reason_name(const struct verify_file *file)
+{
+	return file->why == VERIFY_NOT_VERIFIED ? pyc_reason_name(file->reason)
+						: verify_why_name(file->why);
+}
+
+static struct json_object *reasons_json(const struct summary *summary)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < summary->group_count; i++) {
+		const struct group *group = &summary->groups[i];
+		struct json_object *json = json_object_new_object();
+		char text[SENTENCE_MAX];
+
+		json_add_text(json, "result", verify_result_name(group->result));
+		json_add_text(json, "reason", reason_name(group->first));
+		json_add_text(json, "text", sentence(group->first, text));
+		json_add_number(json, "count", (int64_t)group->count);
+		json_object_array_add(array, json);
+	}
+	return array;
+}
+
+static struct json_object *file_json(const struct verify_file *file)
+{
+	struct json_object *json = json_object_new_object();
+	scope_free char *path = verify_file_path(file);
+
+	json_add_text(json, "path", path);
+	json_add_text(json, "result", verify_result_name(verify_why_result(file->why)));
+	json_add_text(json, "reason", reason_name(file));
+	json_add_text(json, "version", file->magic ? file->magic->version : NULL);
+	json_add_text(json, "interpreter", file->by ? file->by->program : NULL);
+	json_add_text(json, "release", file->by ? file->by->release : NULL);
+	json_add_text(json, "differs_in", file->field);
+	json_add_text(json, "error", file->why == VERIFY_NOT_COMPILED ? file->error : NULL);
+	return json;
+}
+
+static struct json_object *files_json(const struct verify_report *report,
+				      const struct verify_list *list)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < list->count; i++)
+		if (report->selected[verify_why_result(list->files[i].why)])
+			json_object_array_add(array, file_json(&list->files[i]));
+	return array;
+}
+
+static void print_json(const struct verify_report *report, const struct verify_list *list)
+{
+	struct json_object *json = json_object_new_object();
+	struct summary summary;
+
+	summarise(list, &summary);
+	json_add_text(json, "root", report->root);
+	json_add_text(json, "cache", report->cache);
+	json_add_number(json, "recorded", (int64_t)report->recorded);
+	json_add_number(json, "pycs", (int64_t)list->count);
+	add_counts(json, summary.counts);
+	json_add_number(json, "not_tried", (int64_t)summary.counts[VERIFY_NOT_TRIED]);
+	json_object_object_add(json, "interpreters", interpreters_json(&summary));
+	json_object_object_add(json, "reasons", reasons_json(&summary));
+	json_object_object_add(json, "files", files_json(report, list));
+	json_print(json);
+	free(summary.rows);
+	free(summary.groups);
+}
+
+void verify_print(const struct verify_report *report, const struct verify_list *list)
+{
+	if (report->json)
+		print_json(report, list);
+	else if (report->only)
+		print_list(report, list);
+	else
+		print_text(report, list);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs verify: what it looks at, and what came of it.
+ *
+ *	collect.c	which bytecode files, and with which sources
+ *	choose.c		which interpreters could have compiled a file
+ *	run.c		compiles and compares, on all processors
+ *	worker.c		an interpreter as a compiler
+ *	report.c		what is printed
+ *
+ * A file's bytes are read here, digested, compiled from and compared: what is proved is
+ * proved of these bytes, whatever becomes of the file.
+ */
+#ifndef CANONFS_CLI_VERIFY_VERIFY_H
+#define CANONFS_CLI_VERIFY_VERIFY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/store/proof.h"
+#include "cli/trees/tree_set.h"
+#include "cli/python/interpreters.h"
+
+enum verify_result {
+	VERIFY_PROVED,
+	VERIFY_DISPROVED,
+	VERIFY_UNKNOWN,
+	VERIFY_NOT_TRIED,
+	VERIFY_RESULTS
+};
+
+/* Why; verify_why_result() is the map. */
+enum verify_why {
+	VERIFY_NOT_YET,
+	/* proved */
+	VERIFY_SAME,
+	VERIFY_KNOWN_SAME, /* there is a proof in the cache */
+	/* disproved */
+	VERIFY_DIFFERS,
+	VERIFY_KNOWN_DIFFERS,
+	/* unknown */
+	VERIFY_OTHER_COMPILER, /* differs, but the interpreter is not the file's own */
+	VERIFY_NOT_COMPILED,   /* the source is no program to the interpreter */
+	VERIFY_CRASHED,
+	VERIFY_TIMED_OUT,
+	VERIFY_UNDECIDED, /* bodies that cannot be compared */
+	VERIFY_CHANGED,	  /* not what it was a moment ago, or cannot be read any more */
+	/* not tried */
+	VERIFY_NO_INTERPRETER,
+	VERIFY_CANNOT_RUN,   /* there is one, but it does not run */
+	VERIFY_NOT_VERIFIED, /* struct verify_file.reason says why */
+	VERIFY_NO_LEVEL,
+	VERIFY_UNREADABLE,
+	VERIFY_WHYS
+};
+
+enum verify_result verify_why_result(enum verify_why why);
+
+/* "proved", "not-tried"; "other-compiler"; and a sentence. Static storage. */
+const char *verify_result_name(enum verify_result result);
+const char *verify_why_name(enum verify_why why);
+const char *verify_why_text(enum verify_why why);
+
+/**
+ * struct verify_file - one bytecode file
+ * @set: the tree that it is in; borrowed
+ * @path:     relative to the tree; owned
+ * @name:     parsed; points into @path
+ * @magic:    NULL where it is not known
+ * @level:    that its name says; see pyc_name_level()
+ * @source, @body: digests of what was read; meaningful unless @why is a reason not to try
+ * @why:      the outcome
+ * @reason:   of the verdict, for VERIFY_NOT_VERIFIED
+ * @by:       the interpreter that said so, or that could have; NULL for none; borrowed
+ * @field:    what of the code differs; static storage, may be NULL
+ * @error:    what the interpreter said of the source; owned, may be NULL
+ */
+struct verify_file {
+	const struct tree_set *set;
+	char *path;
+	struct pyc_name name;
+	const struct pyc_magic *magic;
+	int level;
+	struct digest source;
+	struct digest body;
+	enum verify_why why;
+	enum pyc_reason reason;
+	const struct interpreter *by;
+	const char *field;
+	char *error;
+};
+
+struct verify_list {
+	struct verify_file *files;
+	size_t count;
+	size_t room;
+};
+
+/* The path as readers know it, in a new string; NULL when out of memory. */
+char *verify_file_path(const struct verify_file *file);
+
+/**
+ * verify_collect() - find the bytecode files of a tree
+ * @path: relative to the tree; of a directory, "." for all of it, or of one file
+ *
+ * Those that are not to be tried have their .why. Symlinks and other mounts are not
+ * entered.
+ * Return: 0, -ENOMEM, or for @path itself another -errno.
+ */
+int verify_collect(const struct tree_set *set, const char *path, struct verify_list *list);
+
+void verify_list_fini(struct verify_list *list);
+
+/* What one file and its source hold. */
+struct verify_bytes {
+	uint8_t *pyc;
+	size_t pyc_len;
+	uint8_t *source;
+	size_t source_len;
+};
+
+/* Reads both files. Return: 0 or -errno; verify_bytes_fini() either way. */
+int verify_read(const struct verify_file *file, struct verify_bytes *ret_bytes);
+void verify_bytes_fini(struct verify_bytes *bytes);
+
+/**
+ * struct verify_run - one run of the command
+ * @image:   the interpreters in --root; empty where there is none
+ * @machine: those of this machine, and those that the user named
+ * @known:   the proofs in the cache; sealed
+ * @jobs:    threads
+ * @timeout_ms: for one source
+ * @quiet:   nothing is printed
+ */
+struct verify_run {
+	struct interpreter_list image;
+	struct interpreter_list machine;
+	struct proof_set known;
+	unsigned jobs;
+	int timeout_ms;
+	bool quiet;
+};
+
+/* Resolves the links in the paths by which verify_choose() knows whose a file is. */
+
+/**
+ * verify_choose() - the interpreter to be asked next about a file
+ * @turn: 0 for the first, and so on: the file's own comes first
+ * @ret_is_own: whether it is the one that imports the file where it lies, so that what it
+ *              makes of the source is what should be there
+ * Return: NULL after the last one.
+ */
+const struct interpreter *verify_choose(const struct verify_run *run,
+					const struct verify_file *file, size_t turn,
+					bool *ret_is_own);
+
+/* Fills in every file's .why. Return: 0 or -errno. */
+int verify_all(const struct verify_run *run, struct verify_list *list);
+
+/**
+ * struct verify_report - what to print
+ * @selected: whose files to list, by result
+ * @only:     nothing but those
+ * @cache:    where the proofs went; NULL where they were not kept
+ * @recorded: how many are new there
+ */
+struct verify_report {
+	bool selected[VERIFY_RESULTS];
+	bool only;
+	bool json;
+	const char *root;
+	const char *cache;
+	size_t recorded;
+};
+
+void verify_print(const struct verify_report *report, const struct verify_list *list);
+
+#endif
