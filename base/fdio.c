@@ -46,6 +46,16 @@ int openat2_fd(int dir, const char *path, uint64_t flags, uint64_t resolve)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+int open_tree_clone(int dir)
+{
+	/* OPEN_TREE_CLONE; <linux/mount.h>, which has it, does not go with <sys/mount.h>
+	 * before glibc 2.36. */
+	static const unsigned clone = 1;
+	long fd = syscall(SYS_open_tree, dir, "", clone | O_CLOEXEC | AT_EMPTY_PATH);
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
 int statx_at(int dir, const char *name, struct statx *ret_stx)
 {
 	int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH;

@@ -49,6 +49,13 @@ struct proc_path {
 
 struct proc_path proc_path(int fd);
 
+/**
+ * open_tree_clone() - a detached copy of the mount that holds a directory, without what is
+ * mounted below it. Needs CAP_SYS_ADMIN, and no locked submounts.
+ * Return: a descriptor, the caller's, or -errno.
+ */
+int open_tree_clone(int dir);
+
 /* The absolute path of an open file, without symlinks; the caller's. NULL with errno set.
  */
 char *path_of_fd(int fd);

@@ -9,44 +9,29 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The length of the well-formed UTF-8 sequence at @text, 0 for none (RFC 3629). */
-static size_t sequence_length(const unsigned char *text)
-{
-	size_t len = text[0] < 0x80   ? 1
-		     : text[0] < 0xc2 ? 0
-		     : text[0] < 0xe0 ? 2
-		     : text[0] < 0xf0 ? 3
-		     : text[0] < 0xf5 ? 4
-				      : 0;
+#include "base/utf8.h"
 
-	for (size_t i = 1; i < len; i++)
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	/* Overlong, a surrogate, above U+10FFFF. */
-	if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
-	    (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
-		return 0;
-	return len;
+/* Of a string: its end ends a sequence, too. */
+static size_t sequence_length(const char *text)
+{
+	return utf8_length((const uint8_t *)text, SIZE_MAX);
 }
 
 static bool is_utf8(const char *text)
 {
-	const unsigned char *byte = (const unsigned char *)text;
+	size_t len = 1;
 
-	while (*byte) {
-		size_t len = sequence_length(byte);
-
-		if (len == 0)
-			return false;
-		byte += len;
+	while (*text && len > 0) {
+		len = sequence_length(text);
+		text += len;
 	}
-	return true;
+	return len > 0;
 }
 
 static int print_bytes(struct json_object *string, struct printbuf *out, int level,
 		       int flags)
 {
-	const unsigned char *byte = (const unsigned char *)json_object_get_string(string);
+	const char *byte = json_object_get_string(string);
 
 	(void)level;
 	(void)flags;
@@ -55,13 +40,13 @@ static int print_bytes(struct json_object *string, struct printbuf *out, int lev
 		size_t len = sequence_length(byte);
 
 		if (len == 0)
-			sprintbuf(out, "\\udc%02x", *byte);
-		else if (*byte < 0x20)
+			sprintbuf(out, "\\udc%02x", (uint8_t)*byte);
+		else if ((uint8_t)*byte < 0x20)
 			sprintbuf(out, "\\u%04x", *byte);
 		else if (*byte == '"' || *byte == '\\')
 			sprintbuf(out, "\\%c", *byte);
 		else
-			printbuf_memappend(out, (const char *)byte, (int)len);
+			printbuf_memappend(out, byte, (int)len);
 		byte += len ? len : 1;
 	}
 	return sprintbuf(out, "\"");

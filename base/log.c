@@ -16,6 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/utf8.h"
+
 static enum log_level shown_level = LOG_LEVEL_WARNING;
 static bool use_syslog;
 
@@ -59,48 +62,20 @@ void log_message(enum log_level level, const char *format, ...)
 
 bool log_ratelimit(_Atomic int64_t *last_s)
 {
-	struct timespec now;
 	int64_t last = atomic_load_explicit(last_s, memory_order_relaxed);
+	int64_t now = clock_coarse_s();
 
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	/* Relaxed: only one of several threads must win; nothing else hangs on it. */
-	return now.tv_sec > last && atomic_compare_exchange_strong_explicit(
-					    last_s, &last, now.tv_sec, memory_order_relaxed,
-					    memory_order_relaxed);
-}
-
-/*
- * Bytes of the UTF-8 character at @text that a terminal can show as it is; 0 for control
- * characters (C1 too), overlong forms, surrogates and anything else that is not one.
- */
-static size_t printable_length(const unsigned char *text)
-{
-	uint32_t c = text[0];
-	size_t len = c < 0x80	    ? 1
-		     : c >> 5 == 6  ? 2
-		     : c >> 4 == 14 ? 3
-		     : c >> 3 == 30 ? 4
-				    : 0;
-
-	if (len < 2)
-		return len && c >= 0x20 && c != 0x7f;
-	c &= 0x7fu >> len;
-	for (size_t i = 1; i < len; i++) {
-		if (text[i] >> 6 != 2) /* the end of the string, too */
-			return 0;
-		c = c << 6 | (text[i] & 0x3f);
-	}
-	if (c < 0xa0 || (len == 3 && (c < 0x800 || c >> 11 == 0x1b)) ||
-	    (len == 4 && (c < 0x10000 || c > 0x10ffff)))
-		return 0;
-	return len;
+	return now > last && atomic_compare_exchange_strong_explicit(last_s, &last, now,
+								     memory_order_relaxed,
+								     memory_order_relaxed);
 }
 
 /* The quoted form of the character at *@text, which is moved behind it; at most 4 bytes. */
 static size_t quote_character(const char **text, char *out)
 {
-	const unsigned char *in = (const unsigned char *)*text;
-	size_t len = printable_length(in);
+	const uint8_t *in = (const uint8_t *)*text;
+	size_t len = utf8_shown_length(in, SIZE_MAX);
 
 	*text += len ? len : 1;
 	if (*in == '\\' || *in == '\'') {

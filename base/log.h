@@ -40,8 +40,8 @@ void log_message(enum log_level level, const char *format, ...)
 bool log_ratelimit(_Atomic int64_t *last_s);
 
 /**
- * quote_path() - a path for a message: in single quotes, control characters and
- * undecodable bytes as \xNN, backslash and quote escaped
+ * quote_path() - a path for a message: in single quotes; bytes that are not UTF-8 or that
+ * utf8_shown_length() does not show as \xNN; backslash and quote escaped
  * @buffer, @size: where to; cut with "..." when too small
  *
  * Return: @buffer.

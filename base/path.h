@@ -5,8 +5,6 @@
 #ifndef CANONFS_BASE_PATH_H
 #define CANONFS_BASE_PATH_H
 
-#include <string.h>
-
 /**
  * path_below() - where a path lies in a directory
  * @path, @dir: absolute, without symlinks, "." or ".."; @dir may be "/"
@@ -14,13 +12,23 @@
  * Return: the rest of @path, "" for @dir itself, else from its slash on; NULL where @path
  * does not lie there.
  */
-static inline const char *path_below(const char *path, const char *dir)
-{
-	size_t len = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
+const char *path_below(const char *path, const char *dir);
 
-	if (strncmp(path, dir, len) != 0 || (path[len] != '/' && path[len] != '\0'))
-		return NULL;
-	return path + len;
-}
+/* The last component, all of a path without a slash; "" where @path ends with one. */
+const char *path_last(const char *path);
+
+/**
+ * path_join() - the path of a name in a directory
+ * @dir: may be "/"; of "." the result is @name alone, and of "" it begins with a slash
+ * Return: the caller's to free; NULL when out of memory.
+ */
+char *path_join(const char *dir, const char *name);
+
+/**
+ * path_parent() - the directory that a path's last component is in
+ * Return: "/" for what is in it and for "/" itself, "." for a path without a slash; the
+ * caller's to free; NULL when out of memory.
+ */
+char *path_parent(const char *path);
 
 #endif

@@ -16,13 +16,14 @@
 #include <string.h>
 
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
-#include "cache/tree/alias.h"
 #include "cache/content.h"
-#include "cache/tree/pairing.h"
-#include "cache/tree/sample.h"
 #include "cache/store/store.h"
 #include "cache/table.h"
+#include "cache/tree/alias.h"
+#include "cache/tree/pairing.h"
+#include "cache/tree/sample.h"
 #include "pyc/outcome.h"
 
 /* Different embedded times that one source's pycs can have; more do not vote. */
@@ -405,7 +406,7 @@ static bool has_cache_dir(struct resolver *resolver, const char *dir)
 static struct timespec embedded_mtime(struct resolver *resolver, const char *path,
 				      struct timespec own)
 {
-	const char *name = pairing_last(path);
+	const char *name = path_last(path);
 	struct ballot ballot = {.count = 0};
 	scope_free char *stem = strndup(name, strlen(name) - strlen(".py"));
 	scope_free char *dir = strndup(path, (size_t)(name - path)); /* with its slash */
@@ -424,7 +425,7 @@ struct timespec resolve_mtime(struct resolver *resolver, const char *path,
 	struct timespec own = statx_time(stx->stx_mtime);
 
 	if (resolver->policy.view == PYC_VIEW_SOURCE || !S_ISREG(stx->stx_mode) ||
-	    !pyc_name_is_source(pairing_last(path)))
+	    !pyc_name_is_source(path_last(path)))
 		return own;
 	if (resolver->policy.view == PYC_VIEW_EPOCH)
 		return pyc_view_mtime(&resolver->policy, own, NULL, 0);

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "cache/table.h"
 #include "cache/tree/alias.h"
 #include "cache/tree/identity.h"
-#include "cache/table.h"
 #include "cache/tree/tree.h"
 #include "pyc/verdict.h"
 

@@ -10,22 +10,10 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 /* The only layout with flags and hashes puts the hash where the times would be. */
 #define HASH_OFFSET 8
-
-static uint32_t load_le32(const uint8_t *p)
-{
-	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-	       (uint32_t)p[3] << 24;
-}
-
-static void store_le32(uint8_t *p, uint32_t value)
-{
-	p[0] = (uint8_t)value;
-	p[1] = (uint8_t)(value >> 8);
-	p[2] = (uint8_t)(value >> 16);
-	p[3] = (uint8_t)(value >> 24);
-}
 
 /*
  * _classify_pyc() in importlib/_bootstrap_external.py: it refuses any flag above bit 1
@@ -59,7 +47,7 @@ enum pyc_header_status pyc_header_parse(const uint8_t *buf, size_t len,
 	/* Bytes 2 and 3 are CR LF, to show a copy in text mode (Python/import.c). */
 	if (buf[2] != '\r' || buf[3] != '\n')
 		return PYC_HEADER_UNKNOWN_MAGIC;
-	magic = pyc_magic_lookup((uint16_t)(buf[0] | buf[1] << 8));
+	magic = pyc_magic_lookup(load_le16(buf));
 	if (!magic)
 		return PYC_HEADER_UNKNOWN_MAGIC;
 	if (len < magic->header_size)

@@ -220,7 +220,7 @@ enum pyc_marshal_status marshal_code_ints(const struct marshal_dialect *dialect,
 /* How many items, of a tuple that was read without a defect. */
 static uint32_t tuple_length(const uint8_t *tuple)
 {
-	return (tuple[0] & 0x7f) == ')' ? tuple[1] : marshal_le32(tuple + 1);
+	return (tuple[0] & 0x7f) == ')' ? tuple[1] : load_le32(tuple + 1);
 }
 
 /* The content of a string that was read without a defect. */
@@ -232,13 +232,8 @@ static const uint8_t *string_content(const uint8_t *string, uint32_t *ret_len)
 		*ret_len = string[1];
 		return string + 2;
 	}
-	*ret_len = marshal_le32(string + 1);
+	*ret_len = load_le32(string + 1);
 	return string + 5;
-}
-
-static uint64_t le64(const uint8_t *p)
-{
-	return (uint64_t)marshal_le32(p + 4) << 32 | marshal_le32(p);
 }
 
 /*
@@ -255,7 +250,7 @@ static bool is_wordcode(const uint8_t *string)
 
 	/* Four at a time, each in 16 bits: 253 and 3 are the first to carry. */
 	for (; len - i >= 8; i += 8)
-		sums |= (le64(code + i) & 0x00ff00ff00ff00ff) + 0x0003000300030003;
+		sums |= (load_le64(code + i) & 0x00ff00ff00ff00ff) + 0x0003000300030003;
 	for (; i < len; i += 2)
 		sums |= code[i] + 3u;
 	return len % 2 == 0 && !(sums & 0x0100010001000100);

@@ -87,7 +87,7 @@ static int order_of(uint64_t a, uint64_t b)
 
 static uint32_t take_le32(struct cursor *at)
 {
-	uint32_t n = marshal_le32(at->map->body + at->pos);
+	uint32_t n = load_le32(at->map->body + at->pos);
 
 	at->pos += 4;
 	return n;
@@ -108,7 +108,7 @@ static void take_content(struct cursor *at, uint32_t size, struct token *token)
 /* Digits of two bytes after a count that has the sign. */
 static void take_long(struct cursor *at, struct token *token)
 {
-	uint32_t n = marshal_le32(at->map->body + at->pos);
+	uint32_t n = load_le32(at->map->body + at->pos);
 
 	take_content(at, 4 + 2 * (n > INT32_MAX ? -n : n), token);
 }

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "pyc/magic.h"
 #include "pyc/marshal.h"
 
@@ -115,18 +116,12 @@ static inline uint32_t marshal_left(const struct marshal_input *in)
 	return in->len - in->pos;
 }
 
-static inline uint32_t marshal_le32(const uint8_t *p)
-{
-	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-	       (uint32_t)p[3] << 24;
-}
-
 /* r_long(): false where fewer than 4 bytes are left. */
 static inline bool marshal_read_le32(struct marshal_input *in, uint32_t *ret)
 {
 	if (marshal_left(in) < 4)
 		return false;
-	*ret = marshal_le32(in->body + in->pos);
+	*ret = load_le32(in->body + in->pos);
 	in->pos += 4;
 	return true;
 }

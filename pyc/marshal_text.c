@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "pyc/marshal_private.h"
 
 /* How many bytes at the front are ASCII, rounded down to a word's boundary. */
@@ -32,43 +33,6 @@ bool marshal_text_is_ascii(const uint8_t *text, size_t len)
 	return i == len;
 }
 
-static bool in_range(uint8_t byte, uint8_t low, uint8_t high)
-{
-	return byte >= low && byte <= high;
-}
-
-/*
- * The length of the multibyte sequence at @s, 0 for a bad one. The Unicode standard's
- * table 3-7, but for ED: 80..BF may follow, where strict UTF-8 ends at 9F (surrogates).
- */
-static size_t utf8_sequence(const uint8_t *s, size_t left)
-{
-	uint8_t low = 0x80, high = 0xbf;
-	size_t n;
-
-	if (in_range(s[0], 0xc2, 0xdf))
-		n = 2;
-	else if (in_range(s[0], 0xe0, 0xef))
-		n = 3;
-	else if (in_range(s[0], 0xf0, 0xf4))
-		n = 4;
-	else
-		return 0;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	if (s[0] == 0xf0)
-		low = 0x90;
-	if (s[0] == 0xf4)
-		high = 0x8f;
-	if (left < n || !in_range(s[1], low, high))
-		return 0;
-	for (size_t i = 2; i < n; i++) {
-		if (!in_range(s[i], 0x80, 0xbf))
-			return 0;
-	}
-	return n;
-}
-
 bool marshal_text_is_utf8(const uint8_t *text, size_t len)
 {
 	size_t i = 0;
@@ -77,7 +41,7 @@ bool marshal_text_is_utf8(const uint8_t *text, size_t len)
 		size_t n = 1;
 
 		if (text[i] >= 0x80)
-			n = utf8_sequence(text + i, len - i);
+			n = utf8_length_surrogatepass(text + i, len - i);
 		else if (len - i >= sizeof(uint64_t))
 			n = ascii_words(text + i, len - i);
 		if (n == 0)
@@ -87,6 +51,11 @@ bool marshal_text_is_utf8(const uint8_t *text, size_t len)
 		i += n;
 	}
 	return true;
+}
+
+static bool in_range(uint8_t byte, uint8_t low, uint8_t high)
+{
+	return byte >= low && byte <= high;
 }
 
 /* Moves past decimal digits; says whether there were any. */

@@ -6,6 +6,8 @@
  */
 #include "pyc/siphash.h"
 
+#include "base/bytes.h"
+
 #define BLOCK_SIZE 8
 
 struct state {
@@ -25,12 +27,6 @@ static uint64_t load_le(const uint8_t *p, size_t len)
 	for (size_t i = 0; i < len; i++)
 		value |= (uint64_t)p[i] << (8 * i);
 	return value;
-}
-
-static void store_le64(uint8_t *p, uint64_t value)
-{
-	for (size_t i = 0; i < 8; i++)
-		p[i] = (uint8_t)(value >> (8 * i));
 }
 
 static void rounds(struct state *s, int count)

@@ -9,10 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/tree/image.h"
-#include "cache/store/proof.h"
 #include "cache/store/place.h"
+#include "cache/store/proof.h"
 #include "cache/store/row.h"
+#include "cache/tree/image.h"
 
 struct store_db;
 

@@ -13,9 +13,9 @@
 #include <stdint.h>
 
 #include "cache/content.h"
-#include "cache/tree/image.h"
-#include "cache/store/proof.h"
 #include "cache/store/place.h"
+#include "cache/store/proof.h"
+#include "cache/tree/image.h"
 #include "pyc/verdict.h"
 
 struct store;

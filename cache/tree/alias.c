@@ -14,6 +14,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
 
@@ -282,7 +283,7 @@ int alias_check(struct alias_set *set, const struct tree *tree, const char *path
 	if (target.path && target.state == PYC_SOURCE_REGULAR)
 		r = check_pyc(&report, path, &target);
 	else if (target.path && S_ISDIR(target.stx.stx_mode) &&
-		 strcmp(pairing_last(path), PYC_CACHE_DIR) == 0)
+		 strcmp(path_last(path), PYC_CACHE_DIR) == 0)
 		r = check_dir(&report, path, target.path);
 	else if (target.state == PYC_SOURCE_UNKNOWN)
 		r = reason_not_to_know(target.error);

@@ -8,12 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *pairing_last(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
+#include "base/path.h"
 
 /* Length of the directory part of the first @len bytes, without its slash; 0 for none. */
 static size_t dir_length(const char *path, size_t len)
@@ -35,7 +30,7 @@ enum pyc_placement pairing_name(const char *path, struct pyc_name *ret_name)
 {
 	size_t dir = dir_length(path, strlen(path));
 
-	return pyc_name_parse(pairing_last(path), ends_in_cache_dir(path, dir), ret_name);
+	return pyc_name_parse(path_last(path), ends_in_cache_dir(path, dir), ret_name);
 }
 
 int pairing_source(const char *path, const struct pyc_name *name, char **ret_path)

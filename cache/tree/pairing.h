@@ -7,9 +7,6 @@
 
 #include "pyc/names.h"
 
-/* The last component of a path; points into it. */
-const char *pairing_last(const char *path);
-
 /**
  * pairing_name() - pyc_name_parse() of a path
  * @ret_name: points into @path

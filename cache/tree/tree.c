@@ -12,36 +12,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
-
-/* <linux/mount.h> and <sys/mount.h> cannot both be included with glibc before 2.36. */
-#ifndef OPEN_TREE_CLONE
-#define OPEN_TREE_CLONE 1
-#endif
-#ifndef OPEN_TREE_CLOEXEC
-#define OPEN_TREE_CLOEXEC O_CLOEXEC
-#endif
 
 #define RESOLVE_IN_TREE \
 	(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
-
-/*
- * A private copy of the mount that holds the directory: what is mounted below it, now or
- * later, is not in the copy, and a mount over the source does not hide it. Needs
- * CAP_SYS_ADMIN, and no locked submounts.
- */
-static int clone_mount(int dir)
-{
-	long fd = syscall(SYS_open_tree, dir, "",
-			  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-
-	return fd < 0 ? -errno : (int)fd;
-}
 
 int tree_open(struct tree *tree, const char *path, const char *host, const char *view_path)
 {
@@ -55,7 +34,8 @@ int tree_open(struct tree *tree, const char *path, const char *host, const char 
 	view = strdup(view_path);
 	if (!view)
 		return -ENOMEM;
-	clone = clone_mount(fd);
+	/* What is mounted over the source, now or later, does not hide it from the copy. */
+	clone = open_tree_clone(fd);
 	*tree = (struct tree){
 		.root_fd = clone >= 0 ? clone : take_fd(&fd),
 		.host_fd = take_fd(&host_fd),
@@ -111,15 +91,6 @@ int tree_openat(const struct tree *tree, const char *path, uint64_t flags)
 int tree_open_in(int dir, const char *name, uint64_t flags)
 {
 	return openat2_fd(dir, name, flags | O_NOFOLLOW, RESOLVE_IN_TREE);
-}
-
-char *tree_join(const char *dir, const char *name)
-{
-	char *path;
-
-	if (strcmp(dir, ".") == 0)
-		return strdup(name);
-	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
 int tree_stat(const struct tree *tree, const char *path, struct statx *ret_stx)

@@ -63,13 +63,6 @@ int tree_openat(const struct tree *tree, const char *path, uint64_t flags);
  */
 int tree_open_in(int dir, const char *name, uint64_t flags);
 
-/**
- * tree_join() - the path of a name in a directory of the tree
- * @dir: relative to the tree, "." for its root
- * Return: the caller's; NULL when out of memory.
- */
-char *tree_join(const char *dir, const char *name);
-
 /* statx_at() of a path in the tree. */
 int tree_stat(const struct tree *tree, const char *path, struct statx *ret_stx);
 

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/store/proof.h"
 #include "cache/store/db.h"
+#include "cache/store/proof.h"
 
 /**
  * struct cache_request - a command line

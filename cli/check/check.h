@@ -14,9 +14,9 @@
 
 #include "cli/check/groups.h"
 #include "cli/check/owners.h"
-#include "cli/trees/tree_set.h"
-#include "cli/python/interpreters.h"
 #include "cli/print/progress.h"
+#include "cli/python/interpreters.h"
+#include "cli/trees/tree_set.h"
 #include "pyc/outcome.h"
 
 enum check_status {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cli/check/check.h"
 
@@ -210,7 +211,7 @@ static int source_dir(const struct visit *visit, const struct scan_listing *list
 static int judge(struct visit *visit, const struct scan_listing *listing, const char *name)
 {
 	const struct check_place *place = visit->place;
-	scope_free char *path = tree_join(listing->path, name);
+	scope_free char *path = path_join(listing->path, name);
 	struct resolution resolution;
 	enum pyc_outcome outcome;
 	scope_fd int fd = -1;
@@ -244,7 +245,7 @@ static void judge_or_say(struct visit *visit, const struct scan_listing *listing
 	if (is_gone(r)) {
 		visit->place->tally->vanished++;
 	} else if (r < 0 && r != -EXDEV) {
-		path = tree_join(listing->path, name);
+		path = path_join(listing->path, name);
 		check_unreadable(check, visit->place->tree, path ? path : name, r);
 	}
 }
@@ -314,7 +315,7 @@ static void count_uncached(struct visit *visit, const char *name)
 	place->tally->uncached++;
 	place->tally->uncached_bytes += stx.stx_size;
 	if (place->check->request->list == LIST_UNCACHED) {
-		scope_free char *path = tree_join(visit->dir->path, name);
+		scope_free char *path = path_join(visit->dir->path, name);
 
 		if (path)
 			check_list_line(place, path, NULL, PYC_COMPILES);

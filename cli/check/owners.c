@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cli/check/packages.h"
 #include "pyc/names.h"
@@ -184,7 +185,7 @@ static int read_lines(struct owners *owners, const struct tree *tree, const char
 static int read_file(struct owners *owners, const struct tree *tree, const char *info,
 		     const char *name, const char *path, const char *distribution)
 {
-	scope_free char *file = tree_join(info, name);
+	scope_free char *file = path_join(info, name);
 
 	if (!file)
 		return -ENOMEM;
@@ -221,7 +222,7 @@ static char *distribution_of(const char *info)
 static void learn(struct owners *owners, const struct tree *tree, const char *dir,
 		  const char *name, const char *path)
 {
-	scope_free char *info = tree_join(dir, name);
+	scope_free char *info = path_join(dir, name);
 	scope_free char *distribution = distribution_of(name);
 
 	if (!info || !distribution)

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/scope.h"
-#include "cli/print/advice.h"
 #include "cli/check/check.h"
+#include "cli/print/advice.h"
 #include "cli/print/columns.h"
 #include "cli/print/human.h"
 #include "cli/print/verdict_colour.h"

@@ -42,7 +42,7 @@ static char *join_absolute(const char *dir, const char *path)
 {
 	if (strcmp(path, ".") == 0)
 		return strdup(dir);
-	return tree_join(strcmp(dir, "/") == 0 ? "" : dir, path);
+	return path_join(strcmp(dir, "/") == 0 ? "" : dir, path);
 }
 
 char *check_path(const struct tree_set *tree, const char *path)
@@ -103,7 +103,7 @@ static int count_ambiguous(void *context, uint64_t device, uint64_t inode)
 static void take_link(struct pass *pass, const struct scan_listing *listing,
 		      const char *name)
 {
-	scope_free char *path = tree_join(listing->path, name);
+	scope_free char *path = path_join(listing->path, name);
 	int r = path ? resolve_link(pass->tree->resolver, path, count_ambiguous,
 				    pass->check)
 		     : -ENOMEM;

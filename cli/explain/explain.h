@@ -17,8 +17,8 @@
 
 #include "cache/resolve.h"
 #include "cli/python/ask.h"
-#include "cli/trees/tree_set.h"
 #include "cli/python/interpreters.h"
+#include "cli/trees/tree_set.h"
 #include "fs/mount/options.h"
 #include "pyc/outcome.h"
 #include "pyc/verdict.h"

@@ -229,7 +229,7 @@ static void report_link(const struct explain_tree *tree, const char *path)
 	struct statx stx;
 
 	if (tree_stat(&tree->set.tree, path, &stx) == 0 && S_ISLNK(stx.stx_mode) &&
-	    alias_is_link_name(pairing_last(path)))
+	    alias_is_link_name(path_last(path)))
 		(void)resolve_link(tree->set.resolver, path, ignore_found, NULL);
 }
 

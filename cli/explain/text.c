@@ -11,6 +11,7 @@
 
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
 #include "cli/print/human.h"
@@ -54,7 +55,7 @@ static bool has_header(const struct explain_pyc *pyc)
 /* What tells this file from the others of its source. */
 static char *cell_title(const struct explain_pyc *pyc)
 {
-	const char *last = pairing_last(pyc->path);
+	const char *last = path_last(pyc->path);
 	struct pyc_name name;
 
 	if (pairing_name(pyc->path, &name) == PYC_PLACE_CACHE)

@@ -12,11 +12,11 @@
 #include <sysexits.h>
 
 #include "base/log.h"
-#include "cli/print/json.h"
-#include "fs/control/mounts.h"
-#include "cli/print/output.h"
 #include "cli/mount/status_print.h"
+#include "cli/print/json.h"
+#include "cli/print/output.h"
 #include "fs/control/control_dir.h"
+#include "fs/control/mounts.h"
 
 static const char usage[] =
 	"usage: canonfs status [MOUNT] [--json]\n"

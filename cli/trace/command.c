@@ -15,8 +15,8 @@
 #include "cli/trace/import_reason.h"
 #include "cli/trace/import_tracker.h"
 #include "cli/trace/python_process.h"
-#include "cli/trace/syscall_watch.h"
 #include "cli/trace/summary.h"
+#include "cli/trace/syscall_watch.h"
 
 /**
  * struct traced_process - a process that opened a file that is Python's by its name

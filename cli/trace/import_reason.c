@@ -166,7 +166,7 @@ static void find_tree(char *directory)
 /* The folder of a file that a process in @root calls so, without symlinks; NULL if gone. */
 static char *real_folder(const char *root, const char *path)
 {
-	scope_free char *folder = strndup(path, (size_t)(pairing_last(path) - path));
+	scope_free char *folder = strndup(path, (size_t)(path_last(path) - path));
 	scope_fd int root_fd = open(root[0] ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	const char *within = folder ? path_below(folder, root[0] ? root : "/") : NULL;
 	char real[PATH_MAX];
@@ -284,7 +284,7 @@ static bool resolve_record(struct import_judge *judge, struct judged_tree *tree,
 	if (!below)
 		return false;
 	if (asprintf(&path, "%s%s%s", below[0] ? below + 1 : "", below[0] ? "/" : "",
-		     pairing_last(record->bytecode)) < 0) {
+		     path_last(record->bytecode)) < 0) {
 		path = NULL;
 		return false;
 	}

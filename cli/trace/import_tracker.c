@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
 #include "pyc/outcome.h"
@@ -66,7 +67,7 @@ static bool is_number(const char *text)
 
 enum import_file import_file_of(const char *name)
 {
-	const char *last = pairing_last(name);
+	const char *last = path_last(name);
 	const char *dot = strrchr(last, '.');
 	struct pyc_name parsed;
 
@@ -86,7 +87,7 @@ enum import_file import_file_of(const char *name)
 static bool is_prefixed(const char *pyc, struct pyc_name *ret_name)
 {
 	if (pairing_name(pyc, ret_name) != PYC_PLACE_LEGACY ||
-	    pyc_name_parse(pairing_last(pyc), true, ret_name) != PYC_PLACE_CACHE)
+	    pyc_name_parse(path_last(pyc), true, ret_name) != PYC_PLACE_CACHE)
 		return false;
 	for (size_t i = 0; i < pyc_magic_count; i++)
 		if (pyc_name_tag_agrees(ret_name, &pyc_magic_table[i]))
@@ -97,8 +98,8 @@ static bool is_prefixed(const char *pyc, struct pyc_name *ret_name)
 static bool pairs_in_prefix(const char *pyc, const struct pyc_name *name,
 			    const char *source)
 {
-	size_t pyc_dir = (size_t)(pairing_last(pyc) - pyc);
-	size_t source_dir = (size_t)(pairing_last(source) - source);
+	size_t pyc_dir = (size_t)(path_last(pyc) - pyc);
+	size_t source_dir = (size_t)(path_last(source) - source);
 	char expected[PYC_NAME_MAX + 1];
 
 	return source[0] == '/' && source_dir <= pyc_dir &&

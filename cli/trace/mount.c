@@ -23,8 +23,8 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "fs/control/mounts.h"
 #include "cli/trace/print.h"
+#include "fs/control/mounts.h"
 
 /**
  * struct watch - a trace that goes on

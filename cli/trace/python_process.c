@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
 
@@ -92,7 +93,7 @@ bool python_process_is_python(const struct python_process *process, const char *
 	static const char *const programs[] = {"python", "pypy", "graalpy"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
-		if (begins_with(pairing_last(process->program), programs[i]))
+		if (begins_with(path_last(process->program), programs[i]))
 			return true;
 	return bytecode && (strstr(bytecode, "/encodings/") || has_libpython(process->pid));
 }

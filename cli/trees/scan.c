@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "pyc/names.h"
 
@@ -245,7 +246,7 @@ static void put_dirs(struct worker *worker, const struct scan_listing *dir, bool
 		const struct scan_entry *entry = &dir->entries[i];
 
 		if (entry->type == DT_DIR && (with_cache || !is_cache_dir(entry)))
-			queue_put(worker->queue, tree_join(dir->path, entry->name));
+			queue_put(worker->queue, path_join(dir->path, entry->name));
 	}
 }
 
@@ -253,7 +254,7 @@ static char *cache_path(const struct scan_listing *dir)
 {
 	for (size_t i = 0; i < dir->count; i++)
 		if (is_cache_dir(&dir->entries[i]))
-			return tree_join(dir->path, dir->entries[i].name);
+			return path_join(dir->path, dir->entries[i].name);
 	return NULL;
 }
 

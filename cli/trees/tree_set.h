@@ -6,8 +6,8 @@
 #ifndef CANONFS_CLI_TREES_TREE_SET_H
 #define CANONFS_CLI_TREES_TREE_SET_H
 
-#include "cache/store/proof.h"
 #include "cache/resolve.h"
+#include "cache/store/proof.h"
 #include "cache/tree/tree.h"
 #include "fs/mount/options.h"
 

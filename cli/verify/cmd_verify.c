@@ -16,9 +16,10 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/path.h"
 #include "base/scope.h"
-#include "cache/tree/pairing.h"
 #include "cache/store/db.h"
+#include "cache/tree/pairing.h"
 #include "cli/trees/proofs.h"
 #include "cli/verify/verify.h"
 
@@ -182,13 +183,13 @@ static bool is_pyc_name(const char *path)
 {
 	struct pyc_name name;
 
-	return pyc_name_parse(pairing_last(path), false, &name) != PYC_PLACE_NONE;
+	return pyc_name_parse(path_last(path), false, &name) != PYC_PLACE_NONE;
 }
 
 /* The directory of a path, without a slash at its end; the caller's. */
 static char *dir_of(const char *path)
 {
-	size_t len = (size_t)(pairing_last(path) - path);
+	size_t len = (size_t)(path_last(path) - path);
 
 	if (len == 0)
 		return strdup(".");
@@ -207,7 +208,7 @@ static char *absolute(const char *path)
 		return realpath(path, NULL);
 	dir = dir_of(path);
 	real = dir ? realpath(dir, NULL) : NULL;
-	if (!real || asprintf(&joined, "%s/%s", real, pairing_last(path)) < 0)
+	if (!real || asprintf(&joined, "%s/%s", real, path_last(path)) < 0)
 		return NULL;
 	return joined;
 }
@@ -224,10 +225,10 @@ static char *tree_of(const char *path, const char **ret_inside)
 	if (!is_pyc_name(path))
 		return strdup(path);
 	dir = dir_of(path);
-	*ret_inside = pairing_last(path);
-	if (!dir || strcmp(pairing_last(dir), PYC_CACHE_DIR) != 0)
+	*ret_inside = path_last(path);
+	if (!dir || strcmp(path_last(dir), PYC_CACHE_DIR) != 0)
 		return take_ptr(dir);
-	*ret_inside = path + (pairing_last(dir) - dir);
+	*ret_inside = path + (path_last(dir) - dir);
 	return dir_of(dir);
 }
 

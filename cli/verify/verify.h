@@ -19,8 +19,8 @@
 #include <stdint.h>
 
 #include "cache/store/proof.h"
-#include "cli/trees/tree_set.h"
 #include "cli/python/interpreters.h"
+#include "cli/trees/tree_set.h"
 
 enum verify_result {
 	VERIFY_PROVED,

@@ -9,8 +9,8 @@
 
 #include "fs/control/control.h"
 #include "fs/front/front.h"
-#include "fs/mount/options.h"
 #include "fs/mount/mount_ends.h"
+#include "fs/mount/options.h"
 #include "fs/watch/trace.h"
 
 /**

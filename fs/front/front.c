@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "pyc/names.h"
 
@@ -95,7 +96,7 @@ int front_lookup(struct front *front, uint64_t parent, int dir_fd, const char *d
 		return r;
 	if (tree_is_submount(&stx))
 		return -ENOENT;
-	path = tree_join(dir_path, name);
+	path = path_join(dir_path, name);
 	if (!path)
 		return -ENOMEM;
 	front_attr(front, path, &stx, &entry.st);

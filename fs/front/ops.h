@@ -8,8 +8,8 @@
 #define FUSE_USE_VERSION 310
 #include <fuse_lowlevel.h>
 
-#include "fs/stack/ahead.h"
 #include "fs/front/front.h"
+#include "fs/stack/ahead.h"
 #include "fs/watch/stats.h"
 
 /* The table for fuse_session_new(); its user data is a struct front. */

@@ -23,7 +23,6 @@ enum {
 	CALL_SET_STRING = 1,
 	CALL_CREATE = 6,
 	CALL_MOVE_FROM_DESCRIPTOR = 4,
-	CALL_TREE_CLONE = 1,
 };
 
 static int configure(int context, unsigned command, const char *key, const char *value)
@@ -58,14 +57,6 @@ int mount_detached(const char *type, const char *const *options)
 	if (r < 0)
 		return r;
 	mount = (int)syscall(SYS_fsmount, context, CALL_FSMOUNT_CLOEXEC, 0);
-	return mount < 0 ? -errno : mount;
-}
-
-int mount_clone(int dir)
-{
-	int mount = (int)syscall(SYS_open_tree, dir, "",
-				 CALL_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH);
-
 	return mount < 0 ? -errno : mount;
 }
 

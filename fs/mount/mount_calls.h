@@ -17,12 +17,6 @@
 int mount_detached(const char *type, const char *const *options);
 
 /**
- * mount_clone() - a detached copy of the mount that holds a directory, without submounts
- * Return: a descriptor, the caller's, or -errno.
- */
-int mount_clone(int dir);
-
-/**
  * mount_move() - attach a detached mount
  * @mount: its root
  * @point: relative to the working directory, or absolute

@@ -19,12 +19,12 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "fs/mount/attach.h"
 #include "fs/control/control.h"
-#include "fs/mount/mountinfo.h"
+#include "fs/mount/attach.h"
 #include "fs/mount/mount_ends.h"
-#include "fs/stack/stack.h"
+#include "fs/mount/mountinfo.h"
 #include "fs/process/worker.h"
+#include "fs/stack/stack.h"
 
 /* How long a mount that was told to end may wait for its last users. */
 #define DRAIN_S 3

@@ -25,15 +25,15 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/store/store.h"
-#include "fs/stack/ahead.h"
-#include "fs/front/alias_reply.h"
 #include "fs/control/control_status.h"
-#include "fs/stack/data.h"
+#include "fs/front/alias_reply.h"
+#include "fs/front/ops.h"
 #include "fs/mount/mount_calls.h"
 #include "fs/mount/mountinfo.h"
-#include "fs/watch/observe.h"
-#include "fs/front/ops.h"
+#include "fs/stack/ahead.h"
+#include "fs/stack/data.h"
 #include "fs/stack/scan.h"
+#include "fs/watch/observe.h"
 
 #define MIN_THREADS 4
 #define MAX_THREADS 16

@@ -6,8 +6,8 @@
 #define CANONFS_FS_PROCESS_WORKER_H
 
 #include "fs/control/control.h"
-#include "fs/mount/options.h"
 #include "fs/mount/mount_ends.h"
+#include "fs/mount/options.h"
 #include "fs/stack/stack.h"
 
 /**

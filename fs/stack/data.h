@@ -10,8 +10,8 @@
 #ifndef CANONFS_FS_STACK_DATA_H
 #define CANONFS_FS_STACK_DATA_H
 
-#include "fs/stack/data_table.h"
 #include "fs/front/ops.h"
+#include "fs/stack/data_table.h"
 
 /* The table for fuse_session_new() of a data layer. */
 extern const struct fuse_lowlevel_ops data_ops;

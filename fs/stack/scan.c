@@ -25,6 +25,7 @@
 
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
 #include "fs/stack/twins.h"
@@ -155,7 +156,7 @@ static void add_folder(struct scan *scan, const char *parent, const char *name)
 	struct folder *folder = calloc(1, sizeof(*folder));
 
 	if (folder)
-		folder->path = name ? tree_join(parent, name) : strdup(parent);
+		folder->path = name ? path_join(parent, name) : strdup(parent);
 	if (!folder || !folder->path) {
 		fail(scan, -ENOMEM, "out of memory");
 		folder_free(folder);
@@ -170,7 +171,7 @@ static void add_folder(struct scan *scan, const char *parent, const char *name)
 
 static void add_link(struct scan *scan, const char *folder, const char *name)
 {
-	char *path = tree_join(folder, name);
+	char *path = path_join(folder, name);
 	bool added = false;
 
 	pthread_mutex_lock(&scan->lock);
@@ -211,7 +212,7 @@ static bool is_dot(const char *name)
 static void check_whiteout(struct scan *scan, const struct folder *folder, int fd,
 			   const char *name)
 {
-	scope_free char *path = tree_join(folder->path, name);
+	scope_free char *path = path_join(folder->path, name);
 	struct statx stx;
 	int r = statx_at(fd, name, &stx);
 
@@ -242,7 +243,7 @@ static void check_number(struct scan *scan, const struct folder *folder, int fd,
 
 static bool is_cache(const struct folder *folder)
 {
-	return strcmp(pairing_last(folder->path), PYC_CACHE_DIR) == 0;
+	return strcmp(path_last(folder->path), PYC_CACHE_DIR) == 0;
 }
 
 /* Whether a file in the folder is named like bytecode. */
@@ -279,7 +280,7 @@ static void check_metacopy(struct scan *scan, const char *folder, const char *na
 
 	if (error == ENODATA || error == EOPNOTSUPP)
 		return;
-	path = tree_join(folder, name);
+	path = path_join(folder, name);
 	if (error || !path)
 		fail_at(scan, error ? -error : -ENOMEM, "cannot look at the attributes of",
 			path ? path : name);
@@ -471,7 +472,7 @@ struct place {
 
 static int open_file(const struct place *place, uint64_t flags)
 {
-	return tree_open_in(place->dir, pairing_last(place->path), flags);
+	return tree_open_in(place->dir, path_last(place->path), flags);
 }
 
 static int add_source(struct scan *scan, const struct place *place)
@@ -552,14 +553,14 @@ static void fail_stub(struct scan *scan, int error, const char *path)
 
 static int add_file_stub(struct scan *scan, const struct place *place)
 {
-	return pyc_name_is_source(pairing_last(place->path)) ? add_source(scan, place)
-							     : add_pyc(scan, place);
+	return pyc_name_is_source(path_last(place->path)) ? add_source(scan, place)
+							  : add_pyc(scan, place);
 }
 
 static void add_name(struct scan *scan, const struct folder *folder, const char *name,
 		     int dir, int source_dir)
 {
-	scope_free char *path = tree_join(folder->path, name);
+	scope_free char *path = path_join(folder->path, name);
 	const struct place place = {path, dir, source_dir};
 	int r = path ? add_file_stub(scan, &place) : -ENOMEM;
 
@@ -576,7 +577,7 @@ static int open_folder(const struct scan *scan, const char *path)
  */
 static int open_above(const struct scan *scan, const char *path)
 {
-	const char *name = pairing_last(path);
+	const char *name = path_last(path);
 	scope_free char *above =
 		name == path ? strdup(".") : strndup(path, (size_t)(name - path) - 1);
 	int fd = above ? open_folder(scan, above) : -ENOMEM;

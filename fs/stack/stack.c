@@ -24,8 +24,8 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/scope.h"
-#include "fs/stack/data_table.h"
 #include "fs/mount/mount_calls.h"
+#include "fs/stack/data_table.h"
 #include "fs/stack/stubs.h"
 
 /* Names in a folder of the builder's own; its working directory. */
@@ -76,7 +76,7 @@ static int clone_source(const struct mount_ends *ends)
 		return -errno;
 	if (here.st_dev != there.st_dev || here.st_ino != there.st_ino)
 		return -ESTALE;
-	return mount_clone(fd);
+	return open_tree_clone(fd);
 }
 
 /* A folder to put the layers in, over the mount point: that exists surely. */
@@ -252,7 +252,7 @@ static int build_overlay(const struct build *build, char *why)
 	if (r < 0)
 		return r;
 	merged = open(MERGED, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	r = merged < 0 ? -errno : mount_clone(merged);
+	r = merged < 0 ? -errno : open_tree_clone(merged);
 	return r < 0 ? refuse(why, r, "cannot detach the overlay: %s", strerror(-r)) : r;
 }
 

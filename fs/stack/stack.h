@@ -22,8 +22,8 @@
 
 #include <stdbool.h>
 
-#include "fs/mount/options.h"
 #include "fs/mount/mount_ends.h"
+#include "fs/mount/options.h"
 
 /* Room for the reason why a mount is not stacked: one line without a newline. */
 #define STACK_WHY_MAX 512

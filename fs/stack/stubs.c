@@ -17,8 +17,8 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
-#include "fs/stack/data_table.h"
 #include "fs/mount/mount_calls.h"
+#include "fs/stack/data_table.h"
 
 #define RESOLVE_IN_STUBS (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)
 

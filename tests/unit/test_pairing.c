@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
 #include "tests/unit/inject.h"
@@ -37,10 +38,10 @@ static void test_last(void **state)
 	static const char path[] = "a/b/m.pyc";
 
 	(void)state;
-	assert_ptr_equal(pairing_last(path), path + 4);
-	assert_ptr_equal(pairing_last(path + 4), path + 4);
-	assert_string_equal(pairing_last("a/"), "");
-	assert_string_equal(pairing_last(""), "");
+	assert_ptr_equal(path_last(path), path + 4);
+	assert_ptr_equal(path_last(path + 4), path + 4);
+	assert_string_equal(path_last("a/"), "");
+	assert_string_equal(path_last(""), "");
 }
 
 static void test_in_cache(void **state)
@@ -141,7 +142,7 @@ static void test_points_into_path(void **state)
 
 	(void)state;
 	assert_int_equal(pairing_name(path, &name), PYC_PLACE_CACHE);
-	assert_ptr_equal(name.stem, pairing_last(path));
+	assert_ptr_equal(name.stem, path_last(path));
 	assert_int_equal(name.stem_len, 1);
 	assert_ptr_equal(name.tag, name.stem + 2);
 	assert_int_equal(name.tag_len, strlen("cpython-311"));

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/tree.h"
 #include "tests/unit/scratch.h"
@@ -614,12 +615,12 @@ static void test_mount_outside(void **state)
 
 static void test_join(void **state)
 {
-	char *path = tree_join(".", "a");
+	char *path = path_join(".", "a");
 
 	(void)state;
 	assert_string_equal(path, "a");
 	free(path);
-	path = tree_join("a/b", "c");
+	path = path_join("a/b", "c");
 	assert_string_equal(path, "a/b/c");
 	free(path);
 }
