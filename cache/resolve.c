@@ -101,14 +101,6 @@ void resolver_free(struct resolver *resolver)
 	free(resolver);
 }
 
-/* What is asked; source_dir is -1 where the caller does not have it open. */
-struct question {
-	const char *path;
-	int source_dir;
-	int fd;
-	const struct statx *stx;
-};
-
 /* One pyc on its way to a decision. */
 struct work {
 	struct resolver *resolver;
@@ -272,7 +264,7 @@ static void decide(struct work *work, struct pyc_decision *ret)
 
 /* Everything but the mtime that the view shows. The caller ends it with end_work()
  * in any case. */
-static int gather(struct resolver *resolver, const struct question *question,
+static int gather(struct resolver *resolver, const struct pyc_question *question,
 		  struct work *work)
 {
 	int r;
@@ -321,15 +313,17 @@ static void cast_vote(struct ballot *ballot, uint32_t mtime)
 /* A pyc votes for the time that it embeds if it would be vouched for under that time. */
 static void ask_pyc(struct resolver *resolver, const char *path, struct ballot *ballot)
 {
+	struct statx stx;
+	struct pyc_question question = {.path = path, .stx = &stx, .source_dir = -1};
 	struct pyc_decision decision;
 	scope_fd int fd = -1;
-	struct statx stx;
 	struct work work;
 
 	fd = tree_openat(resolver->tree, path, O_RDONLY | O_NONBLOCK);
 	if (fd < 0 || statx_at(fd, "", &stx) < 0)
 		return;
-	if (gather(resolver, &(struct question){path, -1, fd, &stx}, &work) == 0) {
+	question.fd = fd;
+	if (gather(resolver, &question, &work) == 0) {
 		work.facts.served_mtime.tv_sec = (time_t)work.facts.header.mtime;
 		work.facts.served_mtime.tv_nsec = 0;
 		decide(&work, &decision);
@@ -461,18 +455,16 @@ static void look_for_outcome(struct work *work)
 		check_source(work);
 }
 
-enum depth { DEPTH_VERDICT, DEPTH_OUTCOME, DEPTH_WHOLE };
-
-static int resolve(struct resolver *resolver, const struct question *question,
-		   enum depth depth, struct resolution *ret_resolution)
+int resolve_pyc(struct resolver *resolver, const struct pyc_question *question,
+		struct resolution *ret_resolution)
 {
 	struct work work;
 	int r = gather(resolver, question, &work);
 
 	if (r == 0) {
-		if (depth == DEPTH_WHOLE)
+		if (question->depth == PYC_DEPTH_WHOLE)
 			look_at_all(&work);
-		else if (depth == DEPTH_OUTCOME)
+		else if (question->depth == PYC_DEPTH_OUTCOME)
 			look_for_outcome(&work);
 		if (work.source.path)
 			work.facts.served_mtime =
@@ -484,34 +476,6 @@ static int resolve(struct resolver *resolver, const struct question *question,
 	}
 	end_work(&work);
 	return r;
-}
-
-int resolve_pyc(struct resolver *resolver, const char *path, int fd,
-		const struct statx *stx, struct resolution *ret_resolution)
-{
-	return resolve(resolver, &(struct question){path, -1, fd, stx}, DEPTH_VERDICT,
-		       ret_resolution);
-}
-
-int resolve_pyc_in(struct resolver *resolver, const char *path, int source_dir, int fd,
-		   const struct statx *stx, struct resolution *ret_resolution)
-{
-	return resolve(resolver, &(struct question){path, source_dir, fd, stx},
-		       DEPTH_VERDICT, ret_resolution);
-}
-
-int resolve_pyc_whole(struct resolver *resolver, const char *path, int fd,
-		      const struct statx *stx, struct resolution *ret_resolution)
-{
-	return resolve(resolver, &(struct question){path, -1, fd, stx}, DEPTH_WHOLE,
-		       ret_resolution);
-}
-
-int resolve_pyc_outcome(struct resolver *resolver, const char *path, int source_dir, int fd,
-			const struct statx *stx, struct resolution *ret_resolution)
-{
-	return resolve(resolver, &(struct question){path, source_dir, fd, stx},
-		       DEPTH_OUTCOME, ret_resolution);
 }
 
 struct pyc_policy resolver_policy(struct resolver *resolver)

@@ -57,39 +57,41 @@ struct resolution {
 };
 
 /**
+ * enum pyc_depth - which facts are looked up
+ * @PYC_DEPTH_VERDICT: those that the verdict depends on
+ * @PYC_DEPTH_OUTCOME: also those that pyc_outcome() of the file's own interpreter depends
+ * on
+ * @PYC_DEPTH_WHOLE:   every fact that can be known, for those who explain
+ */
+enum pyc_depth { PYC_DEPTH_VERDICT, PYC_DEPTH_OUTCOME, PYC_DEPTH_WHOLE };
+
+/**
+ * struct pyc_question - one bytecode file, and how much to find out about it
+ * @path:  relative to the tree
+ * @fd:    the file, open for reading; its offset is not moved. All bytes are read from it,
+ *         so the answer is about the file that the caller will serve
+ * @stx:   of @fd, just taken
+ * @source_dir: the directory of the source, opened by tree_openat(): saves the walk to it;
+ *              -1 where the caller does not have it open
+ * @depth: see there
+ */
+struct pyc_question {
+	const char *path;
+	int fd;
+	const struct statx *stx;
+	int source_dir;
+	enum pyc_depth depth;
+};
+
+/**
  * resolve_pyc() - resolve one bytecode file
- * @path: relative to the tree
- * @fd:   the file, open for reading; borrowed, its offset is not moved. All bytes are
- *        read from it, so the answer is about the file that the caller will serve.
- * @stx:  of @fd, just taken
+ * @question: borrowed, and all that is in it
  *
- * Return: 0; -EINVAL where @path is not named like a bytecode file or @fd is not a regular
- * file; another -errno where it cannot be read.
+ * Return: 0; -EINVAL where the path is not named like a bytecode file or the descriptor is
+ * not of a regular file; another -errno where it cannot be read.
  */
-int resolve_pyc(struct resolver *resolver, const char *path, int fd,
-		const struct statx *stx, struct resolution *ret_resolution);
-
-/**
- * resolve_pyc_in() - resolve_pyc() for those who have the source's directory open
- * @source_dir: opened by tree_openat(); -1: not open
- */
-int resolve_pyc_in(struct resolver *resolver, const char *path, int source_dir, int fd,
-		   const struct statx *stx, struct resolution *ret_resolution);
-
-/**
- * resolve_pyc_whole() - resolve_pyc() for those who explain: every fact that can be known
- * is looked up, also where the verdict does not depend on it
- */
-int resolve_pyc_whole(struct resolver *resolver, const char *path, int fd,
-		      const struct statx *stx, struct resolution *ret_resolution);
-
-/**
- * resolve_pyc_outcome() - resolve_pyc() for those who count what interpreters do: also
- * looked up is what pyc_outcome() of the file's own interpreter depends on
- * @source_dir: the source's directory, opened by tree_openat(); -1: not open
- */
-int resolve_pyc_outcome(struct resolver *resolver, const char *path, int source_dir, int fd,
-			const struct statx *stx, struct resolution *ret_resolution);
+int resolve_pyc(struct resolver *resolver, const struct pyc_question *question,
+		struct resolution *ret_resolution);
 
 /*
  * The policy, with the canonical time that the tree's sources share, if they do: what

@@ -212,19 +212,22 @@ static int judge(struct visit *visit, const struct scan_listing *listing, const 
 {
 	const struct check_place *place = visit->place;
 	scope_free char *path = path_join(listing->path, name);
+	struct statx stx;
+	struct pyc_question question = {.path = path,
+					.stx = &stx,
+					.source_dir = source_dir(visit, listing),
+					.depth = PYC_DEPTH_OUTCOME};
 	struct resolution resolution;
 	enum pyc_outcome outcome;
 	scope_fd int fd = -1;
-	struct statx stx;
 	int r;
 
 	if (!path)
 		return -ENOMEM;
-	fd = open_file(listing->fd, name, &stx);
+	question.fd = fd = open_file(listing->fd, name, &stx);
 	if (fd < 0)
 		return fd;
-	r = resolve_pyc_outcome(place->tree->resolver, path, source_dir(visit, listing), fd,
-				&stx, &resolution);
+	r = resolve_pyc(place->tree->resolver, &question, &resolution);
 	if (r < 0)
 		return r;
 	outcome = pyc_outcome(&resolution.facts, resolution.facts.source_mtime, NULL);

@@ -132,16 +132,20 @@ static const char *problem_of(int error)
 
 static int look_at(const struct explain_tree *tree, struct explain_pyc *pyc, int fd)
 {
-	struct resolution resolution;
 	struct statx stx;
+	const struct pyc_question question = {.path = pyc->relative,
+					      .fd = fd,
+					      .stx = &stx,
+					      .source_dir = -1,
+					      .depth = PYC_DEPTH_WHOLE};
+	struct resolution resolution;
 	ssize_t n = pread_full(fd, pyc->head, sizeof(pyc->head), 0);
 	int r;
 
 	pyc->head_len = n < 0 ? 0 : (size_t)n;
 	r = statx_at(fd, "", &stx);
 	if (r == 0)
-		r = resolve_pyc_whole(tree->set.resolver, pyc->relative, fd, &stx,
-				      &resolution);
+		r = resolve_pyc(tree->set.resolver, &question, &resolution);
 	if (r < 0)
 		return r;
 	pyc->seen = pyc->disk = resolution.facts;
@@ -250,14 +254,18 @@ static void report_links(const struct explain_tree *tree, const char *path)
 static void decide_linked(const struct explain_tree *tree, struct explain_pyc *pyc, int fd)
 {
 	const char *below = path_below(pyc->real, tree->set.tree.view_path);
+	struct pyc_question question = {
+		.fd = fd, .source_dir = -1, .depth = PYC_DEPTH_WHOLE};
 	struct resolution resolution;
 	struct statx stx;
 
 	if (!below || !below[0])
 		return;
 	report_links(tree, pyc->relative);
+	question.path = below + 1;
+	question.stx = &stx;
 	if (statx_at(fd, "", &stx) == 0 &&
-	    resolve_pyc_whole(tree->set.resolver, below + 1, fd, &stx, &resolution) == 0)
+	    resolve_pyc(tree->set.resolver, &question, &resolution) == 0)
 		decide(tree, &resolution.facts, pyc);
 }
 

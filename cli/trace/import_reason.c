@@ -277,6 +277,7 @@ static bool resolve_record(struct import_judge *judge, struct judged_tree *tree,
 {
 	struct tree_set *set = open_tree(judge, tree);
 	const char *below = set ? path_below(folder, set->path) : NULL;
+	struct pyc_question question = {.source_dir = -1, .depth = PYC_DEPTH_WHOLE};
 	scope_free char *path = NULL;
 	scope_fd int fd = -1;
 	struct statx stx;
@@ -289,9 +290,12 @@ static bool resolve_record(struct import_judge *judge, struct judged_tree *tree,
 		return false;
 	}
 	fd = tree_openat(&set->tree, path, O_RDONLY | O_NONBLOCK);
+	question.path = path;
+	question.fd = fd;
+	question.stx = &stx;
 	/* Whole: the code and the hash matter to the interpreter, if not to the verdict. */
 	if (fd < 0 || statx_at(fd, "", &stx) < 0 || !is_same(&stx, &record->pyc) ||
-	    resolve_pyc_whole(set->resolver, path, fd, &stx, ret) < 0)
+	    resolve_pyc(set->resolver, &question, ret) < 0)
 		return false;
 	if (is_mounted(judge, record))
 		ask_mount(fd, &ret->decision);

@@ -152,9 +152,14 @@ static void classify(struct verify_file *file, const struct resolution *resoluti
 
 static void look_at(struct verify_file *file, int fd, const struct statx *stx)
 {
+	const struct pyc_question question = {.path = file->path,
+					      .fd = fd,
+					      .stx = stx,
+					      .source_dir = -1,
+					      .depth = PYC_DEPTH_WHOLE};
 	struct resolution resolution;
 
-	if (resolve_pyc_whole(file->set->resolver, file->path, fd, stx, &resolution) < 0)
+	if (resolve_pyc(file->set->resolver, &question, &resolution) < 0)
 		file->why = VERIFY_UNREADABLE;
 	else
 		classify(file, &resolution);

@@ -46,11 +46,13 @@ static uint64_t stamp_of(const struct page_basis *basis, bool has_source)
 static uint64_t page_stamp(struct front *front, const char *path, int fd,
 			   const struct statx *stx)
 {
+	const struct pyc_question question = {
+		.path = path, .fd = fd, .stx = stx, .source_dir = -1};
 	struct page_basis basis = {.file = identity_of(stx, 0)};
 	struct resolution resolution;
 
 	if (!front_is_pyc_name(path) ||
-	    resolve_pyc(front->resolver, path, fd, stx, &resolution) < 0)
+	    resolve_pyc(front->resolver, &question, &resolution) < 0)
 		return stamp_of(&basis, false);
 	basis.source = resolution.source;
 	memcpy(basis.header, resolution.decision.header.raw, sizeof(basis.header));
@@ -112,8 +114,10 @@ static void patch_header(const struct resolution *resolution, uint8_t *data, siz
 int op_read_pyc(struct front *front, const char *path, int fd, const struct statx *stx,
 		size_t size, off_t offset, struct pyc_bytes *ret)
 {
+	const struct pyc_question question = {
+		.path = path, .fd = fd, .stx = stx, .source_dir = -1};
 	struct resolution resolution = {0};
-	bool resolved = resolve_pyc(front->resolver, path, fd, stx, &resolution) == 0;
+	bool resolved = resolve_pyc(front->resolver, &question, &resolution) == 0;
 	scope_free uint8_t *data = malloc(size);
 	ssize_t n = data ? pread_full(fd, data, size, offset) : -ENOMEM;
 

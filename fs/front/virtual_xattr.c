@@ -71,7 +71,10 @@ ssize_t virtual_xattr_get(struct front *front, uint64_t id, const char *name,
 	fd = front_open(front, id, O_RDONLY | O_NONBLOCK, &path, &stx);
 	if (fd < 0)
 		return fd;
-	r = resolve_pyc(front->resolver, path, fd, &stx, &resolution);
+	r = resolve_pyc(front->resolver,
+			&(struct pyc_question){
+				.path = path, .fd = fd, .stx = &stx, .source_dir = -1},
+			&resolution);
 	if (r < 0)
 		return r == -EINVAL ? -ENODATA : r;
 	if (index_of(name) == ORIGINAL_HEADER)

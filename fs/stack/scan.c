@@ -506,14 +506,17 @@ static int add_pyc(struct scan *scan, const struct place *place)
 {
 	scope_fd int fd = open_file(place, O_RDONLY | O_NONBLOCK);
 	struct stub_file file = {.path = place->path, .fd = fd, .is_data = true};
-	struct resolution resolution;
 	struct statx stx;
+	const struct pyc_question question = {.path = place->path,
+					      .fd = fd,
+					      .stx = &stx,
+					      .source_dir = place->source_dir};
+	struct resolution resolution;
 	int r = fd < 0 ? fd : statx_at(fd, "", &stx);
 
 	if (r < 0)
 		return r;
-	r = resolve_pyc_in(scan->resolver, place->path, place->source_dir, fd, &stx,
-			   &resolution);
+	r = resolve_pyc(scan->resolver, &question, &resolution);
 	if (r < 0)
 		return r;
 	file.mtime = statx_time(stx.stx_mtime);

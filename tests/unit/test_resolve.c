@@ -186,9 +186,11 @@ static int resolve_open(struct fixture *fixture, const char *path, int fd,
 			struct resolution *ret_resolution)
 {
 	struct statx stx;
+	const struct pyc_question question = {
+		.path = path, .fd = fd, .stx = &stx, .source_dir = -1};
 	int r = statx_at(fd, "", &stx);
 
-	return r < 0 ? r : resolve_pyc(fixture->resolver, path, fd, &stx, ret_resolution);
+	return r < 0 ? r : resolve_pyc(fixture->resolver, &question, ret_resolution);
 }
 
 /* The usual pair of a canonicalised tree. */

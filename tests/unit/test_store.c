@@ -1031,13 +1031,14 @@ static enum pyc_reason reason_of(struct fixture *fixture, const struct pyc_polic
 	struct resolver *resolver;
 	struct statx stx;
 	struct tree tree;
+	struct pyc_question question = {.path = PYC, .stx = &stx, .source_dir = -1};
 	int fd;
 
 	assert_int_equal(tree_open(&tree, fixture->folder, "/", fixture->folder), 0);
 	resolver = resolver_new(&tree, policy, store, store_proofs(store));
-	fd = tree_openat(&tree, PYC, O_RDONLY);
+	question.fd = fd = tree_openat(&tree, PYC, O_RDONLY);
 	assert_int_equal(statx_at(fd, "", &stx), 0);
-	assert_int_equal(resolve_pyc(resolver, PYC, fd, &stx, &resolution), 0);
+	assert_int_equal(resolve_pyc(resolver, &question, &resolution), 0);
 	close(fd);
 	resolver_free(resolver);
 	store_close(store);
