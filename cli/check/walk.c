@@ -212,18 +212,15 @@ static void add_tally(struct check_tally *sum, const struct check_tally *tally)
 /* A mount would not serve what is mounted below its source. */
 static uint64_t count_submounts(const char *path)
 {
-	struct mountinfo list;
-	struct mount_entry entry;
+	scope_mountinfo struct mountinfo list = {.count = 0};
 	uint64_t count = 0;
 
-	if (mountinfo_open(&list) < 0)
-		return 0;
-	while (mountinfo_next(&list, &entry)) {
-		const char *rest = path_below(entry.point, path);
+	mountinfo_read(&list);
+	for (size_t i = 0; i < list.count; i++) {
+		const char *rest = path_below(list.entry[i].point, path);
 
 		count += rest && rest[0] == '/' && rest[1];
 	}
-	mountinfo_close(&list);
 	return count;
 }
 

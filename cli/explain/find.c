@@ -249,14 +249,6 @@ static size_t find_mount(const struct explain_request *request, const char *fold
 	return 0;
 }
 
-static bool is_canonfs(const char *point)
-{
-	uint64_t device;
-	bool ours = false;
-
-	return mountinfo_top(point, &device, &ours) == 1 && ours;
-}
-
 static bool is_read_only(const char *point)
 {
 	struct statvfs st;
@@ -275,7 +267,7 @@ static char *guess_tree(const struct explain_request *request, const char *folde
 	size_t mount = find_mount(request, folder, &point);
 	size_t len;
 
-	if (mount > 0 && is_canonfs(point))
+	if (mount > 0 && mount_is_ours(point, NULL))
 		return strndup(folder, mount);
 	len = find_component(folder, "usr");
 	if (len == 0 || len < mount)
@@ -291,21 +283,15 @@ static char *guess_tree(const struct explain_request *request, const char *folde
 /* Of a tree that is a canonfs: where, and of what. */
 static void find_canonfs(struct explain_tree *tree)
 {
-	const char *path = tree->set.path;
-	struct mountinfo list;
-	struct mount_entry entry;
+	scope_mountinfo struct mountinfo list = {.count = 0};
+	const struct mount_entry *top = NULL;
 
-	if (!is_canonfs(path) || mountinfo_open(&list) < 0)
+	if (mountinfo_read(&list) == 0)
+		top = mountinfo_top(&list, tree->set.path);
+	if (!top || !top->ours)
 		return;
-	while (mountinfo_next(&list, &entry)) {
-		if (!entry.ours || strcmp(entry.point, path) != 0)
-			continue;
-		free(tree->mount);
-		free(tree->mount_source);
-		tree->mount = strdup(entry.point);
-		tree->mount_source = strdup(entry.source);
-	}
-	mountinfo_close(&list);
+	tree->mount = strdup(top->point);
+	tree->mount_source = strdup(top->source);
 }
 
 /* The policy with the time that the sources share, if that is not in it anyway. */

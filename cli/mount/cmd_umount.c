@@ -116,14 +116,13 @@ static int unmount(const char *path, bool lazy)
 	char point[PATH_MAX];
 	scope_fd int server = -1;
 	uint64_t device;
-	bool ours = false;
 	int r = resolve_point(path, point);
 
 	if (r < 0) {
 		log_error("cannot find MOUNTPOINT %s: %s", quoted(path), strerror(-r));
 		return EXIT_MOUNT_FAILURE;
 	}
-	if (mountinfo_top(point, &device, &ours) <= 0 || !ours) {
+	if (!mount_is_ours(point, &device)) {
 		log_error("%s is not a canonfs mount", quoted(path));
 		return EXIT_MOUNT_FAILURE;
 	}

@@ -53,15 +53,12 @@ static void note_mount(struct import_judge *judge, uint64_t device)
 
 static void note_mounts(struct import_judge *judge)
 {
-	struct mount_entry entry;
-	struct mountinfo list;
+	scope_mountinfo struct mountinfo list = {.count = 0};
 
-	if (mountinfo_open(&list) < 0)
-		return;
-	while (mountinfo_next(&list, &entry))
-		if (entry.ours)
-			note_mount(judge, entry.device);
-	mountinfo_close(&list);
+	mountinfo_read(&list);
+	for (size_t i = 0; i < list.count; i++)
+		if (list.entry[i].ours)
+			note_mount(judge, list.entry[i].device);
 }
 
 static bool is_mounted(const struct import_judge *judge, const struct import_record *record)

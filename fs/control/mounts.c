@@ -86,31 +86,26 @@ static struct known_mount *add(struct known_mounts *mounts, uint64_t device, uid
 
 static int find_visible(struct known_mounts *mounts)
 {
-	struct mount_entry entry;
-	struct mountinfo list;
-	int r = mountinfo_open(&list);
+	scope_mountinfo struct mountinfo list = {.count = 0};
+	int r = mountinfo_read(&list);
 
-	if (r < 0)
-		return r;
-	while (r == 0 && mountinfo_next(&list, &entry)) {
+	for (size_t i = 0; i < list.count; i++) {
+		const struct mount_entry *entry = &list.entry[i];
 		struct known_mount *mount;
 
 		/* One mount can be bound to several places. */
-		if (!entry.ours || find_device(mounts, entry.device))
+		if (!entry->ours || find_device(mounts, entry->device))
 			continue;
-		mount = add(mounts, entry.device, entry.user_id);
-		if (!mount) {
-			r = -ENOMEM;
-			break;
-		}
+		mount = add(mounts, entry->device, entry->user_id);
+		if (!mount)
+			return -ENOMEM;
 		mount->visible = true;
-		mount->serverless = entry.serverless;
-		mount->point = strdup(entry.point);
-		mount->source = strdup(entry.source);
+		mount->serverless = entry->serverless;
+		mount->point = strdup(entry->point);
+		mount->source = strdup(entry->source);
 		if (!mount->point || !mount->source)
-			r = -ENOMEM;
+			return -ENOMEM;
 	}
-	mountinfo_close(&list);
 	return r;
 }
 
@@ -197,31 +192,17 @@ static char *clean_path(const char *path)
 	return clean;
 }
 
-/* What mountinfo says of a path: its top mount's device, if it is one of ours. */
-static bool device_at(const char *point, uint64_t *ret_device, bool *ret_below)
+/*
+ * The mount that is visible at @point; else by the name that its own server gives it: in
+ * another namespace, or of another type.
+ */
+static struct known_mount *find_point(struct known_mounts *mounts,
+				      const struct mountinfo *list, const char *point)
 {
-	struct mount_entry entry;
-	struct mountinfo list;
-	bool found = false;
+	const struct mount_entry *top = mountinfo_top(list, point);
 
-	*ret_below = false;
-	if (mountinfo_open(&list) < 0)
-		return false;
-	while (mountinfo_next(&list, &entry)) {
-		if (entry.ours && strcmp(entry.point, point) == 0) {
-			*ret_device = entry.device;
-			found = true;
-		} else if (entry.ours && path_below(point, entry.point)) {
-			*ret_below = true;
-		}
-	}
-	mountinfo_close(&list);
-	return found;
-}
-
-/* By the name that its own server gives it: in another namespace, or of another type. */
-static struct known_mount *find_point(struct known_mounts *mounts, const char *point)
-{
+	if (top && top->ours)
+		return find_device(mounts, top->device);
 	for (size_t i = 0; i < mounts->count; i++) {
 		struct known_mount *mount = &mounts->mounts[i];
 
@@ -235,23 +216,17 @@ struct known_mount *mounts_at(struct known_mounts *mounts, const char *path)
 {
 	scope_free char *clean = clean_path(path);
 	scope_free char *real = NULL;
+	scope_mountinfo struct mountinfo list = {.count = 0};
 	struct known_mount *mount;
-	uint64_t device;
-	bool below;
 
 	if (!clean)
 		return NULL;
-	if (device_at(clean, &device, &below))
-		return find_device(mounts, device);
-	mount = find_point(mounts, clean);
-	if (mount || below)
+	mountinfo_read(&list);
+	mount = find_point(mounts, &list, clean);
+	if (mount || mountinfo_leads_through_ours(&list, clean))
 		return mount;
 	real = realpath(clean, NULL);
-	if (!real)
-		return NULL;
-	if (device_at(real, &device, &below))
-		return find_device(mounts, device);
-	return find_point(mounts, real);
+	return real ? find_point(mounts, &list, real) : NULL;
 }
 
 /* ---- asking ---- */

@@ -132,11 +132,9 @@ int reattach(const struct mount_options *options, const char *point)
 	scope_free char *path = realpath(point, NULL);
 	struct statvfs now;
 	unsigned long flags;
-	uint64_t device;
-	bool ours = false;
 	int r;
 
-	if (!path || mountinfo_top(path, &device, &ours) <= 0 || !ours) {
+	if (!path || !mount_is_ours(path, NULL)) {
 		log_error("%s is not a canonfs mount", quoted(point));
 		return -EINVAL;
 	}
@@ -158,17 +156,11 @@ int reattach(const struct mount_options *options, const char *point)
 /* Whose mount is at @point? False where nobody can tell. */
 static bool is_own(const char *point)
 {
-	struct mount_entry entry;
-	struct mountinfo list;
-	bool own = false;
+	scope_mountinfo struct mountinfo list = {.count = 0};
+	const struct mount_entry *top =
+		mountinfo_read(&list) < 0 ? NULL : mountinfo_top(&list, point);
 
-	if (mountinfo_open(&list) < 0)
-		return false;
-	while (mountinfo_next(&list, &entry))
-		if (strcmp(entry.point, point) == 0)
-			own = entry.user_id == getuid();
-	mountinfo_close(&list);
-	return own;
+	return top && top->user_id == getuid();
 }
 
 static int detach_by_fusermount(const char *point, bool lazy)

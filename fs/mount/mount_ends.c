@@ -59,24 +59,24 @@ static int open_source(struct mount_ends *ends, const char *given_root)
 /* One mount is shown: what is mounted below it must be hidden on purpose. */
 static int refuse_submounts(const char *path)
 {
-	scope_free char *below = NULL;
-	int r = mountinfo_below(path, &below);
+	scope_mountinfo struct mountinfo list = {.count = 0};
+	const struct mount_entry *below;
+	int r = mountinfo_read(&list);
 
 	if (r < 0)
 		log_error("cannot read '/proc/self/mountinfo': %s", strerror(-r));
-	if (r <= 0)
+	below = mountinfo_below(&list, path);
+	if (!below)
 		return r;
 	log_error("another file system is mounted below SOURCE, on %s: canonfs shows one "
 		  "only; hide it with -o xdev, or mount it by itself",
-		  quoted(below));
+		  quoted(below->point));
 	return -EXDEV;
 }
 
 static int check_point(struct mount_ends *ends, const char *point)
 {
-	uint64_t device;
 	struct stat st;
-	bool ours;
 	int r = realpath(point, ends->point) ? 0 : -errno;
 
 	if (r == 0 && stat(ends->point, &st) < 0)
@@ -99,7 +99,7 @@ static int check_point(struct mount_ends *ends, const char *point)
 		log_error("MOUNTPOINT is '/': a mount over it would not show");
 		return -EINVAL;
 	}
-	if (mountinfo_top(ends->point, &device, &ours) > 0 && ours) {
+	if (mount_is_ours(ends->point, NULL)) {
 		log_error("MOUNTPOINT %s already has a canonfs mount; end it with canonfs "
 			  "umount %s",
 			  quoted(point), point);

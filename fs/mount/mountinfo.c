@@ -10,22 +10,10 @@
 #include <sys/sysmacros.h>
 
 #include "base/path.h"
-#include "fs/stack/stack.h"
-
-int mountinfo_open(struct mountinfo *list)
-{
-	*list = (struct mountinfo){.file = fopen("/proc/self/mountinfo", "re")};
-	return list->file ? 0 : -errno;
-}
-
-void mountinfo_close(struct mountinfo *list)
-{
-	fclose(list->file);
-	free(list->line);
-}
+#include "base/scope.h"
 
 /* "\040" and its kin, in place (fs/proc_namespace.c: mangle()). */
-static void unescape(char *text)
+static void mountinfo_unescape(char *text)
 {
 	char *out = text;
 
@@ -45,9 +33,9 @@ static void unescape(char *text)
  * An overlay says what its layers were called when it was made; a user's own overlay could
  * have one of this name only if the user named it so.
  */
-static bool is_ours(const char *type, const char *options)
+static bool mountinfo_names_us(const char *type, const char *options)
 {
-	static const char layer[] = "lowerdir=" STACK_STUBS ":";
+	static const char layer[] = "lowerdir=" MOUNT_STUBS ":";
 	const char *found;
 
 	if (strcmp(type, MOUNT_TYPE) == 0)
@@ -59,7 +47,7 @@ static bool is_ours(const char *type, const char *options)
 }
 
 /* id parent major:minor root point options [optional...] - type source super-options */
-static bool parse(char *line, struct mount_entry *ret_entry)
+static bool mountinfo_parse(char *line, struct mount_entry *ret_entry)
 {
 	unsigned id, parent, major, minor;
 	char *rest = strstr(line, " - ");
@@ -83,9 +71,9 @@ static bool parse(char *line, struct mount_entry *ret_entry)
 	user = options ? strstr(options, "user_id=") : NULL;
 	if (!point || !type)
 		return false;
-	unescape(point);
+	mountinfo_unescape(point);
 	if (source)
-		unescape(source);
+		mountinfo_unescape(source);
 	*ret_entry = (struct mount_entry){
 		.id = id,
 		.parent = parent,
@@ -93,150 +81,139 @@ static bool parse(char *line, struct mount_entry *ret_entry)
 		.point = point,
 		.type = type,
 		.source = source ? source : "",
-		.ours = is_ours(type, options),
-		.serverless = is_ours(type, options) && strcmp(type, MOUNT_TYPE) != 0 &&
-			      !strstr(options, "::"),
+		.ours = mountinfo_names_us(type, options),
+		.serverless = mountinfo_names_us(type, options) &&
+			      strcmp(type, MOUNT_TYPE) != 0 && !strstr(options, "::"),
 		.user_id =
 			user ? (unsigned)strtoul(user + strlen("user_id="), NULL, 10) : 0,
 	};
 	return true;
 }
 
-bool mountinfo_next(struct mountinfo *list, struct mount_entry *ret_entry)
+static int mountinfo_add(struct mountinfo *list, const struct mount_entry *entry)
 {
-	while (getline(&list->line, &list->size, list->file) >= 0)
-		if (parse(list->line, ret_entry))
-			return true;
-	return false;
+	struct mount_entry *grown = list->entry;
+
+	/* Room for a power of two. */
+	if ((list->count & (list->count - 1)) == 0)
+		grown = reallocarray(grown, list->count ? 2 * list->count : 1,
+				     sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	list->entry = grown;
+	list->entry[list->count++] = *entry;
+	return 0;
 }
 
-/* One step of a path walk: what is mounted where, on which mount. */
-struct step {
-	unsigned id;
-	unsigned parent;
-	uint64_t device;
-	bool ours;
-	size_t len; /* of the mount point's path */
-};
-
-struct steps {
-	struct step *step;
-	size_t count;
-};
-
-/* The mounts at @point and above it. */
-static int collect(const char *point, struct steps *ret_steps)
+int mountinfo_read_file(struct mountinfo *ret_list, FILE *file)
 {
-	struct steps steps = {.count = 0};
 	struct mount_entry entry;
-	struct mountinfo list;
-	int r = mountinfo_open(&list);
+	char *save = NULL;
+	size_t size = 0;
+	int r = 0;
 
+	*ret_list = (struct mountinfo){.count = 0};
+	errno = 0;
+	if (getdelim(&ret_list->text, &size, '\0', file) < 0)
+		return -errno; /* 0: an empty file */
+	for (char *line = strtok_r(ret_list->text, "\n", &save); line && r == 0;
+	     line = strtok_r(NULL, "\n", &save))
+		if (mountinfo_parse(line, &entry))
+			r = mountinfo_add(ret_list, &entry);
 	if (r < 0)
-		return r;
-	while (r == 0 && mountinfo_next(&list, &entry)) {
-		struct step *grown;
-
-		if (!path_below(point, entry.point))
-			continue;
-		grown = reallocarray(steps.step, steps.count + 1, sizeof(*grown));
-		if (!grown) {
-			r = -ENOMEM;
-			break;
-		}
-		steps.step = grown;
-		steps.step[steps.count++] = (struct step){
-			.id = entry.id,
-			.parent = entry.parent,
-			.device = entry.device,
-			.ours = entry.ours,
-			.len = strlen(entry.point),
-		};
-	}
-	mountinfo_close(&list);
-	if (r < 0)
-		free(steps.step);
-	else
-		*ret_steps = steps;
+		ret_list->count = 0;
 	return r;
 }
 
-/* The mount that @step is on; NULL for one outside of the list. */
-static const struct step *parent_of(const struct steps *steps, const struct step *step)
+int mountinfo_read(struct mountinfo *ret_list)
 {
-	if (step->parent == step->id) /* the first root of all */
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	int r;
+
+	*ret_list = (struct mountinfo){.count = 0};
+	if (!file)
+		return -errno;
+	r = mountinfo_read_file(ret_list, file);
+	fclose(file);
+	return r;
+}
+
+void mountinfo_free(struct mountinfo *list)
+{
+	free(list->entry);
+	free(list->text);
+	*list = (struct mountinfo){.count = 0};
+}
+
+/* The mount that @entry is on; NULL for one outside of the list. */
+static const struct mount_entry *mountinfo_parent(const struct mountinfo *list,
+						  const struct mount_entry *entry)
+{
+	if (entry->parent == entry->id) /* the first root of all */
 		return NULL;
-	for (size_t i = 0; i < steps->count; i++)
-		if (steps->step[i].id == step->parent)
-			return &steps->step[i];
+	for (size_t i = 0; i < list->count; i++)
+		if (list->entry[i].id == entry->parent)
+			return &list->entry[i];
 	return NULL;
 }
 
 /*
- * The mount that a path walk enters next from @here (NULL: from outside of the list): the
- * one on it whose mount point comes first.
+ * The mount that a walk of @path enters next from @here (NULL: from outside of the list):
+ * the one on it whose mount point comes first.
  */
-static const struct step *next_step(const struct steps *steps, const struct step *here)
+static const struct mount_entry *mountinfo_step(const struct mountinfo *list,
+						const char *path,
+						const struct mount_entry *here)
 {
-	const struct step *next = NULL;
+	const struct mount_entry *next = NULL;
 
-	for (size_t i = 0; i < steps->count; i++) {
-		const struct step *step = &steps->step[i];
+	for (size_t i = 0; i < list->count; i++) {
+		const struct mount_entry *entry = &list->entry[i];
 
-		if (parent_of(steps, step) == here && (!next || step->len < next->len))
-			next = step;
+		if (path_below(path, entry->point) &&
+		    (!next || strlen(entry->point) < strlen(next->point)) &&
+		    mountinfo_parent(list, entry) == here)
+			next = entry;
 	}
 	return next;
 }
 
-int mountinfo_top(const char *point, uint64_t *ret_device, bool *ret_ours)
+const struct mount_entry *mountinfo_top(const struct mountinfo *list, const char *point)
 {
-	const struct step *here = NULL;
-	const struct step *next;
-	struct steps steps;
-	int r = collect(point, &steps);
+	const struct mount_entry *here = NULL;
+	const struct mount_entry *next;
 
-	if (r < 0)
-		return r;
-	while ((next = next_step(&steps, here)))
+	while ((next = mountinfo_step(list, point, here)))
 		here = next;
-	r = here && here->len == strlen(point);
-	if (r) {
-		*ret_device = here->device;
-		*ret_ours = here->ours;
-	}
-	free(steps.step);
-	return r;
+	return here && strcmp(here->point, point) == 0 ? here : NULL;
 }
 
-int mountinfo_has(uint64_t device)
+const struct mount_entry *mountinfo_below(const struct mountinfo *list, const char *path)
 {
-	struct mount_entry entry;
-	struct mountinfo list;
-	int r = mountinfo_open(&list);
-
-	if (r < 0)
-		return r;
-	while (r == 0 && mountinfo_next(&list, &entry))
-		r = entry.device == device;
-	mountinfo_close(&list);
-	return r;
+	for (size_t i = 0; i < list->count; i++)
+		if (path_below(list->entry[i].point, path) &&
+		    strcmp(list->entry[i].point, path) != 0)
+			return &list->entry[i];
+	return NULL;
 }
 
-int mountinfo_below(const char *path, char **ret_point)
+bool mountinfo_leads_through_ours(const struct mountinfo *list, const char *path)
 {
-	struct mount_entry entry;
-	struct mountinfo list;
-	int r = mountinfo_open(&list);
+	for (size_t i = 0; i < list->count; i++)
+		if (list->entry[i].ours && path_below(path, list->entry[i].point))
+			return true;
+	return false;
+}
 
-	if (r < 0)
-		return r;
-	while (r == 0 && mountinfo_next(&list, &entry)) {
-		if (!path_below(entry.point, path) || strcmp(entry.point, path) == 0)
-			continue;
-		*ret_point = strdup(entry.point);
-		r = *ret_point ? 1 : -ENOMEM;
-	}
-	mountinfo_close(&list);
-	return r;
+bool mount_is_ours(const char *point, uint64_t *ret_device)
+{
+	scope_mountinfo struct mountinfo list = {.count = 0};
+	const struct mount_entry *top =
+		mountinfo_read(&list) < 0 ? NULL : mountinfo_top(&list, point);
+
+	if (!top || !top->ours)
+		return false;
+	if (ret_device)
+		*ret_device = top->device;
+	return true;
 }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is mounted where: /proc/self/mountinfo (proc(5)).
+ * What is mounted where: /proc/self/mountinfo (proc(5)), read once into a list.
  */
 #ifndef CANONFS_FS_MOUNT_MOUNTINFO_H
 #define CANONFS_FS_MOUNT_MOUNTINFO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-/* Of a passthrough mount; a stacked one has the type overlay, and a layer of our name. */
-#define MOUNT_TYPE "fuse.canonfs"
+/* The type of a passthrough mount. A stacked one has the type overlay, and this layer. */
+#define MOUNT_TYPE  "fuse.canonfs"
+#define MOUNT_STUBS "canonfs-stubs"
 
 /**
  * struct mount_entry - one mount
@@ -18,12 +20,12 @@
  * @device: st_dev of its files
  * @point:  absolute path, without escapes
  * @type:   file system type with its subtype
+ * @source: as it was given to mount(2)
  * @ours:   whether it is a canonfs, of either kind
  * @serverless: and one of those that need no server
- * @source: as it was given to mount(2)
  * @user_id: of a FUSE mount: whose it is; else 0
  *
- * The strings live until the next mountinfo_next() on the same list.
+ * The strings are the list's.
  */
 struct mount_entry {
 	unsigned id;
@@ -37,39 +39,50 @@ struct mount_entry {
 	unsigned user_id;
 };
 
+/**
+ * struct mountinfo - the mounts of this namespace, in the order in which they were made
+ * @entry: @count of them; owned, as is @text
+ */
 struct mountinfo {
-	FILE *file;
-	char *line;
-	size_t size;
+	struct mount_entry *entry;
+	size_t count;
+	char *text;
 };
 
-/* Return: 0 or -errno. */
-int mountinfo_open(struct mountinfo *list);
+/**
+ * mountinfo_read() - read the list
+ * Return: 0 or -errno; the list is empty then. mountinfo_free() either way.
+ */
+int mountinfo_read(struct mountinfo *ret_list);
 
-void mountinfo_close(struct mountinfo *list);
+/* The same from another file of that form. */
+int mountinfo_read_file(struct mountinfo *ret_list, FILE *file);
 
-/* Mounts in the order in which they were made; false at the end. */
-bool mountinfo_next(struct mountinfo *list, struct mount_entry *ret_entry);
+void mountinfo_free(struct mountinfo *list);
+
+/* Frees on leaving the scope. */
+#define scope_mountinfo __attribute__((cleanup(mountinfo_free)))
 
 /**
  * mountinfo_top() - the mount that is visible at a path
- * @point:      absolute, without symlinks
- * @ret_device: of the mount whose root is there; one that another mount hides does not
- *              count
- * @ret_ours:   whether it is a canonfs
- * Return: 1 if there is one, 0 if not, -errno.
+ * @point: absolute, without symlinks
+ * Return: the mount whose root is there, NULL if there is none. One that another mount
+ * hides does not count.
  */
-int mountinfo_top(const char *point, uint64_t *ret_device, bool *ret_ours);
+const struct mount_entry *mountinfo_top(const struct mountinfo *list, const char *point);
 
-/* Is there any mount of a device? 1, 0, or -errno. */
-int mountinfo_has(uint64_t device);
+/* A mount strictly below a directory, NULL if there is none; @path as for top. */
+const struct mount_entry *mountinfo_below(const struct mountinfo *list, const char *path);
+
+/* Is there a canonfs at a path or above it, be it hidden or not? @path as for top. */
+bool mountinfo_leads_through_ours(const struct mountinfo *list, const char *path);
 
 /**
- * mountinfo_below() - a mount strictly below a directory
- * @path:      absolute, without symlinks
- * @ret_point: where it is; the caller's to free
- * Return: 1 if there is one, 0 if not, -errno.
+ * mount_is_ours() - is the mount that is visible at a path a canonfs?
+ * @point:      absolute, without symlinks
+ * @ret_device: its st_dev; may be NULL
+ * Return: false also where the list cannot be read.
  */
-int mountinfo_below(const char *path, char **ret_point);
+bool mount_is_ours(const char *point, uint64_t *ret_device);
 
 #endif

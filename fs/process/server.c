@@ -60,10 +60,8 @@ struct server {
 static bool on_top(const struct server *server)
 {
 	uint64_t device;
-	bool ours;
 
-	return mountinfo_top(server->ends.point, &device, &ours) > 0 &&
-	       device == server->device;
+	return mount_is_ours(server->ends.point, &device) && device == server->device;
 }
 
 /* Unmounts, lazily if there are users. */
@@ -111,6 +109,18 @@ static int watch_end(const char *point)
 	return take_fd(&fd);
 }
 
+/* Is the mount still there? 1, 0, or -errno. */
+static int is_mounted(const struct server *server)
+{
+	scope_mountinfo struct mountinfo list = {.count = 0};
+	int r = mountinfo_read(&list);
+
+	for (size_t i = 0; i < list.count; i++)
+		if (list.entry[i].device == server->device)
+			return 1;
+	return r;
+}
+
 /*
  * The worker ends in peace, too, where its connection was aborted: by umount -f, which
  * then finds the mount busy, or by the kernel (fs.fuse.max_request_timeout). The mount is
@@ -121,8 +131,7 @@ static bool was_cut_off(const struct server *server)
 	/* An ordinary end of the connection comes just before that of the mount. */
 	struct pollfd end = {.fd = server->end_fd, .events = POLLIN};
 
-	return end.fd >= 0 && poll(&end, 1, CUT_OFF_MS) == 0 &&
-	       mountinfo_has(server->device) > 0;
+	return end.fd >= 0 && poll(&end, 1, CUT_OFF_MS) == 0 && is_mounted(server) > 0;
 }
 
 /* Did the worker end? Its exit status, -1 where it goes on. */
@@ -186,7 +195,7 @@ static int supervise(struct server *server)
 			end_mount(server);
 			end_worker(server);
 			status = 0;
-		} else if (errno == EAGAIN && mountinfo_has(server->device) == 0) {
+		} else if (errno == EAGAIN && is_mounted(server) == 0) {
 			status = 0;
 		}
 	}
@@ -326,7 +335,6 @@ static int start_stacked(struct server *server)
 	struct stack stack;
 	scope_fd int signal_fd = open_end_signals(server);
 	int r = stack_open(&stack, server->options, &server->ends, mode->why_not);
-	bool ours;
 
 	mode->stacked = r == 0;
 	if (r == 0) {
@@ -344,7 +352,7 @@ static int start_stacked(struct server *server)
 	stack_close(&stack);
 	if (server->worker == 0)
 		control_close(&server->control);
-	if (r == 0 && mountinfo_top(server->ends.point, &server->device, &ours) > 0)
+	if (r == 0 && mount_is_ours(server->ends.point, &server->device))
 		control_publish(&server->control, server->device);
 	return r;
 }
@@ -354,14 +362,13 @@ static int start_passthrough(struct server *server)
 {
 	scope_fd int fuse_fd = -1;
 	struct stat st;
-	bool ours;
 	int r = attach(server->options, server->ends.source, server->ends.point, &fuse_fd);
 
 	if (r < 0)
 		return r;
 	control_set_mode(&server->control, "passthrough", server->mode.why_not);
 	/* Not by stat(2): nobody answers yet. */
-	if (mountinfo_top(server->ends.point, &server->device, &ours) > 0)
+	if (mount_is_ours(server->ends.point, &server->device))
 		control_open(&server->control, server->device);
 	r = start_worker(server, NULL, fuse_fd, -1);
 	/* The worker's is the only one now: if it dies, requests fail and do not hang. */

@@ -102,16 +102,16 @@ static bool add_left(struct left_mounts *left, const struct mount_entry *entry)
  */
 static void collect_left(const char *cache, struct left_mounts *left)
 {
-	struct mount_entry entry;
-	struct mountinfo list;
+	scope_mountinfo struct mountinfo list = {.count = 0};
 
-	if (mountinfo_open(&list) < 0)
-		return;
-	while (mountinfo_next(&list, &entry))
-		if ((!is_kept(&entry, cache) || is_left(left, entry.parent)) &&
-		    !add_left(left, &entry))
+	mountinfo_read(&list);
+	for (size_t i = 0; i < list.count; i++) {
+		const struct mount_entry *entry = &list.entry[i];
+
+		if ((!is_kept(entry, cache) || is_left(left, entry->parent)) &&
+		    !add_left(left, entry))
 			break;
-	mountinfo_close(&list);
+	}
 }
 
 /*
@@ -145,16 +145,9 @@ static void leave_mounts(const char *cache)
 /* Does a path lead through a canonfs mount? Where it cannot be told, it may. */
 static bool is_covered(const char *path)
 {
-	struct mount_entry entry;
-	struct mountinfo list;
-	bool covered = false;
+	scope_mountinfo struct mountinfo list = {.count = 0};
 
-	if (mountinfo_open(&list) < 0)
-		return true;
-	while (mountinfo_next(&list, &entry))
-		covered |= path_below(path, entry.point) && entry.ours;
-	mountinfo_close(&list);
-	return covered;
+	return mountinfo_read(&list) < 0 || mountinfo_leads_through_ours(&list, path);
 }
 
 /* Begins to load what earlier mounts learned; NULL where there is nothing. */

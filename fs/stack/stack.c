@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "fs/mount/mount_calls.h"
+#include "fs/mount/mountinfo.h"
 #include "fs/stack/data_table.h"
 #include "fs/stack/stubs.h"
 
@@ -82,7 +83,7 @@ static int clone_source(const struct mount_ends *ends)
 /* A folder to put the layers in, over the mount point: that exists surely. */
 static int enter_folder(const char *point)
 {
-	static const char *const names[] = {STACK_STUBS, SOURCE, DATA, MERGED};
+	static const char *const names[] = {MOUNT_STUBS, SOURCE, DATA, MERGED};
 
 	if (mount("canonfs", point, "tmpfs", 0, "mode=0700") < 0 || chdir(point) < 0)
 		return -errno;
@@ -94,7 +95,7 @@ static int enter_folder(const char *point)
 
 static int move_layers(const struct stack *stack)
 {
-	int r = mount_move(stack->stubs_fd, STACK_STUBS);
+	int r = mount_move(stack->stubs_fd, MOUNT_STUBS);
 
 	if (r == 0 && stack->fuse_mount >= 0)
 		r = mount_move(stack->fuse_mount, DATA);
@@ -119,7 +120,7 @@ static int write_trial_data(void)
 /* One stub, with data, of a file that the source cannot have. */
 static int make_trial_layers(bool in_userns)
 {
-	scope_fd int root = open(STACK_STUBS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scope_fd int root = open(MOUNT_STUBS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	scope_fd int fd = open(DATA, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	const struct stub_file file = {
 		.path = "trial",
@@ -173,13 +174,13 @@ static int complete_stubs(const struct build *build)
 
 	if (!build->has_data && !has_source_stubs(build))
 		return 0;
-	if (asprintf(&data, "lowerdir=" STACK_STUBS "%s%s,userxattr,xino=off",
+	if (asprintf(&data, "lowerdir=" MOUNT_STUBS "%s%s,userxattr,xino=off",
 		     has_source_stubs(build) ? "::" SOURCE : "",
 		     build->has_data ? "::" DATA : "") < 0) {
 		data = NULL;
 		return -ENOMEM;
 	}
-	return mount(STACK_STUBS, STACK_STUBS, "overlay", MS_RDONLY, data) < 0 ? -errno : 0;
+	return mount(MOUNT_STUBS, MOUNT_STUBS, "overlay", MS_RDONLY, data) < 0 ? -errno : 0;
 }
 
 static int mount_overlay(const struct build *build)
@@ -192,7 +193,7 @@ static int mount_overlay(const struct build *build)
 
 	if (r < 0)
 		return r;
-	if (asprintf(&data, "lowerdir=" STACK_STUBS ":" SOURCE "%s,%s,xino=on%s",
+	if (asprintf(&data, "lowerdir=" MOUNT_STUBS ":" SOURCE "%s,%s,xino=on%s",
 		     below ? "::" DATA : "",
 		     build->in_userns ? "userxattr" : "metacopy=on,redirect_dir=on",
 		     options->context ? options->context : "") < 0) {

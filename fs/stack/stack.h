@@ -28,9 +28,6 @@
 /* Room for the reason why a mount is not stacked: one line without a newline. */
 #define STACK_WHY_MAX 512
 
-/* Of the layer of stubs: how our overlays are told from others (fs/mount/mountinfo.h). */
-#define STACK_STUBS "canonfs-stubs"
-
 /**
  * struct mount_mode - how a mount shows its source
  * @stacked: by overlayfs; else by the FUSE passthrough

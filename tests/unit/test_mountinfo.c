@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Mount lists: the parser on lines as kernels write them (a memory file in the place of
+ * Mount lists: the parser on lines as kernels write them (a file in the place of
  * /proc/self/mountinfo), and, as root, real mounts in a namespace of this process's own.
  */
 #include <setjmp.h>
@@ -25,17 +25,19 @@
 
 static struct mountinfo of_text(const char *text)
 {
+	struct mountinfo list;
 	FILE *file = tmpfile();
 
 	assert_non_null(file);
 	fputs(text, file);
 	rewind(file);
-	return (struct mountinfo){.file = file};
+	assert_int_equal(mountinfo_read_file(&list, file), 0);
+	fclose(file);
+	return list;
 }
 
 static void test_lines(void **state)
 {
-	struct mount_entry entry;
 	struct mountinfo list =
 		of_text("22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw\n"
 			"23 22 0:21 / /sys rw - sysfs sysfs rw\n"
@@ -49,52 +51,43 @@ static void test_lines(void **state)
 			"lowerdir=canonfs-stubs:x\n");
 
 	(void)state;
-	assert_true(mountinfo_next(&list, &entry));
-	assert_int_equal(entry.device, makedev(8, 2));
-	assert_string_equal(entry.point, "/");
-	assert_string_equal(entry.type, "ext4");
-	assert_string_equal(entry.source, "/dev/sda2");
-	assert_true(mountinfo_next(&list, &entry));
-	assert_string_equal(entry.point, "/sys");
-	assert_true(mountinfo_next(&list, &entry));
-	assert_int_equal(entry.device, makedev(0, 45));
-	assert_string_equal(entry.point, "/mnt");
-	assert_string_equal(entry.type, MOUNT_TYPE);
-	assert_string_equal(entry.source, "/usr");
-	assert_true(entry.ours);
-	assert_true(mountinfo_next(&list, &entry));
-	assert_string_equal(entry.source, "/usr");
-	assert_true(entry.ours);
-	for (int i = 0; i < 2; i++) {
-		assert_true(mountinfo_next(&list, &entry));
-		assert_false(entry.ours);
-	}
-	assert_false(mountinfo_next(&list, &entry));
-	mountinfo_close(&list);
+	assert_int_equal(list.count, 6);
+	assert_int_equal(list.entry[0].device, makedev(8, 2));
+	assert_string_equal(list.entry[0].point, "/");
+	assert_string_equal(list.entry[0].type, "ext4");
+	assert_string_equal(list.entry[0].source, "/dev/sda2");
+	assert_string_equal(list.entry[1].point, "/sys");
+	assert_int_equal(list.entry[2].device, makedev(0, 45));
+	assert_string_equal(list.entry[2].point, "/mnt");
+	assert_string_equal(list.entry[2].type, MOUNT_TYPE);
+	assert_string_equal(list.entry[2].source, "/usr");
+	assert_true(list.entry[2].ours);
+	assert_string_equal(list.entry[3].source, "/usr");
+	assert_true(list.entry[3].ours);
+	assert_false(list.entry[4].ours);
+	assert_false(list.entry[5].ours);
+	mountinfo_free(&list);
 }
 
 /* fs/proc_namespace.c escapes space, tab, newline, backslash and, in sources, '#'. */
 static void test_escapes(void **state)
 {
-	struct mount_entry entry;
 	struct mountinfo list = of_text(
 		"30 22 0:9 / /a\\040b\\011c\\012d\\134e rw - tmpfs so\\043urce\\040x rw\n"
 		"31 22 0:9 / /caf\xc3\xa9\\134 rw - tmpfs \\134 rw\n");
 
 	(void)state;
-	assert_true(mountinfo_next(&list, &entry));
-	assert_string_equal(entry.point, "/a b\tc\nd\\e");
-	assert_string_equal(entry.source, "so#urce x");
-	assert_true(mountinfo_next(&list, &entry));
-	assert_string_equal(entry.point, "/caf\xc3\xa9\\");
-	assert_string_equal(entry.source, "\\");
-	mountinfo_close(&list);
+	assert_int_equal(list.count, 2);
+	assert_string_equal(list.entry[0].point, "/a b\tc\nd\\e");
+	assert_string_equal(list.entry[0].source, "so#urce x");
+	assert_string_equal(list.entry[1].point, "/caf\xc3\xa9\\");
+	assert_string_equal(list.entry[1].source, "\\");
+	mountinfo_free(&list);
 }
 
 /* What is not a line of this kind is passed over, whatever it is. */
 static void test_odd_lines(void **state)
 {
-	struct mount_entry entry;
 	struct mountinfo list = of_text("\n"
 					" - \n"
 					"garbage\n"
@@ -106,19 +99,20 @@ static void test_odd_lines(void **state)
 					"40 22 0:9 / /good rw - tmpfs");
 
 	(void)state;
-	assert_true(mountinfo_next(&list, &entry));
-	assert_string_equal(entry.point, "/good");
-	assert_string_equal(entry.type, "tmpfs");
-	assert_string_equal(entry.source, "");
-	assert_false(mountinfo_next(&list, &entry));
-	mountinfo_close(&list);
+	assert_int_equal(list.count, 1);
+	assert_string_equal(list.entry[0].point, "/good");
+	assert_string_equal(list.entry[0].type, "tmpfs");
+	assert_string_equal(list.entry[0].source, "");
+	mountinfo_free(&list);
+	list = of_text("");
+	assert_int_equal(list.count, 0);
+	mountinfo_free(&list);
 }
 
 static void test_long_line(void **state)
 {
 	size_t len = 100000;
 	char *text = malloc(len + 100);
-	struct mount_entry entry;
 	struct mountinfo list;
 	size_t start;
 
@@ -128,9 +122,9 @@ static void test_long_line(void **state)
 	memset(text + start, 'x', len);
 	strcpy(text + start + len, " rw - tmpfs t rw\n");
 	list = of_text(text);
-	assert_true(mountinfo_next(&list, &entry));
-	assert_int_equal(strlen(entry.point), len + 1);
-	mountinfo_close(&list);
+	assert_int_equal(list.count, 1);
+	assert_int_equal(strlen(list.entry[0].point), len + 1);
+	mountinfo_free(&list);
 	free(text);
 }
 
@@ -181,17 +175,25 @@ static void mount_at(const char *name)
 	assert_int_equal(mount("canonfs-test", path, "tmpfs", 0, "size=64k"), 0);
 }
 
+/* The device of the mount that is visible at a path; 0 for none. */
+static uint64_t device_at(const char *point)
+{
+	scope_mountinfo struct mountinfo list = {.count = 0};
+	const struct mount_entry *top;
+
+	assert_int_equal(mountinfo_read(&list), 0);
+	top = mountinfo_top(&list, point);
+	assert_true(!top || !top->ours);
+	assert_false(mount_is_ours(point, NULL));
+	return top ? top->device : 0;
+}
+
 static void test_root_is_mounted(void **state)
 {
-	uint64_t device;
-	bool ours;
-
 	(void)state;
-	if (mountinfo_top("/", &device, &ours) == 0)
+	if (!device_at("/"))
 		skip(); /* chroot() to a plain directory */
-	assert_int_equal(mountinfo_top("/", &device, &ours), 1);
-	assert_false(ours);
-	assert_int_equal(mountinfo_top("/proc/no-such-mount", &device, &ours), 0);
+	assert_int_equal(device_at("/proc/no-such-mount"), 0);
 }
 
 static void test_top(void **state)
@@ -199,24 +201,40 @@ static void test_top(void **state)
 	scope_free char *a = below("a");
 	uint64_t first, second;
 	struct stat st;
-	bool ours = true;
 
 	(void)state;
 	mount_at("a");
 	assert_int_equal(stat(a, &st), 0);
-	assert_int_equal(mountinfo_top(a, &first, &ours), 1);
+	first = device_at(a);
 	assert_int_equal(first, st.st_dev);
-	assert_false(ours);
 	mount_at("a");
 	assert_int_equal(stat(a, &st), 0);
-	assert_int_equal(mountinfo_top(a, &second, &ours), 1);
+	second = device_at(a);
 	assert_int_equal(second, st.st_dev);
 	assert_int_not_equal(first, second);
 	assert_int_equal(umount(a), 0);
-	assert_int_equal(mountinfo_top(a, &second, &ours), 1);
-	assert_int_equal(first, second);
+	assert_int_equal(device_at(a), first);
 	assert_int_equal(umount(a), 0);
-	assert_int_equal(mountinfo_top(a, &second, &ours), 0);
+	assert_int_equal(device_at(a), 0);
+}
+
+/* The first mount below @path; a copy, NULL for none. */
+static char *first_below(const char *path)
+{
+	scope_mountinfo struct mountinfo list = {.count = 0};
+	const struct mount_entry *found;
+
+	assert_int_equal(mountinfo_read(&list), 0);
+	found = mountinfo_below(&list, path);
+	return found ? strdup(found->point) : NULL;
+}
+
+static void assert_below(const char *path, const char *point)
+{
+	scope_free char *found = first_below(path);
+
+	assert_non_null(found);
+	assert_string_equal(found, point);
 }
 
 /* Below means a component more: neither the directory itself nor a longer name. */
@@ -226,27 +244,23 @@ static void test_below(void **state)
 	scope_free char *ab = below("ab");
 	scope_free char *inner = below("a/inner");
 	scope_free char *odd = below("sp ace\\\n");
-	char *found = NULL;
+	scope_free char *any = NULL;
 
 	(void)state;
 	mount_at("a");
 	mount_at("ab");
-	assert_int_equal(mountinfo_below(a, &found), 0);
-	assert_int_equal(mountinfo_below(ab, &found), 0);
+	assert_null(first_below(a));
+	assert_null(first_below(ab));
 	mount_at("a/inner");
-	assert_int_equal(mountinfo_below(a, &found), 1);
-	assert_string_equal(found, inner);
-	free(found);
+	assert_below(a, inner);
 	assert_int_equal(umount(inner), 0);
 	assert_int_equal(umount(ab), 0);
 	assert_int_equal(umount(a), 0);
-	assert_int_equal(mountinfo_below(base, &found), 0);
+	assert_null(first_below(base));
 	mount_at("sp ace\\\n");
-	assert_int_equal(mountinfo_below(base, &found), 1);
-	assert_string_equal(found, odd);
-	free(found);
-	assert_int_equal(mountinfo_below("/", &found), 1);
-	free(found);
+	assert_below(base, odd);
+	any = first_below("/");
+	assert_non_null(any);
 	assert_int_equal(umount(odd), 0);
 }
 
@@ -255,26 +269,50 @@ static void test_top_hidden(void **state)
 {
 	scope_free char *a = below("a");
 	scope_free char *inner = below("a/inner");
-	uint64_t device;
-	bool ours;
 
 	(void)state;
 	mount_at("a");
 	mount_at("a/inner");
 	mount_at("a");
-	assert_int_equal(mountinfo_top(inner, &device, &ours), 0);
+	assert_int_equal(device_at(inner), 0);
 	assert_int_equal(umount(a), 0);
 	assert_int_equal(umount(inner), 0);
 	assert_int_equal(umount(a), 0);
 }
 
+/* What is upon a canonfs hides it, and still one would have to go through it. */
+static void test_ours(void **state)
+{
+	scope_mountinfo struct mountinfo list =
+		of_text("22 1 8:2 / / rw - ext4 /dev/sda2 rw\n"
+			"23 22 0:45 / /a ro - fuse.canonfs /usr ro,user_id=7\n"
+			"24 22 0:46 / /b ro - fuse.canonfs /usr ro,user_id=0\n"
+			"25 24 0:47 / /b rw - tmpfs none rw\n");
+
+	(void)state;
+	assert_true(mountinfo_top(&list, "/a")->ours);
+	assert_int_equal(mountinfo_top(&list, "/a")->user_id, 7);
+	assert_false(mountinfo_top(&list, "/b")->ours);
+	assert_null(mountinfo_top(&list, "/a/b"));
+	assert_true(mountinfo_leads_through_ours(&list, "/a"));
+	assert_true(mountinfo_leads_through_ours(&list, "/a/b"));
+	assert_true(mountinfo_leads_through_ours(&list, "/b/c"));
+	assert_false(mountinfo_leads_through_ours(&list, "/ab"));
+	assert_false(mountinfo_leads_through_ours(&list, "/"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),		cmocka_unit_test(test_escapes),
-		cmocka_unit_test(test_odd_lines),	cmocka_unit_test(test_long_line),
-		cmocka_unit_test(test_root_is_mounted), cmocka_unit_test(test_top),
-		cmocka_unit_test(test_below),		cmocka_unit_test(test_top_hidden),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_escapes),
+		cmocka_unit_test(test_odd_lines),
+		cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_root_is_mounted),
+		cmocka_unit_test(test_top),
+		cmocka_unit_test(test_below),
+		cmocka_unit_test(test_top_hidden),
+		cmocka_unit_test(test_ours),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
