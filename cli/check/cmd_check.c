@@ -335,13 +335,11 @@ static bool parse_number(const char *text, unsigned least, unsigned *ret_number)
 
 static bool take_options(struct check_request *request, const char *list)
 {
-	char error[QUOTED_MAX];
-	int r = mount_options_parse(&request->options, list, error, sizeof(error));
+	struct reason why;
+	int r = mount_options_parse(&request->options, list, &why);
 
-	if (r == -EINVAL)
-		log_error("%s", error);
-	else if (r < 0)
-		log_error("cannot read the options: %s", strerror(-r));
+	if (r < 0)
+		log_error("%s", why.text);
 	return r == 0;
 }
 

@@ -69,10 +69,10 @@ static void arguments_fini(struct arguments *arguments)
 
 static int add_options(struct arguments *arguments, const char *list)
 {
-	char error[QUOTED_MAX];
+	struct reason why;
 
-	if (mount_options_parse(&arguments->options, list, error, sizeof(error)) < 0)
-		return wrong_usage(error);
+	if (mount_options_parse(&arguments->options, list, &why) < 0)
+		return wrong_usage(why.text);
 	return 0;
 }
 

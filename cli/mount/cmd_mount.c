@@ -71,13 +71,11 @@ struct arguments {
 
 static void take_options(struct arguments *arguments, const char *list)
 {
-	char error[QUOTED_MAX];
-	int r = mount_options_parse(&arguments->options, list, error, sizeof(error));
+	struct reason why;
+	int r = mount_options_parse(&arguments->options, list, &why);
 
-	if (r == -EINVAL)
-		log_error("%s", error);
-	else if (r < 0)
-		log_error("cannot read the options: %s", strerror(-r));
+	if (r < 0)
+		log_error("%s", why.text);
 	arguments->wrong |= r < 0;
 }
 

@@ -323,7 +323,8 @@ static char *copy_member(struct json_object *object, const char *key)
 {
 	struct json_object *member;
 
-	return json_object_object_get_ex(object, key, &member)
+	return json_object_object_get_ex(object, key, &member) &&
+			       json_object_is_type(member, json_type_string)
 		       ? strdup(json_object_get_string(member))
 		       : NULL;
 }

@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,20 +26,25 @@
 
 extern char **environ;
 
-static int open_fuse(void)
-{
-	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	int error = errno;
+/* Of the kernel's devices.txt. */
+#define FUSE_DEVICE makedev(10, 229)
 
-	if (fd >= 0)
-		return fd;
-	if (error == ENOENT || error == ENODEV || error == ENXIO)
-		log_error(
+int fuse_device_open(struct reason *ret_why)
+{
+	scope_fd int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	int error = errno;
+	struct stat st;
+
+	if (fd < 0 && (error == ENOENT || error == ENODEV || error == ENXIO))
+		return reason_set(
+			ret_why, -error,
 			"'/dev/fuse' is not there: load the kernel's fuse module (modprobe "
 			"fuse), or give the container the device (--device /dev/fuse)");
-	else
-		log_error("cannot open '/dev/fuse': %s", strerror(error));
-	return -error;
+	if (fd < 0)
+		return reason_set_errno(ret_why, -error, "cannot open '/dev/fuse'");
+	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != FUSE_DEVICE)
+		return reason_set(ret_why, -ENODEV, "'/dev/fuse' is not a FUSE device");
+	return take_fd(&fd);
 }
 
 /* The kernel's own mount. -EPERM, unlogged, is for the caller to try another way. */
@@ -107,11 +114,14 @@ static int attach_by_fusermount(const struct mount_options *options, const char 
 int attach(const struct mount_options *options, const char *source, const char *point,
 	   int *ret_fd)
 {
-	scope_fd int fd = open_fuse();
+	struct reason why;
+	scope_fd int fd = fuse_device_open(&why);
 	int r;
 
-	if (fd < 0)
+	if (fd < 0) {
+		log_error("%s", why.text);
 		return fd;
+	}
 	r = attach_by_mount(options, source, point, fd);
 	if (r == 0) {
 		*ret_fd = take_fd(&fd);

@@ -8,7 +8,14 @@
 
 #include <stdbool.h>
 
+#include "base/reason.h"
 #include "fs/mount/options.h"
+
+/**
+ * fuse_device_open() - open /dev/fuse
+ * Return: a descriptor, the caller's; -errno with the reason.
+ */
+int fuse_device_open(struct reason *ret_why);
 
 /**
  * attach() - mount

@@ -5,13 +5,13 @@
 #include "fs/mount/options.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "base/scope.h"
 #include "cache/store/db.h"
 
@@ -19,23 +19,10 @@ struct word {
 	const char *name;
 	/* Takes "value" of name=value, NULL where the word has none. */
 	int (*take)(struct mount_options *options, const struct word *word,
-		    const char *value, char *error, size_t size);
+		    const char *value, struct reason *why);
 	unsigned long flag; /* take_flag: the MS_ flag */
 	bool clears;	    /* take_flag: is it taken away? */
 };
-
-static int refuse(char *error, size_t size, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(char *error, size_t size, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(error, size, format, arguments);
-	va_end(arguments);
-	return -EINVAL;
-}
 
 /* A whole number of seconds, decimal. */
 static bool parse_seconds(const char *text, int64_t *ret_seconds)
@@ -75,7 +62,7 @@ bool parse_size(const char *text, int64_t *ret_bytes)
 }
 
 static int take_trust(struct mount_options *options, const struct word *word,
-		      const char *value, char *error, size_t size)
+		      const char *value, struct reason *why)
 {
 	(void)word;
 	if (value && strcmp(value, "canonical") == 0)
@@ -85,14 +72,15 @@ static int take_trust(struct mount_options *options, const struct word *word,
 	else if (value && strcmp(value, "verified") == 0)
 		options->policy.trust = PYC_TRUST_VERIFIED;
 	else
-		return refuse(error, size,
-			      "option trust= must be canonical, size or verified, not %s",
-			      quoted(value ? value : ""));
+		return reason_set(
+			why, -EINVAL,
+			"option trust= must be canonical, size or verified, not %s",
+			quoted(value ? value : ""));
 	return 0;
 }
 
 static int take_mtime(struct mount_options *options, const struct word *word,
-		      const char *value, char *error, size_t size)
+		      const char *value, struct reason *why)
 {
 	struct pyc_policy *policy = &options->policy;
 
@@ -106,16 +94,17 @@ static int take_mtime(struct mount_options *options, const struct word *word,
 		/* 2.7 reads the word as signed: beyond, no pyc of it could match. */
 		policy->view = PYC_VIEW_EPOCH;
 	} else {
-		return refuse(error, size,
-			      "option mtime= must be source, embedded or a time in seconds "
-			      "from 0 to 2147483647, not %s",
-			      quoted(value ? value : ""));
+		return reason_set(
+			why, -EINVAL,
+			"option mtime= must be source, embedded or a time in seconds "
+			"from 0 to 2147483647, not %s",
+			quoted(value ? value : ""));
 	}
 	return 0;
 }
 
 static int take_hash(struct mount_options *options, const struct word *word,
-		     const char *value, char *error, size_t size)
+		     const char *value, struct reason *why)
 {
 	(void)word;
 	if (value && strcmp(value, "keep") == 0)
@@ -123,33 +112,35 @@ static int take_hash(struct mount_options *options, const struct word *word,
 	else if (value && strcmp(value, "unchecked") == 0)
 		options->policy.hash = PYC_HASH_UNCHECK;
 	else
-		return refuse(error, size, "option hash= must be keep or unchecked, not %s",
-			      quoted(value ? value : ""));
+		return reason_set(why, -EINVAL,
+				  "option hash= must be keep or unchecked, not %s",
+				  quoted(value ? value : ""));
 	return 0;
 }
 
 static int take_canonical(struct mount_options *options, const struct word *word,
-			  const char *value, char *error, size_t size)
+			  const char *value, struct reason *why)
 {
 	struct pyc_policy *policy = &options->policy;
 	int64_t seconds;
 
 	(void)word;
 	if (!value || !parse_seconds(value, &seconds))
-		return refuse(
-			error, size,
+		return reason_set(
+			why, -EINVAL,
 			"option canonical= must be a time in seconds since 1970, not %s",
 			quoted(value ? value : ""));
 	/* One place stays free for the time that the tree's own sources share. */
 	if (policy->canonical_count + 1 >= PYC_CANONICAL_MAX)
-		return refuse(error, size, "option canonical= is given more than %d times",
-			      PYC_CANONICAL_MAX - 1);
+		return reason_set(why, -EINVAL,
+				  "option canonical= is given more than %d times",
+				  PYC_CANONICAL_MAX - 1);
 	policy->canonical[policy->canonical_count++] = seconds;
 	return 0;
 }
 
 static int take_stack(struct mount_options *options, const struct word *word,
-		      const char *value, char *error, size_t size)
+		      const char *value, struct reason *why)
 {
 	(void)word;
 	if (value && strcmp(value, "auto") == 0)
@@ -159,16 +150,17 @@ static int take_stack(struct mount_options *options, const struct word *word,
 	else if (value && strcmp(value, "off") == 0)
 		options->stack = STACK_OFF;
 	else
-		return refuse(error, size, "option stack= must be auto, on or off, not %s",
-			      quoted(value ? value : ""));
+		return reason_set(why, -EINVAL,
+				  "option stack= must be auto, on or off, not %s",
+				  quoted(value ? value : ""));
 	return 0;
 }
 
 static int take_switch(struct mount_options *options, const struct word *word,
-		       const char *value, char *error, size_t size)
+		       const char *value, struct reason *why)
 {
 	if (value)
-		return refuse(error, size, "option %s takes no value", word->name);
+		return reason_set(why, -EINVAL, "option %s takes no value", word->name);
 	if (strcmp(word->name, "immutable") == 0)
 		options->mutability = MUTABILITY_NEVER;
 	else if (strcmp(word->name, "mutable") == 0)
@@ -183,10 +175,10 @@ static int take_switch(struct mount_options *options, const struct word *word,
 }
 
 static int take_flag(struct mount_options *options, const struct word *word,
-		     const char *value, char *error, size_t size)
+		     const char *value, struct reason *why)
 {
 	if (value)
-		return refuse(error, size, "option %s takes no value", word->name);
+		return reason_set(why, -EINVAL, "option %s takes no value", word->name);
 	options->set_flags &= ~word->flag;
 	options->cleared_flags &= ~word->flag;
 	if (word->clears)
@@ -197,13 +189,13 @@ static int take_flag(struct mount_options *options, const struct word *word,
 }
 
 static int take_root(struct mount_options *options, const struct word *word,
-		     const char *value, char *error, size_t size)
+		     const char *value, struct reason *why)
 {
 	char *root;
 
 	(void)word;
 	if (!value || !*value)
-		return refuse(error, size, "option root= needs a directory");
+		return reason_set(why, -EINVAL, "option root= needs a directory");
 	root = strdup(value);
 	if (!root)
 		return -ENOMEM;
@@ -213,13 +205,13 @@ static int take_root(struct mount_options *options, const struct word *word,
 }
 
 static int take_cache(struct mount_options *options, const struct word *word,
-		      const char *value, char *error, size_t size)
+		      const char *value, struct reason *why)
 {
 	char *path = NULL;
 
 	(void)word;
 	if (!value || !*value)
-		return refuse(error, size, "option cache= needs a file, or off");
+		return reason_set(why, -EINVAL, "option cache= needs a file, or off");
 	options->no_cache = strcmp(value, "off") == 0;
 	if (!options->no_cache && !(path = strdup(value)))
 		return -ENOMEM;
@@ -229,29 +221,30 @@ static int take_cache(struct mount_options *options, const struct word *word,
 }
 
 static int take_cache_size(struct mount_options *options, const struct word *word,
-			   const char *value, char *error, size_t size)
+			   const char *value, struct reason *why)
 {
 	(void)word;
 	if (!value || !parse_size(value, &options->cache_size))
-		return refuse(error, size,
-			      "option cache-size= must be a number of bytes, 256K or more, "
-			      "with K, M or G, not %s",
-			      quoted(value ? value : ""));
+		return reason_set(
+			why, -EINVAL,
+			"option cache-size= must be a number of bytes, 256K or more, "
+			"with K, M or G, not %s",
+			quoted(value ? value : ""));
 	return 0;
 }
 
 /* Collected with a comma before each, ready to be put after other mount data. */
 static int take_context(struct mount_options *options, const struct word *word,
-			const char *value, char *error, size_t size)
+			const char *value, struct reason *why)
 {
 	char *joined;
 
 	if (!value)
-		return refuse(error, size, "option %s= needs a value", word->name);
+		return reason_set(why, -EINVAL, "option %s= needs a value", word->name);
 	/* It goes to the kernel in double quotes. */
 	if (strchr(value, '"'))
-		return refuse(error, size, "option %s= must not contain a double quote",
-			      word->name);
+		return reason_set(why, -EINVAL,
+				  "option %s= must not contain a double quote", word->name);
 	if (asprintf(&joined, "%s,%s=\"%s\"", options->context ? options->context : "",
 		     word->name, value) < 0)
 		return -ENOMEM;
@@ -262,9 +255,9 @@ static int take_context(struct mount_options *options, const struct word *word,
 
 /* Words for mount(8), init scripts and systemd, and what this mount is anyway. */
 static int take_nothing(struct mount_options *options, const struct word *word,
-			const char *value, char *error, size_t size)
+			const char *value, struct reason *why)
 {
-	(void)options, (void)word, (void)value, (void)error, (void)size;
+	(void)options, (void)word, (void)value, (void)why;
 	return 0;
 }
 
@@ -347,24 +340,25 @@ void mount_options_fini(struct mount_options *options)
 	options->context = options->root = options->cache = options->given = NULL;
 }
 
-static int take_word(struct mount_options *options, char *name, char *error, size_t size)
+static int take_word(struct mount_options *options, char *name, struct reason *why)
 {
 	char *value = strchr(name, '=');
 
 	/* x-systemd.* and its kin are for other readers of fstab. */
-	if (name[0] == '\0' || strncasecmp(name, "x-", 2) == 0)
+	if (strncasecmp(name, "x-", 2) == 0)
 		return 0;
 	if (value)
 		*value++ = '\0';
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (strcmp(words[i].name, name) == 0)
-			return words[i].take(options, &words[i], value, error, size);
-	return refuse(error, size, "unknown option %s; see canonfs --help", quoted(name));
+			return words[i].take(options, &words[i], value, why);
+	return reason_set(why, -EINVAL, "unknown option %s; see canonfs --help",
+			  quoted(name));
 }
 
 /*
  * Cuts the first word off *@list, in place, and resolves its backslashes and double quotes
- * (libmount quotes SELinux contexts, which may have commas).
+ * (libmount quotes SELinux contexts, which may have commas). NULL where a quote has no end.
  */
 static char *next_word(char **list)
 {
@@ -383,9 +377,11 @@ static char *next_word(char **list)
 			in++;
 		*out++ = *in++;
 	}
-	*list = *in ? in + 1 : in;
+	*list = in;
+	if (**list == ',')
+		++*list;
 	*out = '\0';
-	return word;
+	return in_quotes ? NULL : word;
 }
 
 /* Appends, with a comma between. */
@@ -401,19 +397,20 @@ static int remember_given(struct mount_options *options, const char *list)
 	return 0;
 }
 
-int mount_options_parse(struct mount_options *options, const char *list, char *ret_error,
-			size_t error_size)
+int mount_options_parse(struct mount_options *options, const char *list,
+			struct reason *ret_why)
 {
 	scope_free char *copy = strdup(list);
 	char *rest = copy;
+	int r = copy ? remember_given(options, list) : -ENOMEM;
 
-	if (!copy || remember_given(options, list) < 0)
-		return -ENOMEM;
-	while (*rest) {
-		int r = take_word(options, next_word(&rest), ret_error, error_size);
+	while (r == 0 && *(rest += strspn(rest, ","))) {
+		char *word = next_word(&rest);
 
-		if (r < 0)
-			return r;
+		r = word ? take_word(options, word, ret_why)
+			 : reason_set(ret_why, -EINVAL,
+				      "a double quote is not closed in the options %s",
+				      quoted(list));
 	}
-	return 0;
+	return r == -ENOMEM ? reason_set(ret_why, r, "out of memory") : r;
 }

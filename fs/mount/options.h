@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/reason.h"
 #include "pyc/verdict.h"
 
 enum mutability {
@@ -73,10 +74,10 @@ void mount_options_fini(struct mount_options *options);
  * mount_options_parse() - take one -o argument in
  * @list:      comma-separated; "\," stands for a comma in a value. May be called again:
  *             later words win, canonical= adds up.
- * @ret_error: on failure, one line for the user; at least @error_size bytes
+ * @ret_why:   on failure, for the user
  * Return: 0, -EINVAL or -ENOMEM.
  */
-int mount_options_parse(struct mount_options *options, const char *list, char *ret_error,
-			size_t error_size);
+int mount_options_parse(struct mount_options *options, const char *list,
+			struct reason *ret_why);
 
 #endif

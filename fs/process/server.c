@@ -279,13 +279,11 @@ static int wait_for_report(const struct server *server, int report_fd, int signa
 	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
 		;
 	if (fds[1].revents || fds[2].revents) {
-		snprintf(ret_report->why, STACK_WHY_MAX, "ended by a signal");
-		return -ECANCELED;
+		return reason_set(&ret_report->why, -ECANCELED, "ended by a signal");
 	}
 	if (read(report_fd, ret_report, sizeof(*ret_report)) != sizeof(*ret_report)) {
-		snprintf(ret_report->why, STACK_WHY_MAX,
-			 "the server died while it read the source");
-		return -EIO;
+		return reason_set(&ret_report->why, -EIO,
+				  "the server died while it read the source");
 	}
 	return ret_report->error;
 }
@@ -293,7 +291,7 @@ static int wait_for_report(const struct server *server, int report_fd, int signa
 /* Has a worker write the stubs; on success it goes on serving the data layer, if needed. */
 static int prepare_stack(struct server *server, struct stack *stack, int signal_fd)
 {
-	struct worker_report report = {.why = "cannot start a process"};
+	struct worker_report report = {.why = {"cannot start a process"}};
 	int pipe_fds[2];
 	int r;
 
@@ -306,7 +304,7 @@ static int prepare_stack(struct server *server, struct stack *stack, int signal_
 		r = wait_for_report(server, pipe_fds[0], signal_fd, &report);
 	close(pipe_fds[0]);
 	if (r < 0)
-		snprintf(server->mode.why_not, STACK_WHY_MAX, "%s", report.why);
+		server->mode.why_not = report.why;
 	else if (report.serverless)
 		stack_drop_data(stack);
 	return r;
@@ -334,7 +332,7 @@ static int start_stacked(struct server *server)
 	struct mount_mode *mode = &server->mode;
 	struct stack stack;
 	scope_fd int signal_fd = open_end_signals(server);
-	int r = stack_open(&stack, server->options, &server->ends, mode->why_not);
+	int r = stack_open(&stack, server->options, &server->ends, &mode->why_not);
 
 	mode->stacked = r == 0;
 	if (r == 0) {
@@ -345,7 +343,7 @@ static int start_stacked(struct server *server)
 	}
 	if (r == 0)
 		r = stack_attach(&stack, server->options, &server->ends, signal_fd,
-				 mode->why_not);
+				 &mode->why_not);
 	if (r < 0 || stack.fuse_mount < 0)
 		reap_worker(server, r == 0);
 	mode->stacked = r == 0;
@@ -366,7 +364,7 @@ static int start_passthrough(struct server *server)
 
 	if (r < 0)
 		return r;
-	control_set_mode(&server->control, "passthrough", server->mode.why_not);
+	control_set_mode(&server->control, "passthrough", server->mode.why_not.text);
 	/* Not by stat(2): nobody answers yet. */
 	if (mount_is_ours(server->ends.point, &server->device))
 		control_open(&server->control, server->device);
@@ -388,7 +386,7 @@ static int start(struct server *server)
 	int r;
 
 	if (server->options->stack == STACK_OFF) {
-		snprintf(server->mode.why_not, STACK_WHY_MAX, "stack=off");
+		reason_set(&server->mode.why_not, 0, "stack=off");
 		return start_passthrough(server);
 	}
 	r = start_stacked(server);
@@ -398,10 +396,10 @@ static int start(struct server *server)
 	}
 	if (server->options->stack == STACK_ON || r == -ECANCELED) {
 		log_error("cannot stack the mount on %s: %s", quoted(point),
-			  server->mode.why_not);
+			  server->mode.why_not.text);
 		return r;
 	}
-	log_info("%s: not stacked: %s", quoted(point), server->mode.why_not);
+	log_info("%s: not stacked: %s", quoted(point), server->mode.why_not.text);
 	return start_passthrough(server);
 }
 

@@ -313,8 +313,7 @@ static int write_stubs(const struct worker_task *task, struct front *front,
 	report->serverless = task->options->policy.view == PYC_VIEW_EMBEDDED &&
 			     data_table_stats(front->data).nodes == 0;
 	if (r == 0 && !report->serverless && task->fuse_fd < 0) {
-		r = -ENODEV;
-		snprintf(report->why, STACK_WHY_MAX, "'/dev/fuse' cannot be used");
+		r = reason_set(&report->why, -ENODEV, "'/dev/fuse' cannot be used");
 	}
 	return r;
 }
@@ -331,12 +330,11 @@ static int scan_source(const struct worker_task *task, struct front *front,
 
 	stubs_init(&stubs, task->stack->stubs_fd, front->tree, front->data,
 		   task->stack->in_userns);
-	scan = scan_new(front->tree, all_sources, &stubs, report->why);
+	scan = scan_new(front->tree, all_sources, &stubs, report->why.text);
 	names_r = scan ? scan_names(scan) : -ENOMEM;
 	r = make_resolver(front, task, start);
 	if (!scan || r < 0) {
-		snprintf(report->why, STACK_WHY_MAX, "out of memory");
-		r = -ENOMEM;
+		r = reason_set(&report->why, -ENOMEM, "out of memory");
 	} else {
 		r = names_r < 0 ? names_r : write_stubs(task, front, scan, report);
 	}

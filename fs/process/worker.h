@@ -19,7 +19,7 @@
 struct worker_report {
 	int error;
 	bool serverless;
-	char why[STACK_WHY_MAX];
+	struct reason why;
 };
 
 /**

@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,9 @@
 
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/reason.h"
 #include "base/scope.h"
+#include "fs/mount/attach.h"
 #include "fs/mount/mount_calls.h"
 #include "fs/mount/mountinfo.h"
 #include "fs/stack/data_table.h"
@@ -33,19 +34,6 @@
 #define SOURCE "canonfs-source"
 #define DATA   "canonfs-data"
 #define MERGED "canonfs-merged"
-
-static int refuse(char *why, int error, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(char *why, int error, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(why, STACK_WHY_MAX, format, arguments);
-	va_end(arguments);
-	return error;
-}
 
 /* ---- the builder: a process in a mount namespace of its own ---- */
 
@@ -64,7 +52,7 @@ struct build {
 /* What the builder answers; a descriptor of the overlay comes with it if error is 0. */
 struct answer {
 	int error;
-	char why[STACK_WHY_MAX];
+	struct reason why;
 };
 
 /* The source as it was when it was opened: a private copy of its mount. */
@@ -206,29 +194,29 @@ static int mount_overlay(const struct build *build)
 		       : 0;
 }
 
-static int mount_layers(const struct build *build, char *why)
+static int mount_layers(const struct build *build, struct reason *why)
 {
 	int r = build->stack ? move_layers(build->stack)
 			     : make_trial_layers(build->in_userns);
 
 	if (r < 0)
-		return refuse(why, r, "cannot make the layers: %s", strerror(-r));
+		return reason_set_errno(why, r, "cannot make the layers");
 	r = mount_overlay(build);
 	if (r < 0)
-		return refuse(why, r, "the kernel's overlayfs does not take it%s: %s",
-			      r == -EINVAL ? " (too many file systems upon each other, or "
-					     "an old kernel)"
-					   : "",
-			      strerror(-r));
+		return reason_set_errno(
+			why, r, "the kernel's overlayfs does not take it%s",
+			r == -EINVAL ? " (too many file systems upon each other, or an old "
+				       "kernel)"
+				     : "");
 	r = build->stack ? 0 : read_trial();
 	if (r < 0)
-		return refuse(why, r, "the kernel's overlayfs finds no data below: %s",
-			      strerror(-r));
+		return reason_set_errno(why, r,
+					"the kernel's overlayfs finds no data below");
 	return 0;
 }
 
 /* Return: a descriptor of the overlay, mounted nowhere; -errno. */
-static int build_overlay(const struct build *build, char *why)
+static int build_overlay(const struct build *build, struct reason *why)
 {
 	scope_fd int source = -1;
 	scope_fd int merged = -1;
@@ -236,25 +224,25 @@ static int build_overlay(const struct build *build, char *why)
 
 	r = mount_unshare();
 	if (r < 0)
-		return refuse(why, r, "no rights to mount (CAP_SYS_ADMIN)");
+		return reason_set(why, r, "no rights to mount (CAP_SYS_ADMIN)");
 	source = clone_source(build->ends);
 	if (source < 0)
-		return refuse(why, source, "cannot copy the source's mount%s: %s",
-			      source == -EINVAL ? " (mounts of another user namespace may "
-						  "lie in it)"
-						: "",
-			      strerror(-source));
+		return reason_set_errno(
+			why, source, "cannot copy the source's mount%s",
+			source == -EINVAL
+				? " (mounts of another user namespace may lie in it)"
+				: "");
 	r = enter_folder(build->ends->point);
 	if (r == 0)
 		r = mount_move(source, SOURCE);
 	if (r < 0)
-		return refuse(why, r, "cannot make the layers: %s", strerror(-r));
+		return reason_set_errno(why, r, "cannot make the layers");
 	r = mount_layers(build, why);
 	if (r < 0)
 		return r;
 	merged = open(MERGED, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	r = merged < 0 ? -errno : open_tree_clone(merged);
-	return r < 0 ? refuse(why, r, "cannot detach the overlay: %s", strerror(-r)) : r;
+	return r < 0 ? reason_set_errno(why, r, "cannot detach the overlay") : r;
 }
 
 /* ---- talking to the builder ---- */
@@ -295,11 +283,12 @@ static int receive_answer(int socket, struct answer *answer)
 	int fd;
 
 	if (n != sizeof(*answer))
-		return refuse(answer->why, -EIO, "the process that mounts died");
+		return reason_set(&answer->why, -EIO, "the process that mounts died");
 	if (answer->error < 0)
 		return answer->error;
 	if (!header || header->cmsg_type != SCM_RIGHTS)
-		return refuse(answer->why, -EIO, "the process that mounts said nothing");
+		return reason_set(&answer->why, -EIO,
+				  "the process that mounts said nothing");
 	memcpy(&fd, CMSG_DATA(header), sizeof(int));
 	return fd;
 }
@@ -310,7 +299,7 @@ static void run_builder(const struct build *build, int socket)
 	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	fd = build_overlay(build, answer.why);
+	fd = build_overlay(build, &answer.why);
 	if (fd < 0)
 		answer.error = fd;
 	send_answer(socket, &answer, fd);
@@ -332,7 +321,7 @@ static bool wait_for_answer(int socket, int stop_fd)
  * @stop_fd: see stack_attach(); -1: nothing to wait for
  * Return: a descriptor of the overlay, mounted nowhere; -errno.
  */
-static int build(const struct build *build, int stop_fd, char *why)
+static int build(const struct build *build, int stop_fd, struct reason *why)
 {
 	struct answer answer = {.error = 0};
 	int sockets[2];
@@ -340,7 +329,7 @@ static int build(const struct build *build, int stop_fd, char *why)
 	int fd;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
-		return refuse(why, -errno, "cannot make a socket: %s", strerror(errno));
+		return reason_set_errno(why, -errno, "cannot make a socket");
 	pid = fork();
 	if (pid == 0) {
 		close(sockets[0]);
@@ -351,16 +340,15 @@ static int build(const struct build *build, int stop_fd, char *why)
 		/* It ends at the latest with the server, which is the caller's to end. */
 		kill(pid, SIGKILL);
 		close(sockets[0]);
-		return refuse(why, -ECANCELED, "ended by a signal");
+		return reason_set(why, -ECANCELED, "ended by a signal");
 	}
-	fd = pid < 0 ? refuse(answer.why, -errno, "cannot start a process: %s",
-			      strerror(errno))
+	fd = pid < 0 ? reason_set_errno(&answer.why, -errno, "cannot start a process")
 		     : receive_answer(sockets[0], &answer);
 	close(sockets[0]);
 	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	if (fd < 0)
-		snprintf(why, STACK_WHY_MAX, "%s", answer.why);
+		*why = answer.why;
 	return fd;
 }
 
@@ -381,7 +369,7 @@ static bool is_in_userns(int dir)
 	       errno == EPERM;
 }
 
-static int open_fuse_layer(struct stack *stack)
+static int open_fuse_layer(struct stack *stack, struct reason *why)
 {
 	char fd[32], user[32], group[32];
 	const char *const options[] = {"source=canonfs",
@@ -393,43 +381,46 @@ static int open_fuse_layer(struct stack *stack)
 				       "allow_other",
 				       NULL};
 
-	stack->fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	stack->fuse_fd = fuse_device_open(why);
 	if (stack->fuse_fd < 0)
-		return -errno;
+		return stack->fuse_fd;
 	snprintf(fd, sizeof(fd), "fd=%d", stack->fuse_fd);
 	snprintf(user, sizeof(user), "user_id=%u", getuid());
 	snprintf(group, sizeof(group), "group_id=%u", getgid());
 	stack->fuse_mount = mount_detached("fuse", options);
-	return stack->fuse_mount < 0 ? stack->fuse_mount : 0;
+	return stack->fuse_mount < 0 ? reason_set(why, stack->fuse_mount, "%s",
+						  strerror(-stack->fuse_mount))
+				     : 0;
 }
 
 /* What would be wrong although the kernel took it. */
 static int check_source(const struct mount_options *options, const struct mount_ends *ends,
-			char *why)
+			struct reason *why)
 {
 	struct statx stx;
 	int r;
 
 	if (options->mutability == MUTABILITY_ALWAYS)
-		return refuse(why, -EINVAL,
-			      "the source is mutable, and overlayfs does not "
-			      "allow changes below it");
+		return reason_set(why, -EINVAL,
+				  "the source is mutable, and overlayfs does not "
+				  "allow changes below it");
 	if (!mount_ends_immutable(ends, options))
-		return refuse(why, -EINVAL,
-			      "the source is mounted read-write, and overlayfs does not "
-			      "allow changes below it: mount it read-only, or say -o "
-			      "immutable");
+		return reason_set(
+			why, -EINVAL,
+			"the source is mounted read-write, and overlayfs does not "
+			"allow changes below it: mount it read-only, or say -o "
+			"immutable");
 	/* It would be looked into first, and what is there shown as other files' data. */
 	r = tree_stat(&ends->tree, DATA_DIR, &stx);
 	if (r != -ENOENT)
-		return refuse(why, r < 0 ? r : -EEXIST,
-			      "the source has a '/" DATA_DIR "' of its own");
+		return reason_set(why, r < 0 ? r : -EEXIST,
+				  "the source has a '/" DATA_DIR "' of its own");
 	return 0;
 }
 
 /* The whole way once, with a layer of one stub, before the tree is read. */
 static int try_build(const struct stack *stack, const struct mount_options *options,
-		     const struct mount_ends *ends, char *why)
+		     const struct mount_ends *ends, struct reason *why)
 {
 	const struct build trial = {
 		.options = options,
@@ -446,8 +437,9 @@ static int try_build(const struct stack *stack, const struct mount_options *opti
 }
 
 int stack_open(struct stack *stack, const struct mount_options *options,
-	       const struct mount_ends *ends, char *ret_why)
+	       const struct mount_ends *ends, struct reason *ret_why)
 {
+	struct reason why;
 	int r;
 
 	*stack = (struct stack){.stubs_fd = -1, .fuse_mount = -1, .fuse_fd = -1};
@@ -456,15 +448,14 @@ int stack_open(struct stack *stack, const struct mount_options *options,
 		return r;
 	stack->stubs_fd = stubs_mount();
 	if (stack->stubs_fd < 0)
-		return refuse(ret_why, stack->stubs_fd, "cannot mount a tmpfs: %s",
-			      strerror(-stack->stubs_fd));
+		return reason_set_errno(ret_why, stack->stubs_fd, "cannot mount a tmpfs");
 	stack->in_userns = is_in_userns(stack->stubs_fd);
 	r = try_build(stack, options, ends, ret_why);
 	if (r < 0)
 		return r;
-	r = open_fuse_layer(stack);
+	r = open_fuse_layer(stack, &why);
 	if (r < 0 && needs_data(options))
-		return refuse(ret_why, r, "cannot make the FUSE layer: %s", strerror(-r));
+		return reason_set(ret_why, r, "cannot make the FUSE layer: %s", why.text);
 	if (r < 0)
 		stack_drop_data(stack);
 	return 0;
@@ -485,7 +476,7 @@ void stack_close(struct stack *stack)
 /* ---- attach ---- */
 
 int stack_attach(struct stack *stack, const struct mount_options *options,
-		 const struct mount_ends *ends, int stop_fd, char *ret_why)
+		 const struct mount_ends *ends, int stop_fd, struct reason *ret_why)
 {
 	const struct build overlay = {
 		.stack = stack,
@@ -500,7 +491,7 @@ int stack_attach(struct stack *stack, const struct mount_options *options,
 	if (fd < 0)
 		return fd;
 	r = mount_move(fd, ends->point);
-	return r < 0 ? refuse(ret_why, r, "cannot mount on %s: %s", quoted(ends->point),
-			      strerror(-r))
+	return r < 0 ? reason_set_errno(ret_why, r, "cannot mount on %s",
+					quoted(ends->point))
 		     : 0;
 }

@@ -22,11 +22,9 @@
 
 #include <stdbool.h>
 
+#include "base/reason.h"
 #include "fs/mount/mount_ends.h"
 #include "fs/mount/options.h"
-
-/* Room for the reason why a mount is not stacked: one line without a newline. */
-#define STACK_WHY_MAX 512
 
 /**
  * struct mount_mode - how a mount shows its source
@@ -35,7 +33,7 @@
  */
 struct mount_mode {
 	bool stacked;
-	char why_not[STACK_WHY_MAX];
+	struct reason why_not;
 };
 
 /**
@@ -55,11 +53,11 @@ struct stack {
 
 /**
  * stack_open() - try whether stacking works here, and make the layers
- * @ret_why: on failure the reason; STACK_WHY_MAX bytes
+ * @ret_why: on failure the reason
  * Return: 0 or -errno; stack_close() either way.
  */
 int stack_open(struct stack *stack, const struct mount_options *options,
-	       const struct mount_ends *ends, char *ret_why);
+	       const struct mount_ends *ends, struct reason *ret_why);
 
 /**
  * stack_attach() - mount the overlay
@@ -69,7 +67,7 @@ int stack_open(struct stack *stack, const struct mount_options *options,
  * Return: 0, or -errno with the reason in @ret_why: nothing is mounted then.
  */
 int stack_attach(struct stack *stack, const struct mount_options *options,
-		 const struct mount_ends *ends, int stop_fd, char *ret_why);
+		 const struct mount_ends *ends, int stop_fd, struct reason *ret_why);
 
 /* Do without the FUSE layer: there is nothing to serve. */
 void stack_drop_data(struct stack *stack);

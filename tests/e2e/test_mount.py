@@ -675,6 +675,21 @@ def test_without_the_device(place):
          "give the container the device (--device /dev/fuse)")
 
 
+@pytest.mark.parametrize("other", ["/dev/null", "/etc/passwd"])
+def test_a_device_that_is_none(place, other):
+    says(canonfs("source", "point", cwd=place, command=[
+        "unshare", "-m", "--propagation", "private", "sh", "-c",
+        f'mount --bind {other} /dev/fuse && exec "$@"', "sh"]), 32,
+         "canonfs: '/dev/fuse' is not a FUSE device")
+
+
+def test_options_that_are_no_words(place):
+    says(canonfs("source", "point", "-o", '"', cwd=place), 1,
+         "canonfs: a double quote is not closed in the options '\"'")
+    says(canonfs("source", "point", "-o", 'ro,""', cwd=place), 1,
+         "canonfs: unknown option ''; see canonfs --help")
+
+
 # ---- file systems below the source ----
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
 import time
 
 import pytest
@@ -531,6 +532,43 @@ def test_garbage(place):
                         b"{\"command\": \"status\", \"more\": [1]}"):
             assert ask(path, request)["point"] == str(point)
         assert reads(point)
+
+
+# ---- a server that does not behave ----
+
+@contextlib.contextmanager
+def answering(answer):
+    """Somebody who listens like the server of a mount, and answers that."""
+    directory().mkdir(mode=0o700, exist_ok=True)
+    path = directory() / "0:1048575"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve():
+            with contextlib.suppress(OSError):  # the end, or a client that has left
+                while True:
+                    client, _ = listener.accept()
+                    with client, contextlib.suppress(OSError):
+                        if client.recv(4096):
+                            client.send(answer)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("point", ["null", "7", "[]"])
+def test_an_answer_without_names(point):
+    """What comes from a socket may be of any form."""
+    with answering(b'{"point": %s, "source": %s}' % (point.encode(), point.encode())):
+        mount, = json.loads(canonfs("status", "--json").stdout)["mounts"]
+        assert (mount["state"], mount["point"], mount["source"]) == ("answers", None, None)
+        assert canonfs("status").returncode == 0
 
 
 @pytest.mark.parametrize("size", [4096, 4097, 100000, 1 << 20])

@@ -18,7 +18,7 @@
 #include "base/scope.h"
 #include "fs/mount/options.h"
 
-static char error[512];
+static struct reason why;
 
 /* Without .given, so that most tests have nothing to free; test_given() has it. */
 static struct mount_options parsed(const char *list)
@@ -26,8 +26,8 @@ static struct mount_options parsed(const char *list)
 	struct mount_options options;
 
 	mount_options_init(&options);
-	error[0] = '\0';
-	assert_int_equal(mount_options_parse(&options, list, error, sizeof(error)), 0);
+	why.text[0] = '\0';
+	assert_int_equal(mount_options_parse(&options, list, &why), 0);
 	free(options.given);
 	options.given = NULL;
 	return options;
@@ -39,11 +39,10 @@ static void assert_refused(const char *list, const char *in_message)
 	struct mount_options options;
 
 	mount_options_init(&options);
-	error[0] = '\0';
-	assert_int_equal(mount_options_parse(&options, list, error, sizeof(error)),
-			 -EINVAL);
-	assert_non_null(strstr(error, in_message));
-	assert_null(strchr(error, '\n'));
+	why.text[0] = '\0';
+	assert_int_equal(mount_options_parse(&options, list, &why), -EINVAL);
+	assert_non_null(strstr(why.text, in_message));
+	assert_null(strchr(why.text, '\n'));
 	mount_options_fini(&options);
 }
 
@@ -126,8 +125,7 @@ static void test_canonical(void **state)
 	assert_int_equal(options.policy.canonical[0], 5);
 	assert_true(options.policy.canonical[1] == -7);
 	/* Later -o arguments add up. */
-	assert_int_equal(mount_options_parse(&options, "canonical=9", error, sizeof(error)),
-			 0);
+	assert_int_equal(mount_options_parse(&options, "canonical=9", &why), 0);
 	assert_int_equal(options.policy.canonical_count, 3);
 	mount_options_fini(&options);
 	for (int i = 0; i < PYC_CANONICAL_MAX - 1; i++)
@@ -230,9 +228,7 @@ static void test_context_quote(void **state)
 	mount_options_fini(&options);
 
 	mount_options_init(&options);
-	assert_int_equal(
-		mount_options_parse(&options, "context=a\\\",x=b", error, sizeof(error)),
-		-EINVAL);
+	assert_int_equal(mount_options_parse(&options, "context=a\\\",x=b", &why), -EINVAL);
 	mount_options_fini(&options);
 }
 
@@ -268,18 +264,36 @@ static void test_list_syntax(void **state)
 	assert_refused("a\nb", "\\x0a");
 }
 
-/* A small buffer for the message cuts it, and nothing else. */
-static void test_small_error_buffer(void **state)
+/* A quote without an end, and a name that is none, are no options. */
+static void test_quotes_without_a_word(void **state)
+{
+	(void)state;
+	assert_refused("\"", "a double quote is not closed");
+	assert_refused("xdev,\"ro", "a double quote is not closed");
+	assert_refused("context=\"a,b", "a double quote is not closed");
+	assert_refused("\"\"", "unknown option ''");
+	assert_refused("ro,\"\",xdev", "unknown option ''");
+	assert_true(parsed("\"xdev\"").xdev);
+}
+
+/* A message that is too long is cut, and nothing else. */
+static void test_long_message(void **state)
 {
 	struct mount_options options;
-	char small[8];
+	struct {
+		struct reason why;
+		char after;
+	} room = {.after = 'z'};
+	char word[2 * REASON_MAX + 1];
 
 	(void)state;
+	memset(word, 'b', sizeof(word) - 1);
+	word[sizeof(word) - 1] = '\0';
 	mount_options_init(&options);
-	memset(small, 'z', sizeof(small));
-	assert_int_equal(mount_options_parse(&options, "bogus", small, 4), -EINVAL);
-	assert_string_equal(small, "unk");
-	assert_int_equal(small[4], 'z');
+	assert_int_equal(mount_options_parse(&options, word, &room.why), -EINVAL);
+	assert_int_equal(strlen(room.why.text), REASON_MAX - 1);
+	assert_memory_equal(room.why.text, "unknown option 'bbb", 19);
+	assert_int_equal(room.after, 'z');
 	mount_options_fini(&options);
 }
 
@@ -291,10 +305,9 @@ static void test_given(void **state)
 	(void)state;
 	mount_options_init(&options);
 	assert_null(options.given);
-	assert_int_equal(
-		mount_options_parse(&options, "root=/a\\,b,ro", error, sizeof(error)), 0);
+	assert_int_equal(mount_options_parse(&options, "root=/a\\,b,ro", &why), 0);
 	assert_string_equal(options.given, "root=/a\\,b,ro");
-	assert_int_equal(mount_options_parse(&options, "mtime=1", error, sizeof(error)), 0);
+	assert_int_equal(mount_options_parse(&options, "mtime=1", &why), 0);
 	assert_string_equal(options.given, "root=/a\\,b,ro,mtime=1");
 	mount_options_fini(&options);
 	assert_null(options.given);
@@ -316,7 +329,8 @@ int main(void)
 		cmocka_unit_test(test_context_quote),
 		cmocka_unit_test(test_words_of_fstab),
 		cmocka_unit_test(test_list_syntax),
-		cmocka_unit_test(test_small_error_buffer),
+		cmocka_unit_test(test_quotes_without_a_word),
+		cmocka_unit_test(test_long_message),
 		cmocka_unit_test(test_given),
 	};
 
