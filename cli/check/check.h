@@ -170,8 +170,8 @@ struct check_place {
 
 /* Judges the bytecode of one directory and its __pycache__, and looks for sources without.
  */
-void check_judge(const struct check_place *place, const struct scan_listing *dir,
-		 const struct scan_listing *cache);
+void check_judge(const struct check_place *place, const struct walk_dir *dir,
+		 const struct walk_dir *cache);
 
 /* One line of --list: of a bytecode file, or with NULL, of a source without bytecode. */
 void check_list_line(const struct check_place *place, const char *path,

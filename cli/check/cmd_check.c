@@ -130,10 +130,9 @@ static int prepare_groups(struct check *check)
 static int prepare(struct check *check)
 {
 	const struct check_request *request = check->request;
-	struct scan scan = {.threads = request->threads};
 	int r = 0;
 
-	check->threads = scan_threads(&scan);
+	check->threads = walk_threads(request->threads);
 	check->tally = calloc(check->threads, sizeof(*check->tally));
 	for (unsigned i = 0; check->tally && i < check->threads; i++) {
 		check->tally[i].reader =

@@ -33,7 +33,7 @@ struct stems {
  */
 struct visit {
 	const struct check_place *place;
-	const struct scan_listing *dir;
+	const struct walk_dir *dir;
 	char *owner_path;
 	struct stems stems;
 };
@@ -203,12 +203,12 @@ static int open_file(int dir, const char *name, struct statx *ret_stx)
 }
 
 /* Where the sources are; a __pycache__ that is visited alone has none that is open. */
-static int source_dir(const struct visit *visit, const struct scan_listing *listing)
+static int source_dir(const struct visit *visit, const struct walk_dir *listing)
 {
 	return listing == visit->dir && is_cache_dir(listing->path) ? -1 : visit->dir->fd;
 }
 
-static int judge(struct visit *visit, const struct scan_listing *listing, const char *name)
+static int judge(struct visit *visit, const struct walk_dir *listing, const char *name)
 {
 	const struct check_place *place = visit->place;
 	scope_free char *path = path_join(listing->path, name);
@@ -237,7 +237,7 @@ static int judge(struct visit *visit, const struct scan_listing *listing, const 
 	return 0;
 }
 
-static void judge_or_say(struct visit *visit, const struct scan_listing *listing,
+static void judge_or_say(struct visit *visit, const struct walk_dir *listing,
 			 const char *name)
 {
 	struct check *check = visit->place->check;
@@ -271,11 +271,11 @@ static void add_stem(struct stems *stems, const struct pyc_name *name)
 	stems->stem[stems->count++] = (struct stem){name->stem, name->stem_len};
 }
 
-static void judge_listing(struct visit *visit, const struct scan_listing *listing,
+static void judge_listing(struct visit *visit, const struct walk_dir *listing,
 			  bool in_cache)
 {
 	for (size_t i = 0; i < listing->count; i++) {
-		const struct scan_entry *entry = &listing->entries[i];
+		const struct listing_entry *entry = &listing->entries[i];
 		struct pyc_name name;
 
 		if (entry->type == DT_DIR ||
@@ -332,7 +332,7 @@ static void look_at_sources(struct visit *visit)
 	if (stems->count)
 		qsort(stems->stem, stems->count, sizeof(*stems->stem), compare_stems);
 	for (size_t i = 0; i < visit->dir->count; i++) {
-		const struct scan_entry *entry = &visit->dir->entries[i];
+		const struct listing_entry *entry = &visit->dir->entries[i];
 
 		if (entry->type != DT_REG || !pyc_name_is_source(entry->name))
 			continue;
@@ -345,8 +345,7 @@ static void look_at_sources(struct visit *visit)
 /* ---- a directory ---- */
 
 /* A __pycache__ that could not be listed, because it is a link, or is not ours to read. */
-static bool has_unseen_cache(const struct scan_listing *dir,
-			     const struct scan_listing *cache)
+static bool has_unseen_cache(const struct walk_dir *dir, const struct walk_dir *cache)
 {
 	for (size_t i = 0; cache->fd < 0 && i < dir->count; i++)
 		if (strcmp(dir->entries[i].name, PYC_CACHE_DIR) == 0)
@@ -355,7 +354,7 @@ static bool has_unseen_cache(const struct scan_listing *dir,
 }
 
 /* The directory of the sources, as a reader in the root calls it. */
-static char *owner_path(const struct check_place *place, const struct scan_listing *dir)
+static char *owner_path(const struct check_place *place, const struct walk_dir *dir)
 {
 	char *path;
 	char *end;
@@ -370,8 +369,8 @@ static char *owner_path(const struct check_place *place, const struct scan_listi
 	return path;
 }
 
-void check_judge(const struct check_place *place, const struct scan_listing *dir,
-		 const struct scan_listing *cache)
+void check_judge(const struct check_place *place, const struct walk_dir *dir,
+		 const struct walk_dir *cache)
 {
 	struct visit visit = {
 		.place = place,

@@ -232,12 +232,12 @@ static void learn(struct owners *owners, const struct tree *tree, const char *di
 }
 
 void owners_learn(struct owners *owners, const struct tree *tree,
-		  const struct scan_listing *dir, const char *path)
+		  const struct walk_dir *dir, const char *path)
 {
 	if (owners->by != CHECK_BY_DISTRIBUTION || !ends_with(path, PACKAGES_SUFFIX))
 		return;
 	for (size_t i = 0; i < dir->count; i++) {
-		const struct scan_entry *entry = &dir->entries[i];
+		const struct listing_entry *entry = &dir->entries[i];
 
 		if (entry->type == DT_DIR && (ends_with(entry->name, ".dist-info") ||
 					      ends_with(entry->name, ".egg-info")))

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "cli/trees/scan.h"
+#include "cache/tree/walk.h"
 
 enum check_by {
 	CHECK_BY_DIRECTORY,
@@ -47,7 +47,7 @@ int owners_load_packages(struct owners *owners, int root_fd);
  * @path:       absolute path of @dir
  */
 void owners_learn(struct owners *owners, const struct tree *tree,
-		  const struct scan_listing *dir, const char *path);
+		  const struct walk_dir *dir, const char *path);
 
 /**
  * owner_of() - who owns a source file, and its bytecode

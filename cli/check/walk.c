@@ -31,7 +31,7 @@
  */
 enum pass_kind { SURVEY, JUDGE, JUDGE_FIRST };
 
-/* One tree, for the callbacks of a scan. */
+/* One tree, for the callbacks of a walk. */
 struct pass {
 	struct check *check;
 	const struct tree_set *tree;
@@ -68,12 +68,14 @@ void check_unreadable(struct check *check, const struct tree_set *tree, const ch
 	pthread_mutex_unlock(&check->message_lock);
 }
 
-/* What a mount leaves out is no failure; and who judges will meet the error again. */
+/* What a mount leaves out is no failure, nor what is gone. Who judges will meet the error
+ * again. */
 static void take_error(void *context, const char *path, int error)
 {
 	struct pass *pass = context;
+	bool gone = error == -ENOENT || error == -ENOTDIR || error == -ELOOP;
 
-	if (error != -EXDEV && pass->kind != SURVEY)
+	if (error != -EXDEV && !gone && pass->kind != SURVEY)
 		check_unreadable(pass->check, pass->tree, path, error);
 }
 
@@ -100,8 +102,7 @@ static int count_ambiguous(void *context, uint64_t device, uint64_t inode)
 	return 0;
 }
 
-static void take_link(struct pass *pass, const struct scan_listing *listing,
-		      const char *name)
+static void take_link(struct pass *pass, const struct walk_dir *listing, const char *name)
 {
 	scope_free char *path = path_join(listing->path, name);
 	int r = path ? resolve_link(pass->tree->resolver, path, count_ambiguous,
@@ -112,12 +113,12 @@ static void take_link(struct pass *pass, const struct scan_listing *listing,
 		check_unreadable(pass->check, pass->tree, path ? path : name, r);
 }
 
-static void survey(struct pass *pass, const struct scan_listing *listing)
+static void survey(struct pass *pass, const struct walk_dir *listing)
 {
 	uint64_t files = 0;
 
 	for (size_t i = 0; i < listing->count; i++) {
-		const struct scan_entry *entry = &listing->entries[i];
+		const struct listing_entry *entry = &listing->entries[i];
 
 		if (entry->type != DT_LNK &&
 		    (entry->type != DT_REG || pass->kind != SURVEY))
@@ -134,8 +135,8 @@ static void survey(struct pass *pass, const struct scan_listing *listing)
 
 /* ---- the files ---- */
 
-static void visit(void *context, unsigned worker, const struct scan_listing *dir,
-		  const struct scan_listing *cache)
+static int visit(void *context, unsigned worker, const struct walk_dir *dir,
+		 const struct walk_dir *cache)
 {
 	struct pass *pass = context;
 	const struct check_place place = {
@@ -150,6 +151,7 @@ static void visit(void *context, unsigned worker, const struct scan_listing *dir
 	}
 	if (pass->kind != SURVEY)
 		check_judge(&place, dir, cache);
+	return 0;
 }
 
 static int run_pass(struct check *check, enum pass_kind kind)
@@ -159,16 +161,17 @@ static int run_pass(struct check *check, enum pass_kind kind)
 	for (size_t i = 0; r == 0 && i < check->tree_count; i++) {
 		const struct check_tree *tree = &check->tree[i];
 		struct pass pass = {.check = check, .tree = &tree->set, .kind = kind};
-		const struct scan scan = {
+		const struct walk walk = {
 			.tree = &tree->set.tree,
 			.threads = check->threads,
+			.with_cache = true,
 			.visit = visit,
 			.error = take_error,
 			.tick = tick,
 			.context = &pass,
 		};
 
-		r = scan_run(&scan, tree->start);
+		r = walk_run(&walk, tree->start);
 		if (r < 0)
 			log_error("cannot walk %s: %s", quoted(tree->set.path),
 				  strerror(-r));
