@@ -22,19 +22,15 @@ struct span {
 	size_t len;
 };
 
-/* Take ".pyc" or ".pyo" off; false where there is neither. */
-static bool strip_suffix(const char *name, struct span *ret_rest)
+bool pyc_name_is_bytecode(const char *path)
 {
-	size_t len = strlen(name);
+	size_t len = strlen(path);
 	const char *suffix;
 
 	if (len < SUFFIX_LEN)
 		return false;
-	suffix = name + len - SUFFIX_LEN;
-	if (strcmp(suffix, ".pyc") != 0 && strcmp(suffix, ".pyo") != 0)
-		return false;
-	*ret_rest = (struct span){name, len - SUFFIX_LEN};
-	return true;
+	suffix = path + len - SUFFIX_LEN;
+	return strcmp(suffix, ".pyc") == 0 || strcmp(suffix, ".pyo") == 0;
 }
 
 /* Take the part after the last dot off @rest; false where there is no dot. */
@@ -121,11 +117,12 @@ enum pyc_placement pyc_name_parse(const char *name, bool in_cache,
 	struct span rest;
 
 	*ret_name = (struct pyc_name){.placement = PYC_PLACE_NONE};
-	if (!strip_suffix(name, &rest))
+	if (!pyc_name_is_bytecode(name))
 		return PYC_PLACE_NONE;
+	rest = (struct span){name, strlen(name) - SUFFIX_LEN};
 	if (in_cache) {
 		ret_name->placement = parse_cached(rest, ret_name);
-	} else if (rest.len > 0) {
+	} else {
 		ret_name->placement = PYC_PLACE_LEGACY;
 		ret_name->stem = rest.start;
 		ret_name->stem_len = rest.len;
@@ -136,9 +133,7 @@ enum pyc_placement pyc_name_parse(const char *name, bool in_cache,
 
 bool pyc_name_source(const struct pyc_name *name, char *ret_source)
 {
-	if (name->stem_len == 0)
-		return false;
-	if (name->stem_len + strlen(SOURCE_SUFFIX) > PYC_NAME_MAX)
+	if (!name->stem || name->stem_len + strlen(SOURCE_SUFFIX) > PYC_NAME_MAX)
 		return false;
 	memcpy(ret_source, name->stem, name->stem_len);
 	memcpy(ret_source + name->stem_len, SOURCE_SUFFIX, sizeof(SOURCE_SUFFIX));

@@ -15,7 +15,7 @@
 #define PYC_NAME_MAX  255
 
 enum pyc_placement {
-	PYC_PLACE_NONE,	  /* not the name of a bytecode file */
+	PYC_PLACE_NONE,	  /* pyc_name_is_bytecode() denies it */
 	PYC_PLACE_CACHE,  /* __pycache__/NAME.TAG[.opt-LEVEL].pyc -> ../NAME.py */
 	PYC_PLACE_LEGACY, /* NAME.pyc or NAME.pyo -> NAME.py in the same directory */
 	PYC_PLACE_PYTEST, /* __pycache__/NAME.TAG-pytest-VERSION.pyc: pytest's own header */
@@ -24,7 +24,8 @@ enum pyc_placement {
 
 /**
  * struct pyc_name - the parts of a bytecode file's name
- * @stem, @stem_len: NAME, may contain dots; points into the name that was parsed
+ * @stem, @stem_len: NAME, may contain dots, and of ".pyc" is empty; points into the name
+ *                   that was parsed; NULL where there is none
  * @tag, @tag_len:   TAG, empty in legacy placement; points into the name
  * @opt, @opt_len:   LEVEL of ".opt-LEVEL", empty where there is none; points into the name
  * @is_pyo:          whether the name ends in ".pyo"
@@ -41,13 +42,24 @@ struct pyc_name {
 };
 
 /**
+ * pyc_name_is_bytecode() - is a file named like bytecode?
+ * @path: its path, or the last component alone; any bytes
+ *
+ * The suffix alone decides: ".pyc", or ".pyo" of 2.7 and 3.0 to 3.4. Of which source, of
+ * which version, and whether anybody looks for it is said by the other functions; so what
+ * this one denies is an ordinary file to all of canonfs, and what it affirms is judged.
+ * It affirms a bare ".pyc", which Python 3 imports as the module "package.".
+ */
+bool pyc_name_is_bytecode(const char *path);
+
+/**
  * pyc_name_parse() - take a bytecode file's name apart
  * @name:     the last component of the path, NUL-terminated, any bytes
  * @in_cache: whether the directory that holds it is named __pycache__
  * @ret_name: written always; pointers are into @name, NULL/0 where a part is missing
  *
  * ".pyo" counts as ".pyc" (2.7 and 3.0-3.4 write it under -O).
- * Return: ret_name->placement.
+ * Return: ret_name->placement; PYC_PLACE_NONE where pyc_name_is_bytecode() is false.
  */
 enum pyc_placement pyc_name_parse(const char *name, bool in_cache,
 				  struct pyc_name *ret_name);
@@ -79,7 +91,10 @@ bool pyc_name_tag_agrees(const struct pyc_name *name, const struct pyc_magic *ma
  */
 int pyc_name_level(const struct pyc_name *name, const struct pyc_magic *magic);
 
-/* Whether @name ends in ".py" and has something before it. */
+/*
+ * Whether @name, the last component, ends in ".py" and has something before it: Python
+ * takes the bytecode of ".py" from where that of "py.py" is, so its time is left alone.
+ */
 bool pyc_name_is_source(const char *name);
 
 #endif

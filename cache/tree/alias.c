@@ -134,10 +134,7 @@ struct report {
 
 bool alias_is_link_name(const char *name)
 {
-	struct pyc_name parts;
-
-	return strcmp(name, PYC_CACHE_DIR) == 0 ||
-	       pyc_name_parse(name, true, &parts) != PYC_PLACE_NONE;
+	return strcmp(name, PYC_CACHE_DIR) == 0 || pyc_name_is_bytecode(name);
 }
 
 static struct file file_of(const struct statx *stx)
@@ -258,12 +255,9 @@ static int check_dir(const struct report *report, const char *link, const char *
 		close_fd(&fd);
 		return r;
 	}
-	while (r == 0 && (errno = 0, entry = readdir(stream))) {
-		struct pyc_name name;
-
-		if (pyc_name_parse(entry->d_name, true, &name) != PYC_PLACE_NONE)
+	while (r == 0 && (errno = 0, entry = readdir(stream)))
+		if (pyc_name_is_bytecode(entry->d_name))
 			r = check_name(report, link, dir, entry->d_name);
-	}
 	/* The end of the directory leaves errno as it is (readdir(3)). */
 	if (r == 0)
 		r = -errno;

@@ -255,7 +255,7 @@ static void judge_or_say(struct visit *visit, const struct walk_dir *listing,
 
 static void add_stem(struct stems *stems, const struct pyc_name *name)
 {
-	if (!name->stem_len)
+	if (!name->stem)
 		return;
 	if (stems->count == stems->capacity) {
 		size_t capacity = 2 * stems->capacity + 64;

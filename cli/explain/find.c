@@ -394,8 +394,8 @@ static bool is_of_stem(const char *name, bool in_cache, const char *stem)
 {
 	struct pyc_name parsed;
 
-	return pyc_name_parse(name, in_cache, &parsed) != PYC_PLACE_NONE &&
-	       parsed.stem_len == strlen(stem) &&
+	pyc_name_parse(name, in_cache, &parsed);
+	return parsed.stem && parsed.stem_len == strlen(stem) &&
 	       memcmp(parsed.stem, stem, parsed.stem_len) == 0;
 }
 
@@ -502,7 +502,7 @@ static int name_explanation(struct place *place, struct explanation *explanation
 		explanation->stem = strndup(place->name, strlen(place->name) - 3);
 	} else if (pyc_name_parse(place->name, place->in_cache, &name) == PYC_PLACE_NONE) {
 		return -EINVAL;
-	} else if (name.stem_len > 0) {
+	} else if (name.stem) {
 		explanation->stem = strndup(name.stem, name.stem_len);
 	} else {
 		explanation->path = strdup(place->path);

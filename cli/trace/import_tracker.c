@@ -69,13 +69,12 @@ enum import_file import_file_of(const char *name)
 {
 	const char *last = path_last(name);
 	const char *dot = strrchr(last, '.');
-	struct pyc_name parsed;
 
 	if (pyc_name_is_source(last))
 		return IMPORT_FILE_SOURCE;
-	if (pyc_name_parse(last, false, &parsed) != PYC_PLACE_NONE)
+	if (pyc_name_is_bytecode(last))
 		return IMPORT_FILE_BYTECODE;
-	if (dot && dot - last > 4 && strncmp(dot - 4, ".pyc", 4) == 0 && is_number(dot + 1))
+	if (dot && dot - last >= 4 && strncmp(dot - 4, ".pyc", 4) == 0 && is_number(dot + 1))
 		return IMPORT_FILE_NEW_BYTECODE;
 	return IMPORT_FILE_OTHER;
 }

@@ -179,13 +179,6 @@ static int record(struct request *request, struct work *work)
 
 /* ---- what to look at ---- */
 
-static bool is_pyc_name(const char *path)
-{
-	struct pyc_name name;
-
-	return pyc_name_parse(path_last(path), false, &name) != PYC_PLACE_NONE;
-}
-
 /* The directory of a path, without a slash at its end; the caller's. */
 static char *dir_of(const char *path)
 {
@@ -204,7 +197,7 @@ static char *absolute(const char *path)
 	scope_free char *real = NULL;
 	char *joined;
 
-	if (!is_pyc_name(path))
+	if (!pyc_name_is_bytecode(path))
 		return realpath(path, NULL);
 	dir = dir_of(path);
 	real = dir ? realpath(dir, NULL) : NULL;
@@ -222,7 +215,7 @@ static char *tree_of(const char *path, const char **ret_inside)
 	scope_free char *dir = NULL;
 
 	*ret_inside = ".";
-	if (!is_pyc_name(path))
+	if (!pyc_name_is_bytecode(path))
 		return strdup(path);
 	dir = dir_of(path);
 	*ret_inside = path_last(path);

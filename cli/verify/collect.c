@@ -221,11 +221,10 @@ static int collect_dir(const struct tree_set *set, const char *path, int dir_fd,
 static int collect_entry(const struct tree_set *set, const char *path,
 			 struct verify_list *list)
 {
-	struct pyc_name name;
 	int fd;
 	int r;
 
-	if (pairing_name(path, &name) != PYC_PLACE_NONE) {
+	if (pyc_name_is_bytecode(path)) {
 		r = collect_file(set, path, list);
 		return r == -ENOMEM ? r : 0;
 	}
@@ -253,11 +252,10 @@ static int collect_dir(const struct tree_set *set, const char *path, int dir_fd,
 	while (r == 0 && (entry = readdir(dir))) {
 		bool at_root = strcmp(path, ".") == 0;
 		scope_free char *inside = NULL;
-		struct pyc_name name;
 
 		if (is_dots(entry->d_name) ||
 		    (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN &&
-		     pyc_name_parse(entry->d_name, false, &name) == PYC_PLACE_NONE))
+		     !pyc_name_is_bytecode(entry->d_name)))
 			continue;
 		if (asprintf(&inside, "%s%s%s", at_root ? "" : path, at_root ? "" : "/",
 			     entry->d_name) < 0) {

@@ -67,14 +67,6 @@ void front_attr(struct front *front, const char *path, const struct statx *stx,
 	ret_st->st_mtim = resolve_mtime(front->resolver, path, stx);
 }
 
-bool front_is_pyc_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	struct pyc_name name;
-
-	return pyc_name_parse(slash ? slash + 1 : path, true, &name) != PYC_PLACE_NONE;
-}
-
 bool front_hides(struct front *front, int dir_fd, const char *name)
 {
 	struct statx stx;

@@ -108,9 +108,6 @@ struct front_entry {
 int front_lookup(struct front *front, uint64_t parent, int dir_fd, const char *dir_path,
 		 const char *name, struct front_entry *ret_entry);
 
-/* Is a path named like a bytecode file? */
-bool front_is_pyc_name(const char *path);
-
 /* Whether a name in the directory @dir_fd is hidden from readers. */
 bool front_hides(struct front *front, int dir_fd, const char *name);
 

@@ -51,7 +51,7 @@ static uint64_t page_stamp(struct front *front, const char *path, int fd,
 	struct page_basis basis = {.file = identity_of(stx, 0)};
 	struct resolution resolution;
 
-	if (!front_is_pyc_name(path) ||
+	if (!pyc_name_is_bytecode(path) ||
 	    resolve_pyc(front->resolver, &question, &resolution) < 0)
 		return stamp_of(&basis, false);
 	basis.source = resolution.source;
@@ -167,7 +167,7 @@ static void read_plain(fuse_req_t req, int fd, size_t size, off_t offset)
 void op_read_file(fuse_req_t req, const char *path, int fd, const struct statx *stx,
 		  size_t size, off_t offset)
 {
-	if (offset < PYC_HEADER_MAX && front_is_pyc_name(path))
+	if (offset < PYC_HEADER_MAX && pyc_name_is_bytecode(path))
 		read_pyc(req, path, fd, stx, size, offset);
 	else
 		read_plain(req, fd, size, offset);

@@ -63,7 +63,7 @@ ssize_t virtual_xattr_get(struct front *front, uint64_t id, const char *name,
 	fd = front_open(front, id, O_PATH, &path, &stx);
 	if (fd < 0)
 		return fd;
-	if (!S_ISREG(stx.stx_mode) || !front_is_pyc_name(path))
+	if (!S_ISREG(stx.stx_mode) || !pyc_name_is_bytecode(path))
 		return -ENODATA;
 	close_fd(&fd);
 	free(take_ptr(path));

@@ -246,14 +246,6 @@ static bool is_cache(const struct folder *folder)
 	return strcmp(path_last(folder->path), PYC_CACHE_DIR) == 0;
 }
 
-/* Whether a file in the folder is named like bytecode. */
-static bool is_pyc(const struct folder *folder, const char *name)
-{
-	struct pyc_name parts;
-
-	return pyc_name_parse(name, is_cache(folder), &parts) != PYC_PLACE_NONE;
-}
-
 static unsigned char type_of(struct scan *scan, int fd, const struct dirent64 *dirent)
 {
 	struct statx stx;
@@ -292,7 +284,7 @@ static void check_metacopy(struct scan *scan, const char *folder, const char *na
 /* @name: in the working directory */
 static void take_file(struct scan *scan, struct folder *folder, const char *name)
 {
-	bool pyc = is_pyc(folder, name);
+	bool pyc = pyc_name_is_bytecode(name);
 
 	/* Most bytecode will be hidden by its stub; where not, add_pyc() looks. */
 	if (!pyc)

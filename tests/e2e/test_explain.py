@@ -26,6 +26,7 @@ import pytest
 
 import corpus
 from conftest import CANONFS, TOP, image, mounted, run
+from control import status_of
 from pythons import WORKSHOPS, compiled, header, machine_pythons, workshop, write
 
 SECOND = 10**9
@@ -552,6 +553,92 @@ def test_names_of_any_bytes(folder):
         assert pyc["asked"][0]["observed"] == "loads" and pyc["asked"][0]["agrees"]
         text = subprocess.run([CANONFS, "explain", source], stdout=subprocess.PIPE, check=True).stdout
         assert b"\x1b" not in text
+
+
+# ---- named like bytecode ----
+
+# tests/unit/test_names.c has the same table.
+BYTECODE_NAMES = ("m.pyc", "m.pyo", ".pyc", ".pyo", "a.b.pyc", "m.cpython-311.pyc", "__pycache__.pyc", "\udcff\n.pyc",
+                  "m..pyc", "m.cpython-311.pyc.pyc", "m.py.pyc")
+OTHER_NAMES = ("pyc", "m.pyc~", "m.PYC", "m.pyC", "m.pyc.1", "m.pyc.0", "m.pyd", "m.pycc", "m.pyc ", "m",
+               "m.cpython-311", "yc")
+
+# Which of the files packageN/NAME some module name makes the interpreter run.
+LOAD = r'''
+import json, sys
+sys.path.insert(0, sys.argv[1])
+loaded = []
+for number, name in enumerate(json.loads(sys.stdin.read())):
+    for end in range(len(name)):
+        module = "package%d.%s" % (number, name[:end])
+        try:
+            __import__(module)
+            if sys.modules[module].value == "PYC":
+                loaded.append(number)
+        except Exception:
+            pass
+print(json.dumps(loaded))
+'''
+
+
+def loaded_names(python, folder, names):
+    """Those that an interpreter of some level of optimisation takes for bytecode."""
+    body = compiled(python, [OTHER])[0]
+    for number, name in enumerate(names):
+        write(folder / f"package{number}/__init__.py", "")
+        write(folder / f"package{number}/{name}", header(python, REAL, len(OTHER)) + body)
+    return {names[number] for level in (0, 1)
+            for number in json.loads(python.run(LOAD, folder, level=level, stdin=json.dumps(names)).stdout)}
+
+
+def test_names_of_bytecode(folder):
+    """What interpreters load is named like bytecode; what is not, none of them loads."""
+    names = BYTECODE_NAMES + OTHER_NAMES
+    loaded = {python.name: loaded_names(python, folder / python.name, names) for python in machine_pythons()}
+    assert all("m.pyc" in names for names in loaded.values())
+    for name, found in loaded.items():
+        assert found <= set(BYTECODE_NAMES), name
+        assert (".pyc" in found) == (not name.startswith("2.7")), name
+        assert ("m.pyo" in found) == name.startswith("2.7"), name
+    for name in names:
+        write(folder / "one" / name, b"")
+        done = explain(folder / "one" / name, check=False)
+        assert (done.returncode, "neither a .py nor a .pyc" in done.stderr) == (
+            (0, False) if name in BYTECODE_NAMES else (66, True)), name
+
+
+def test_nothing_but_a_suffix(folder):
+    """Python 3 imports package/.pyc as "package."; what is in a __pycache__, nobody does."""
+    python = machine_pythons()[0]
+    body = header(python, REAL, len(OTHER)) + compiled(python, [OTHER])[0]
+    package, point = folder / "tree/package", folder / "point"
+    odd = package / "__pycache__/.pyc"
+    write(package / "__init__.py", "")
+    write(package / ".pyc", body)
+    write(odd, body)
+    expected = {str(package / ".pyc"): ("sourceless", "loads"), str(odd): ("foreign", "ignores")}
+    said = explained("--tree", folder / "tree", *expected)
+    assert {path: (pyc["canonfs"]["verdict"], pyc["bare"]["outcome"]) for path, pyc in said.items()} == expected
+    report = json.loads(run(CANONFS, "check", "--json", folder / "tree", check=False).stdout)
+    assert {verdict: count for verdict, count in report["verdicts"].items() if count} == {
+        "sourceless": 1, "foreign": 1}
+    traced = folder / "trace.json"
+    run(CANONFS, "trace", "--json", "-o", traced, "--", *python.command(
+        "-c", f"import sys; sys.path.insert(0, {str(folder / 'tree')!r}); __import__('package.')"))
+    assert {module["bytecode"]: module["how"] for module in json.loads(traced.read_text())["modules"]}[
+        str(package / ".pyc")] == "sourceless"
+    for path in expected:
+        verified = json.loads(run(CANONFS, "verify", "--list", "not-tried", "--json", "--cache", folder / "cache",
+                                  path).stdout)
+        assert [file["path"] for file in verified["files"]] == [path]
+    point.mkdir()
+    for options in ("stack=off", "stack=off,immutable"):
+        with mounted(folder / "tree", point, options):
+            for path, (verdict, _) in expected.items():
+                shown = point / os.path.relpath(path, folder / "tree")
+                assert os.getxattr(shown, "user.canonfs.verdict").decode() == verdict
+                assert shown.read_bytes() == body
+            assert status_of(point)["bytecode"]["undecided"] == 0
 
 
 @pytest.mark.parametrize("arguments, status, line", [

@@ -354,6 +354,8 @@ static void test_names(void **state)
 	assert_int_equal(import_file_of("/l/a.pyc"), IMPORT_FILE_BYTECODE);
 	assert_int_equal(import_file_of("/l/a.pyo"), IMPORT_FILE_BYTECODE);
 	assert_int_equal(import_file_of(PYC ".12"), IMPORT_FILE_NEW_BYTECODE);
+	assert_int_equal(import_file_of("/l/.pyc"), IMPORT_FILE_BYTECODE);
+	assert_int_equal(import_file_of("/l/.pyc.12"), IMPORT_FILE_NEW_BYTECODE);
 	assert_int_equal(import_file_of(PYC "."), IMPORT_FILE_OTHER);
 	assert_int_equal(import_file_of(PYC ".1x"), IMPORT_FILE_OTHER);
 	assert_int_equal(import_file_of("/l/a.so"), IMPORT_FILE_OTHER);

@@ -82,7 +82,8 @@ static const struct name_case outside[] = {
 	{"foo.cpython-311.pyc", PYC_PLACE_LEGACY, "foo.cpython-311", "", "",
 	 "foo.cpython-311.py"},
 	{"a-pytest-b.pyc", PYC_PLACE_LEGACY, "a-pytest-b", "", "", "a-pytest-b.py"},
-	{".pyc", PYC_PLACE_NONE, "", "", "", NULL},
+	{".pyc", PYC_PLACE_LEGACY, "", "", "", ".py"},
+	{".pyo", PYC_PLACE_LEGACY, "", "", "", ".py"},
 	{"foo.py", PYC_PLACE_NONE, "", "", "", NULL},
 	{"foo.pyd", PYC_PLACE_NONE, "", "", "", NULL},
 	{"pyc", PYC_PLACE_NONE, "", "", "", NULL},
@@ -94,8 +95,6 @@ static void assert_part(const char *part, size_t len, const char *expected)
 	assert_int_equal(len, strlen(expected));
 	if (len > 0)
 		assert_memory_equal(part, expected, len);
-	else
-		assert_null(part);
 }
 
 static void check_case(const struct name_case *c, bool cached)
@@ -109,6 +108,11 @@ static void check_case(const struct name_case *c, bool cached)
 	assert_part(name.stem, name.stem_len, c->stem);
 	assert_part(name.tag, name.tag_len, c->tag);
 	assert_part(name.opt, name.opt_len, c->opt);
+	/* What pairs with a source has a NAME, be it empty. */
+	assert_int_equal(name.stem != NULL, c->source != NULL);
+	assert_int_equal(name.tag != NULL, c->tag[0] != '\0');
+	assert_int_equal(name.opt != NULL, c->opt[0] != '\0');
+	assert_int_equal(pyc_name_is_bytecode(c->name), c->placement != PYC_PLACE_NONE);
 	assert_int_equal(pyc_name_source(&name, source), c->source != NULL);
 	if (c->source)
 		assert_string_equal(source, c->source);
@@ -188,6 +192,40 @@ static void test_too_long_a_source(void **state)
 	strcpy(path + PYC_NAME_MAX - 2, ".pyc");
 	pyc_name_parse(path, false, &name);
 	assert_false(pyc_name_source(&name, source));
+}
+
+/*
+ * tests/e2e/test_explain.py has the same table, and asks interpreters which of them they
+ * load.
+ */
+static void test_is_bytecode(void **state)
+{
+	static const char *const yes[] = {
+		"m.pyc",
+		"m.pyo",
+		".pyc",
+		".pyo",
+		"a.b.pyc",
+		"m.cpython-311.pyc",
+		"__pycache__.pyc",
+		"\xff\n.pyc",
+		"m..pyc",
+		"m.cpython-311.pyc.pyc",
+		"m.py.pyc",
+		"d/.pyc",
+		"/d/m.pyc",
+	};
+	static const char *const no[] = {
+		"",	   "pyc",	    "m.pyc~",  "m.PYC", "m.pyC",       "m.pyc.1",
+		"m.pyc.0", "m.py",	    ".py",     "m.pyd", "m.pycc",      "m.pyc ",
+		"m",	   "m.cpython-311", "d.pyc/m", "yc",	"__pycache__",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(yes); i++)
+		assert_true(pyc_name_is_bytecode(yes[i]));
+	for (size_t i = 0; i < LENGTH(no); i++)
+		assert_false(pyc_name_is_bytecode(no[i]));
 }
 
 static bool agrees(const char *path, bool cached, uint16_t number)
@@ -320,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_tags),
 		cmocka_unit_test(test_tags_outside_of_a_cache),
 		cmocka_unit_test(test_tags_of_real_interpreters),
+		cmocka_unit_test(test_is_bytecode),
 		cmocka_unit_test(test_is_source),
 		cmocka_unit_test(test_levels),
 	};

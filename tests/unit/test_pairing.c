@@ -107,7 +107,7 @@ static void test_pairs_with_nothing(void **state)
 	assert_pair("a/__pycache__/m.pyc", PYC_PLACE_ODD, NULL);
 	assert_pair("a/m.py", PYC_PLACE_NONE, NULL);
 	assert_pair("a/__pycache__/README", PYC_PLACE_NONE, NULL);
-	assert_pair("a/.pyc", PYC_PLACE_NONE, NULL);
+	assert_pair("a/.pyc", PYC_PLACE_LEGACY, "a/.py");
 	assert_pair("a/__pycache__/", PYC_PLACE_NONE, NULL);
 	assert_pair("", PYC_PLACE_NONE, NULL);
 }
