@@ -7,14 +7,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cache/content.h"
 #include "cache/tree/pairing.h"
+#include "cache/tree/walk.h"
 
 /* ---- bytes ---- */
 
@@ -190,6 +191,14 @@ static struct verify_file *add_file(struct verify_list *list, const struct tree_
 	return file;
 }
 
+/* For the callbacks of a walk. */
+struct collection {
+	const struct tree_set *set;
+	struct verify_list *list;
+	const char *start;
+	int start_error; /* what it has instead of names; 0 for nothing */
+};
+
 /* A file by a name that could be a bytecode file's. */
 static int collect_file(const struct tree_set *set, const char *path,
 			struct verify_list *list)
@@ -214,68 +223,51 @@ static int collect_file(const struct tree_set *set, const char *path,
 	return 0;
 }
 
-static int collect_dir(const struct tree_set *set, const char *path, int dir_fd,
-		       struct verify_list *list);
-
-/* An entry of a directory. What cannot be looked at is left out, as Python would. */
-static int collect_entry(const struct tree_set *set, const char *path,
-			 struct verify_list *list)
+/* What cannot be looked at is left out, as Python would. */
+static int collect_dir(void *context, unsigned worker, const struct walk_dir *dir,
+		       const struct walk_dir *cache)
 {
-	int fd;
-	int r;
-
-	if (pyc_name_is_bytecode(path)) {
-		r = collect_file(set, path, list);
-		return r == -ENOMEM ? r : 0;
-	}
-	fd = tree_openat(&set->tree, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
-	return fd < 0 ? 0 : collect_dir(set, path, fd, list);
-}
-
-static bool is_dots(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* Takes ownership of @dir_fd. */
-static int collect_dir(const struct tree_set *set, const char *path, int dir_fd,
-		       struct verify_list *list)
-{
-	DIR *dir = fdopendir(dir_fd);
-	struct dirent *entry;
+	const struct collection *collection = context;
 	int r = 0;
 
-	if (!dir) {
-		close_fd(&dir_fd);
-		return -ENOMEM;
-	}
-	while (r == 0 && (entry = readdir(dir))) {
-		bool at_root = strcmp(path, ".") == 0;
-		scope_free char *inside = NULL;
+	(void)worker;
+	(void)cache;
+	for (size_t i = 0; r != -ENOMEM && i < dir->count; i++) {
+		const struct listing_entry *entry = &dir->entries[i];
+		scope_free char *path = NULL;
 
-		if (is_dots(entry->d_name) ||
-		    (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN &&
-		     !pyc_name_is_bytecode(entry->d_name)))
+		if (entry->type != DT_REG || !pyc_name_is_bytecode(entry->name))
 			continue;
-		if (asprintf(&inside, "%s%s%s", at_root ? "" : path, at_root ? "" : "/",
-			     entry->d_name) < 0) {
-			inside = NULL;
-			r = -ENOMEM;
-		} else {
-			r = collect_entry(set, inside, list);
-		}
+		path = path_join(dir->path, entry->name);
+		r = path ? collect_file(collection->set, path, collection->list) : -ENOMEM;
 	}
-	closedir(dir);
-	return r;
+	return r == -ENOMEM ? r : 0;
+}
+
+static void collect_error(void *context, const char *path, int error)
+{
+	struct collection *collection = context;
+
+	if (strcmp(path, collection->start) == 0)
+		collection->start_error = error;
 }
 
 int verify_collect(const struct tree_set *set, const char *path, struct verify_list *list)
 {
-	int fd = tree_openat(&set->tree, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+	struct collection collection = {.set = set, .list = list, .start = path};
+	const struct walk walk = {
+		.tree = &set->tree,
+		.threads = 1,
+		.order = WALK_SORTED,
+		.visit = collect_dir,
+		.error = collect_error,
+		.context = &collection,
+	};
+	int r = walk_run(&walk, path);
 
-	if (fd == -ENOTDIR)
+	if (collection.start_error == -ENOTDIR)
 		return collect_file(set, path, list);
-	return fd < 0 ? fd : collect_dir(set, path, fd, list);
+	return r < 0 ? r : collection.start_error;
 }
 
 void verify_list_fini(struct verify_list *list)
@@ -290,10 +282,5 @@ void verify_list_fini(struct verify_list *list)
 
 char *verify_file_path(const struct verify_file *file)
 {
-	const char *view = file->set->tree.view_path;
-	char *path;
-
-	if (asprintf(&path, "%s/%s", strcmp(view, "/") ? view : "", file->path) < 0)
-		return NULL;
-	return path;
+	return path_join(file->set->tree.view_path, file->path);
 }

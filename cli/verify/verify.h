@@ -104,8 +104,8 @@ char *verify_file_path(const struct verify_file *file);
  * verify_collect() - find the bytecode files of a tree
  * @path: relative to the tree; of a directory, "." for all of it, or of one file
  *
- * Those that are not to be tried have their .why. Symlinks and other mounts are not
- * entered.
+ * They are in the order of their names, those of a directory before those below it. Those
+ * that are not to be tried have their .why. Symlinks and other mounts are not entered.
  * Return: 0, -ENOMEM, or for @path itself another -errno.
  */
 int verify_collect(const struct tree_set *set, const char *path, struct verify_list *list);
