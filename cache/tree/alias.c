@@ -4,7 +4,6 @@
  */
 #include "cache/tree/alias.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,7 +12,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "base/fdio.h"
+#include "base/listing.h"
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
@@ -245,23 +244,14 @@ static int check_name(const struct report *report, const char *link, const char 
 /* Every pyc in the directory @dir, to which the link @link leads. */
 static int check_dir(const struct report *report, const char *link, const char *dir)
 {
-	int fd = tree_openat(report->tree, dir, O_RDONLY | O_DIRECTORY);
-	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	int r = 0;
+	scope_fd int fd = tree_openat(report->tree, dir, O_RDONLY | O_DIRECTORY);
+	struct listing listing = {0};
+	int r = fd < 0 ? fd : listing_read(&listing, fd);
 
-	if (!stream) {
-		r = fd < 0 ? fd : -ENOMEM;
-		close_fd(&fd);
-		return r;
-	}
-	while (r == 0 && (errno = 0, entry = readdir(stream)))
-		if (pyc_name_is_bytecode(entry->d_name))
-			r = check_name(report, link, dir, entry->d_name);
-	/* The end of the directory leaves errno as it is (readdir(3)). */
-	if (r == 0)
-		r = -errno;
-	closedir(stream);
+	for (size_t i = 0; r == 0 && i < listing.count; i++)
+		if (pyc_name_is_bytecode(listing.entries[i].name))
+			r = check_name(report, link, dir, listing.entries[i].name);
+	listing_fini(&listing);
 	return r;
 }
 
