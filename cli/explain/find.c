@@ -8,7 +8,6 @@
  */
 #include "cli/explain/explain.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
+#include "base/listing.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "base/scope.h"
@@ -417,43 +417,32 @@ static int compare_pycs(const void *left, const void *right)
 	return order ? order : strverscmp(a->path, b->path);
 }
 
-/* A __pycache__ may have many entries of other sources. */
-static int add_entries(const struct explain_request *request,
-		       struct explanation *explanation, const char *path, DIR *dir)
-{
-	struct dirent *entry;
-	int r = 0;
-
-	while (r == 0 && (entry = readdir(dir))) {
-		scope_free char *pyc = NULL;
-
-		if (!is_of_stem(entry->d_name, true, explanation->stem))
-			continue;
-		pyc = join(path, entry->d_name);
-		r = pyc ? add_pyc(request, explanation, pyc) : -ENOMEM;
-	}
-	if (explanation->pyc_count > 0)
-		qsort(explanation->pycs, explanation->pyc_count, sizeof(struct explain_pyc),
-		      compare_pycs);
-	return r;
-}
-
+/* Of the folder's __pycache__, which may have many entries of other sources. */
 static int add_cached(const struct explain_request *request,
 		      struct explanation *explanation)
 {
 	scope_free char *path = join(explanation->folder, PYC_CACHE_DIR);
-	int fd = path ? openat2_fd(request->root_fd, path, O_RDONLY | O_DIRECTORY,
-				   RESOLVE_IN_ROOT)
-		      : -ENOMEM;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	int r;
+	scope_fd int fd = path ? openat2_fd(request->root_fd, path, O_RDONLY | O_DIRECTORY,
+					    RESOLVE_IN_ROOT)
+			       : -1;
+	struct listing listing = {0};
+	int r = path ? 0 : -ENOMEM;
 
-	if (!dir) {
-		close_fd(&fd);
-		return path ? 0 : -ENOMEM;
+	if (fd >= 0 && listing_read(&listing, fd) == -ENOMEM)
+		r = -ENOMEM;
+	for (size_t i = 0; r == 0 && i < listing.count; i++) {
+		const char *name = listing.entries[i].name;
+		scope_free char *pyc = NULL;
+
+		if (!is_of_stem(name, true, explanation->stem))
+			continue;
+		pyc = join(path, name);
+		r = pyc ? add_pyc(request, explanation, pyc) : -ENOMEM;
 	}
-	r = add_entries(request, explanation, path, dir);
-	closedir(dir);
+	listing_fini(&listing);
+	if (explanation->pyc_count > 0)
+		qsort(explanation->pycs, explanation->pyc_count, sizeof(struct explain_pyc),
+		      compare_pycs);
 	return r;
 }
 
