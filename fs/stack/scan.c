@@ -27,11 +27,10 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "cache/tree/pairing.h"
+#include "cache/tree/walk.h"
 #include "fs/stack/twins.h"
 #include "pyc/names.h"
 
-#define DENTS_BYTES 32768
 #define MIN_THREADS 2
 #define MAX_THREADS 16
 
@@ -65,10 +64,9 @@ struct scan {
 	char *why;	 /* written by whoever sets error first */
 	_Atomic int error;
 
+	bool entered[MAX_THREADS]; /* a worker of the walk has a working directory */
+
 	pthread_mutex_t lock; /* guards the rest; no i/o under it */
-	pthread_cond_t wake;  /* a folder was found, or the walk is over */
-	struct list todo;     /* folders still to be read */
-	size_t reading;	      /* threads that may find more */
 	struct list folders;  /* with files that may need a stub */
 	struct list links;    /* paths of links to bytecode */
 	_Atomic size_t next;  /* of the list that is being worked on */
@@ -104,21 +102,28 @@ static void fail_at(struct scan *scan, int error, const char *what, const char *
 
 typedef void *scan_thread(void *scan);
 
+/* More than there are processors: a cold tree is read from a disk. */
+static unsigned thread_count(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (processors < MIN_THREADS)
+		processors = MIN_THREADS;
+	return processors > MAX_THREADS / 2 ? MAX_THREADS : 2 * (unsigned)processors;
+}
+
 /* Runs a function in several threads; returns when all have ended. */
 static void run_threads(struct scan *scan, scan_thread *run)
 {
-	long threads = sysconf(_SC_NPROCESSORS_ONLN);
 	pthread_t thread[MAX_THREADS];
-	int started = 0;
+	unsigned threads = thread_count();
+	unsigned started = 0;
 
-	/* More than there are processors: a cold tree is read from a disk. */
-	threads = threads < MIN_THREADS ? MIN_THREADS : threads;
-	threads = threads > MAX_THREADS / 2 ? MAX_THREADS : 2 * threads;
 	while (started < threads && pthread_create(&thread[started], NULL, run, scan) == 0)
 		started++;
 	if (started == 0)
 		run(scan);
-	for (int i = 0; i < started; i++)
+	for (unsigned i = 0; i < started; i++)
 		pthread_join(thread[i], NULL);
 }
 
@@ -150,24 +155,6 @@ static void folder_free(struct folder *folder)
 }
 
 /* ---- names ---- */
-
-static void add_folder(struct scan *scan, const char *parent, const char *name)
-{
-	struct folder *folder = calloc(1, sizeof(*folder));
-
-	if (folder)
-		folder->path = name ? path_join(parent, name) : strdup(parent);
-	if (!folder || !folder->path) {
-		fail(scan, -ENOMEM, "out of memory");
-		folder_free(folder);
-		return;
-	}
-	pthread_mutex_lock(&scan->lock);
-	if (!list_add_locked(scan, &scan->todo, folder))
-		folder_free(folder);
-	pthread_cond_signal(&scan->wake);
-	pthread_mutex_unlock(&scan->lock);
-}
 
 static void add_link(struct scan *scan, const char *folder, const char *name)
 {
@@ -203,18 +190,12 @@ static void add_file(struct scan *scan, struct folder *folder, const char *name)
 	folder->bytes += bytes;
 }
 
-static bool is_dot(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
 /* overlayfs takes a device 0:0 for a file that was deleted, and does not show it. */
-static void check_whiteout(struct scan *scan, const struct folder *folder, int fd,
-			   const char *name)
+static void check_whiteout(struct scan *scan, const struct walk_dir *dir, const char *name)
 {
-	scope_free char *path = path_join(folder->path, name);
+	scope_free char *path = path_join(dir->path, name);
 	struct statx stx;
-	int r = statx_at(fd, name, &stx);
+	int r = statx_at(dir->fd, name, &stx);
 
 	if (r < 0 || !path)
 		fail_at(scan, r < 0 ? r : -ENOMEM, "cannot look at", path ? path : name);
@@ -226,37 +207,22 @@ static void check_whiteout(struct scan *scan, const struct folder *folder, int f
  * On a source of several devices (btrfs subvolumes, overlayfs over several file systems)
  * inode numbers collide, and overlayfs would show one st_dev for all: two files for one.
  */
-static void check_number(struct scan *scan, const struct folder *folder, int fd,
-			 const char *name)
+static void check_number(struct scan *scan, const struct walk_dir *dir, const char *name)
 {
 	struct statx stx;
-	int r = statx_at(fd, name, &stx);
+	int r = statx_at(dir->fd, name, &stx);
 
 	if (r < 0)
 		fail_at(scan, r, "cannot look at", name);
-	else if (makedev(stx.stx_dev_major, stx.stx_dev_minor) != scan->device &&
-		 strcmp(name, "..") != 0)
+	else if (makedev(stx.stx_dev_major, stx.stx_dev_minor) != scan->device)
 		fail_at(scan, -EXDEV,
 			"the source has several devices, whose inode numbers collide:",
-			folder->path);
+			dir->path);
 }
 
 static bool is_cache(const struct folder *folder)
 {
 	return strcmp(path_last(folder->path), PYC_CACHE_DIR) == 0;
-}
-
-static unsigned char type_of(struct scan *scan, int fd, const struct dirent64 *dirent)
-{
-	struct statx stx;
-	int r;
-
-	if (dirent->d_type != DT_UNKNOWN)
-		return dirent->d_type;
-	r = statx_at(fd, dirent->d_name, &stx);
-	if (r < 0)
-		fail_at(scan, r, "cannot look at", dirent->d_name);
-	return r < 0 ? DT_UNKNOWN : IFTODT(stx.stx_mode);
 }
 
 /*
@@ -294,25 +260,22 @@ static void take_file(struct scan *scan, struct folder *folder, const char *name
 		add_file(scan, folder, name);
 }
 
-static void take_name(struct scan *scan, struct folder *folder, int fd,
-		      const struct dirent64 *dirent)
+static void take_name(struct scan *scan, struct folder *folder, const struct walk_dir *dir,
+		      const struct listing_entry *entry)
 {
-	const char *name = dirent->d_name;
-
-	switch (type_of(scan, fd, dirent)) {
-	case DT_DIR:
-		if (!is_dot(name))
-			add_folder(scan, folder->path, name);
-		break;
+	switch (entry->type) {
 	case DT_LNK:
-		if (alias_is_link_name(name))
-			add_link(scan, folder->path, name);
+		if (alias_is_link_name(entry->name))
+			add_link(scan, dir->path, entry->name);
 		break;
 	case DT_REG:
-		take_file(scan, folder, name);
+		take_file(scan, folder, entry->name);
 		break;
 	case DT_CHR:
-		check_whiteout(scan, folder, fd, name);
+		check_whiteout(scan, dir, entry->name);
+		break;
+	case DT_UNKNOWN:
+		fail_at(scan, -EIO, "cannot look at", entry->name);
 		break;
 	default:
 		break;
@@ -320,76 +283,71 @@ static void take_name(struct scan *scan, struct folder *folder, int fd,
 }
 
 /* The kernel marks the directories of a layer in which overlayfs wrote. */
-static void check_layer(struct scan *scan, const struct folder *folder, int fd)
+static void check_layer(struct scan *scan, const struct walk_dir *dir)
 {
-	int r = stubs_has_overlay_xattr(fd);
+	int r = stubs_has_overlay_xattr(dir->fd);
 
 	if (r < 0)
-		fail_at(scan, r, "cannot list the attributes of", folder->path);
+		fail_at(scan, r, "cannot list the attributes of", dir->path);
 	else if (r > 0)
 		fail_at(scan, -EOPNOTSUPP,
-			"the source is a layer of another overlay:", folder->path);
+			"the source is a layer of another overlay:", dir->path);
 }
 
-static void read_folder(struct scan *scan, struct folder *folder)
+/* Attributes are asked for by names relative to it. Each thread has its own. */
+static void enter_dir(struct scan *scan, unsigned worker, const struct walk_dir *dir)
 {
-	_Alignas(struct dirent64) char dents[DENTS_BYTES];
-	scope_fd int fd = tree_openat(scan->tree, folder->path, O_RDONLY | O_DIRECTORY);
-	ssize_t n = fd < 0 ? fd : 0;
-
-	if (fd >= 0)
-		check_layer(scan, folder, fd);
-	/* Attributes are asked for by names relative to it. */
-	if (fd >= 0 && fchdir(fd) < 0)
-		fail_at(scan, -errno, "cannot enter", folder->path);
-	while (fd >= 0 && !scan->error && (n = getdents64(fd, dents, sizeof(dents))) > 0) {
-		for (ssize_t at = 0; at < n;) {
-			const struct dirent64 *dirent =
-				(const struct dirent64 *)(dents + at);
-
-			at += dirent->d_reclen;
-			take_name(scan, folder, fd, dirent);
-			if (scan->one_device)
-				check_number(scan, folder, fd, dirent->d_name);
-		}
-	}
-	if (n < 0)
-		fail_at(scan, fd < 0 ? fd : -errno, "cannot list", folder->path);
+	if (!scan->entered[worker] && unshare(CLONE_FS) < 0)
+		fail(scan, -errno, "cannot have a working directory: %s", strerror(errno));
+	scan->entered[worker] = true;
+	if (fchdir(dir->fd) < 0)
+		fail_at(scan, -errno, "cannot enter", dir->path);
 }
 
 /* A folder that was read is kept if there is something in it; takes ownership. */
-static void keep_folder_locked(struct scan *scan, struct folder *folder)
+static void keep_folder(struct scan *scan, struct folder *folder)
 {
-	if (folder->bytes == 0 || !list_add_locked(scan, &scan->folders, folder))
+	bool kept = false;
+
+	if (folder->bytes > 0) {
+		pthread_mutex_lock(&scan->lock);
+		kept = list_add_locked(scan, &scan->folders, folder);
+		pthread_mutex_unlock(&scan->lock);
+	}
+	if (!kept)
 		folder_free(folder);
 }
 
-static void *walk(void *closure)
+static int read_dir(void *closure, unsigned worker, const struct walk_dir *dir,
+		    const struct walk_dir *cache)
 {
+	struct folder *folder = calloc(1, sizeof(*folder));
 	struct scan *scan = closure;
 
-	/* A working directory for each thread. */
-	if (unshare(CLONE_FS) < 0)
-		fail(scan, -errno, "cannot have a working directory: %s", strerror(errno));
-	pthread_mutex_lock(&scan->lock);
-	while (scan->todo.count > 0 || scan->reading > 0) {
-		struct folder *folder;
-
-		if (scan->todo.count == 0) {
-			pthread_cond_wait(&scan->wake, &scan->lock);
-			continue;
-		}
-		folder = scan->todo.item[--scan->todo.count];
-		scan->reading++;
-		pthread_mutex_unlock(&scan->lock);
-		read_folder(scan, folder);
-		pthread_mutex_lock(&scan->lock);
-		keep_folder_locked(scan, folder);
-		scan->reading--;
+	(void)cache;
+	if (folder)
+		folder->path = strdup(dir->path);
+	if (!folder || !folder->path) {
+		fail(scan, -ENOMEM, "out of memory");
+		folder_free(folder);
+		return -ENOMEM;
 	}
-	pthread_cond_broadcast(&scan->wake);
-	pthread_mutex_unlock(&scan->lock);
-	return NULL;
+	check_layer(scan, dir);
+	enter_dir(scan, worker, dir);
+	if (scan->one_device)
+		check_number(scan, dir, "");
+	for (size_t i = 0; i < dir->count && !scan->error; i++) {
+		take_name(scan, folder, dir, &dir->entries[i]);
+		if (scan->one_device)
+			check_number(scan, dir, dir->entries[i].name);
+	}
+	keep_folder(scan, folder);
+	return scan->error;
+}
+
+static void fail_dir(void *closure, const char *path, int error)
+{
+	fail_at(closure, error, "cannot list", path);
 }
 
 /* ---- links ---- */
@@ -611,17 +569,13 @@ void scan_free(struct scan *scan)
 {
 	if (!scan)
 		return;
-	for (size_t i = 0; i < scan->todo.count; i++)
-		folder_free(scan->todo.item[i]);
 	for (size_t i = 0; i < scan->folders.count; i++)
 		folder_free(scan->folders.item[i]);
 	for (size_t i = 0; i < scan->links.count; i++)
 		free(scan->links.item[i]);
-	free(scan->todo.item);
 	free(scan->folders.item);
 	free(scan->links.item);
 	twins_free(scan->twins);
-	pthread_cond_destroy(&scan->wake);
 	pthread_mutex_destroy(&scan->lock);
 	free(scan);
 }
@@ -656,18 +610,25 @@ struct scan *scan_new(const struct tree *tree, bool all_sources, struct stubs *s
 	scan->stubs = stubs;
 	scan->why = ret_why;
 	pthread_mutex_init(&scan->lock, NULL);
-	pthread_cond_init(&scan->wake, NULL);
 	return scan;
 }
 
 int scan_names(struct scan *scan)
 {
+	const struct walk walk = {
+		.tree = scan->tree,
+		.threads = thread_count(),
+		.visit = read_dir,
+		.error = fail_dir,
+		.context = scan,
+	};
 	int r = find_device(scan);
 
 	if (r < 0)
 		fail_at(scan, r, "cannot look at", ".");
-	add_folder(scan, ".", NULL);
-	run_threads(scan, walk);
+	r = walk_run(&walk, ".");
+	if (r < 0)
+		fail(scan, r, "%s", strerror(-r));
 	return scan->error;
 }
 
