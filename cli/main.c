@@ -5,12 +5,14 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cli/cmd.h"
 
@@ -69,18 +71,44 @@ static void print_help(void)
 	      stdout);
 }
 
+/*
+ * What was printed has to arrive; /dev/full and full disks fail only when it is flushed. A
+ * command that noticed has said so.
+ */
+static int finish_output(int status, int unwritten)
+{
+	errno = 0;
+	if (status == unwritten || (fflush(stdout) == 0 && !ferror(stdout)))
+		return status;
+	log_error("cannot write to standard output: %s", strerror(errno ? errno : EIO));
+	return unwritten;
+}
+
+static int finish(const struct command *command, int status)
+{
+	if (status == COMMAND_WRONG_USAGE) {
+		fprintf(stderr, "%.*s; see canonfs %s --help\n",
+			(int)(strstr(command->usage, "\n\n") - command->usage),
+			command->usage, command->name);
+		return command->wrong_usage;
+	}
+	if (status == COMMAND_HELP) {
+		fputs(command->usage, stdout);
+		status = 0;
+	}
+	return command->unwritten ? finish_output(status, command->unwritten) : status;
+}
+
 int main(int argc, char **argv)
 {
-	const char *slash = strrchr(argv[0] ? argv[0] : "", '/');
-	const char *program = slash ? slash + 1 : argv[0];
 	const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
 	static char name[] = "canonfs";
 
 	provide_streams();
 	if (!command || !command->keeps_descriptors)
 		close_inherited();
-	if (argc > 0 && strcmp(program, "mount.canonfs") == 0)
-		return cmd_mount_helper(argc, argv);
+	if (argc > 0 && strcmp(path_last(argv[0]), "mount.canonfs") == 0)
+		return finish(&command_mount, cmd_mount_helper(argc, argv));
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
 		print_help();
 		return argc < 2;
@@ -99,7 +127,9 @@ int main(int argc, char **argv)
 	if (command) {
 		argc--;
 		argv++;
+	} else {
+		command = &command_mount;
 	}
 	argv[0] = name;
-	return (command ? command : &command_mount)->run(argc, argv);
+	return finish(command, command->run(argc, argv));
 }

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs cache COMMAND: look at and tend the database that mounts share.
+ * canonfs cache COMMAND: its arguments.
  */
-#include "cli/cmd.h"
-
-#include <errno.h>
 #include <getopt.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "base/scope.h"
-#include "cache/store/place.h"
 #include "cli/cache/commands.h"
-#include "cli/print/json.h"
+#include "cli/cmd.h"
 #include "fs/mount/options.h"
 
 static const char usage[] =
@@ -40,122 +33,58 @@ static const char usage[] =
 	"FILE may be - for standard output or input.\n"
 	"Exit status: 0 done, 1 wrong usage, 2 failure, damage, or nothing known.\n";
 
-struct word {
-	const char *name;
-	int (*run)(struct store_db *db, const struct cache_request *request);
-	bool has_operand;
-	enum store_db_mode mode;
-};
-
-static const struct word words[] = {
-	{"list", cache_list, false, STORE_DB_EXISTING},
-	{"show", cache_show, true, STORE_DB_EXISTING},
-	{"verify", cache_verify, false, STORE_DB_EXISTING},
-	{"prune", cache_prune, false, STORE_DB_EXISTING},
-	{"clear", cache_clear, false, STORE_DB_RENEW},
-	{"export", cache_export, true, STORE_DB_EXISTING},
-	{"import", cache_import, true, STORE_DB_MAKE},
-};
-
-static int wrong_usage(void)
+static int run_operands(struct cache_request *request, int argc, char **argv)
 {
-	fputs("usage: canonfs cache COMMAND [--cache FILE] [--json]; see canonfs cache "
-	      "--help\n",
-	      stderr);
-	return EXIT_CACHE_USAGE;
-}
+	const struct cache_word *word = argc < 1 ? NULL : cache_word(argv[0]);
 
-int cache_fail(const struct cache_request *request, const char *what, int error)
-{
-	log_error("cannot %s the cache %s: %s", what, quoted(request->path),
-		  error == -EBADMSG ? "it is damaged" : strerror(-error));
-	return EXIT_CACHE_FAILURE;
-}
-
-static int print_path(const char *given, bool json)
-{
-	scope_free char *path = given ? strdup(given) : store_place_default();
-	struct json_object *object;
-
-	if (!path) {
-		log_error("there is no place for a cache: HOME is not set");
-		return EXIT_CACHE_FAILURE;
-	}
-	if (!json) {
-		puts(path);
-		return 0;
-	}
-	object = json_object_new_object();
-	json_add_text(object, "path", path);
-	json_print(object);
-	return 0;
-}
-
-static int run_word(const struct word *word, struct cache_request *request,
-		    const char *given)
-{
-	struct store_place place;
-	struct store_db *db = NULL;
-	char why[STORE_WHY_MAX];
-	int status = EXIT_CACHE_FAILURE;
-	int r = store_place_open(&place, given, why);
-
-	request->path = place.path ? place.path : given ? given : "in the default place";
-	if (r == 0)
-		r = store_db_open(&place, word->mode, &db, why);
-	if (r < 0) {
-		log_error("cannot use the cache %s: %s", quoted(request->path), why);
-	} else {
-		if (why[0])
-			log_warning("set the cache %s aside: %s", quoted(request->path),
-				    why);
-		status = word->run(db, request);
-	}
-	store_db_close(db);
-	store_place_close(&place);
-	return status;
-}
-
-/* ---- the command line ---- */
-
-static int run_operands(struct cache_request *request, const char *given, int argc,
-			char **argv)
-{
 	if (argc < 1)
-		return wrong_usage();
-	if (strcmp(argv[0], "path") == 0)
-		return argc == 1 ? print_path(given, request->json) : wrong_usage();
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		if (strcmp(words[i].name, argv[0]) != 0)
-			continue;
-		if (argc != 1 + words[i].has_operand) {
-			log_error("cache %s needs %s", argv[0],
-				  words[i].has_operand ? "one file" : "no arguments");
-			return wrong_usage();
-		}
-		request->operand = argv[1];
-		if (words[i].run == cache_import && cache_import_read(request) < 0)
-			return EXIT_CACHE_FAILURE;
-		return run_word(&words[i], request, given);
+		return COMMAND_WRONG_USAGE;
+	if (!word) {
+		log_error("unknown cache command %s", quoted(argv[0]));
+		return COMMAND_WRONG_USAGE;
 	}
-	log_error("unknown cache command %s", quoted(argv[0]));
-	return wrong_usage();
+	if (argc != 1 + word->has_operand) {
+		log_error("cache %s needs %s", argv[0],
+			  word->has_operand ? "one file" : "no arguments");
+		return COMMAND_WRONG_USAGE;
+	}
+	request->operand = argv[1];
+	return cache_run(word, request);
 }
 
-static bool parse_days(const char *text, int64_t *ret_days)
+/* Return: 0, or what the command returns in place of an exit status. */
+static int take_option(struct cache_request *request, int option)
 {
-	char *end;
+	bool good = true;
 	long days;
 
-	errno = 0;
-	days = strtol(text, &end, 10);
-	if (errno || end == text || *end || days < 0 || days > 100000)
-		return false;
-	*ret_days = days;
-	return true;
+	switch (option) {
+	case 'c':
+		request->cache = optarg;
+		break;
+	case 'j':
+		request->json = true;
+		break;
+	case 's':
+		good = parse_size(optarg, &request->size);
+		break;
+	case 'd':
+		good = command_number(optarg, 0, 100000, &days);
+		if (good)
+			request->days = days;
+		break;
+	case 'h':
+		return COMMAND_HELP;
+	default:
+		return COMMAND_WRONG_USAGE;
+	}
+	if (good)
+		return 0;
+	log_error("wrong number %s", quoted(optarg));
+	return COMMAND_WRONG_USAGE;
 }
 
-static int run_arguments(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"cache", required_argument, NULL, 'c'},
@@ -166,52 +95,16 @@ static int run_arguments(int argc, char **argv)
 		{0},
 	};
 	struct cache_request request = {.size = STORE_DEFAULT_SIZE, .days = -1};
-	const char *given = NULL;
+	int status = 0;
 	int option;
-	int status;
 
-	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		bool good = true;
-
-		switch (option) {
-		case 'c':
-			given = optarg;
-			break;
-		case 'j':
-			request.json = true;
-			break;
-		case 's':
-			good = parse_size(optarg, &request.size);
-			break;
-		case 'd':
-			good = parse_days(optarg, &request.days);
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return 0;
-		default:
-			return wrong_usage();
-		}
-		if (!good) {
-			log_error("wrong number %s", quoted(optarg));
-			return wrong_usage();
-		}
-	}
-	status = run_operands(&request, given, argc - optind, argv + optind);
+	while (status == 0 &&
+	       (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
+		status = take_option(&request, option);
+	if (status == 0)
+		status = run_operands(&request, argc - optind, argv + optind);
 	proof_set_fini(&request.proofs);
 	return status;
-}
-
-/* What was printed has to arrive; /dev/full and full disks fail only when it is flushed. */
-static int run(int argc, char **argv)
-{
-	int status = run_arguments(argc, argv);
-
-	errno = 0;
-	if (status != 0 || (fflush(stdout) == 0 && !ferror(stdout)))
-		return status;
-	log_error("cannot write to standard output: %s", strerror(errno ? errno : EIO));
-	return EXIT_CACHE_FAILURE;
 }
 
 const struct command command_cache = {
@@ -219,4 +112,6 @@ const struct command command_cache = {
 	.summary = "look at and tend what mounts have learned",
 	.usage = usage,
 	.run = run,
+	.wrong_usage = EXIT_CACHE_USAGE,
+	.unwritten = EXIT_CACHE_FAILURE,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What canonfs cache does, a function for each word after it; cmd_cache.c has the table.
+ * What canonfs cache does, a function for each word after it.
  */
 #ifndef CANONFS_CLI_CACHE_COMMANDS_H
 #define CANONFS_CLI_CACHE_COMMANDS_H
@@ -13,6 +13,7 @@
 
 /**
  * struct cache_request - a command line
+ * @cache:   the database; NULL for the default one
  * @operand: PATH or FILE; NULL where the word takes none
  * @json:    print JSON
  * @size:    prune: bytes to keep at most
@@ -21,6 +22,7 @@
  * @path:    of the database, for messages
  */
 struct cache_request {
+	const char *cache;
 	const char *operand;
 	bool json;
 	int64_t size;
@@ -29,7 +31,26 @@ struct cache_request {
 	const char *path;
 };
 
-/* Each returns an exit status, and has said what is wrong. */
+/**
+ * struct cache_word - what follows "canonfs cache"
+ * @run:  Return: an exit status, and has said what is wrong. NULL for "path", which needs
+ *        no database.
+ * @has_operand: PATH or FILE follows
+ * @mode: how the database is opened
+ */
+struct cache_word {
+	const char *name;
+	int (*run)(struct store_db *db, const struct cache_request *request);
+	bool has_operand;
+	enum store_db_mode mode;
+};
+
+/* Return: NULL where there is no such word. */
+const struct cache_word *cache_word(const char *name);
+
+/* All that canonfs cache does. Return: an exit status. */
+int cache_run(const struct cache_word *word, struct cache_request *request);
+
 int cache_list(struct store_db *db, const struct cache_request *request);
 int cache_show(struct store_db *db, const struct cache_request *request);
 int cache_verify(struct store_db *db, const struct cache_request *request);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs check: what its parts share. cmd_check.c has the command line, walk.c
- * walks, judge.c counts, text.c and json.c print.
+ * canonfs check: what its parts share. check.c has the run, walk.c walks, judge.c
+ * counts, text.c and json.c print.
  */
 #ifndef CANONFS_CLI_CHECK_CHECK_H
 #define CANONFS_CLI_CHECK_CHECK_H
@@ -176,6 +176,13 @@ void check_judge(const struct check_place *place, const struct walk_dir *dir,
 /* One line of --list: of a bytecode file, or with NULL, of a source without bytecode. */
 void check_list_line(const struct check_place *place, const char *path,
 		     const struct resolution *resolution, enum pyc_outcome outcome);
+
+/**
+ * check_paths() - all that canonfs check does
+ * @paths: @count of them
+ * Return: an exit status.
+ */
+int check_paths(const struct check_request *request, char **paths, size_t count);
 
 enum check_status check_status(const struct check *check);
 

@@ -14,6 +14,7 @@ enum check_by {
 	CHECK_BY_DIRECTORY,
 	CHECK_BY_DISTRIBUTION, /* what pip installs */
 	CHECK_BY_PACKAGE,      /* what dpkg installs */
+	CHECK_BYS
 };
 
 /**

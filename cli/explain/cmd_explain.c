@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs explain FILE...: why a module is compiled again, and what would change that.
+ * canonfs explain FILE...: its arguments.
  */
-#include "cli/cmd.h"
-
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/fdio.h"
 #include "base/log.h"
-#include "base/scope.h"
+#include "cli/cmd.h"
 #include "cli/explain/explain.h"
-#include "cli/print/output.h"
 
 static const char usage[] =
 	"usage: canonfs explain [--root DIR] [--tree DIR] [-o OPTIONS] [--ask PYTHON]...\n"
@@ -38,45 +30,34 @@ static const char usage[] =
 	"\n"
 	"Exit status: 0 explained, 64 wrong usage, 66 a file is missing or not Python's.\n";
 
-static int wrong_usage(const char *problem)
+/* Return: 0, or what the command returns in place of an exit status. */
+static int take_option(struct explain_arguments *arguments, int option)
 {
-	if (problem)
-		log_error("%s", problem);
-	fputs("usage: canonfs explain [OPTION]... FILE...; see canonfs explain --help\n",
-	      stderr);
-	return EXIT_EXPLAIN_USAGE;
+	switch (option) {
+	case 'r':
+		arguments->root = optarg;
+		return 0;
+	case 't':
+		arguments->tree = optarg;
+		return 0;
+	case 'a':
+		arguments->ask[arguments->ask_count++] = optarg;
+		return 0;
+	case 'o':
+		return command_mount_options(&arguments->options, optarg)
+			       ? 0
+			       : COMMAND_WRONG_USAGE;
+	case 'j':
+		arguments->json = true;
+		return 0;
+	case 'h':
+		return COMMAND_HELP;
+	default:
+		return COMMAND_WRONG_USAGE;
+	}
 }
 
-/**
- * struct arguments - what the command line says
- * @ask:         @ask_count words of the command line; the array is owned
- */
-struct arguments {
-	struct mount_options options;
-	const char *root;
-	const char *tree;
-	const char **ask;
-	size_t ask_count;
-	bool json;
-	bool help;
-};
-
-static void arguments_fini(struct arguments *arguments)
-{
-	mount_options_fini(&arguments->options);
-	free(arguments->ask);
-}
-
-static int add_options(struct arguments *arguments, const char *list)
-{
-	struct reason why;
-
-	if (mount_options_parse(&arguments->options, list, &why) < 0)
-		return wrong_usage(why.text);
-	return 0;
-}
-
-static int parse(int argc, char **argv, struct arguments *arguments)
+static int run(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"root", required_argument, NULL, 'r'},
@@ -86,120 +67,25 @@ static int parse(int argc, char **argv, struct arguments *arguments)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	int option;
-	int r = 0;
-
-	while (r == 0 &&
-	       (option = getopt_long(argc, argv, "ho:", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'r':
-			arguments->root = optarg;
-			break;
-		case 't':
-			arguments->tree = optarg;
-			break;
-		case 'a':
-			arguments->ask[arguments->ask_count++] = optarg;
-			break;
-		case 'o':
-			r = add_options(arguments, optarg);
-			break;
-		case 'j':
-			arguments->json = true;
-			break;
-		case 'h':
-			arguments->help = true;
-			break;
-		default:
-			r = wrong_usage(NULL);
-		}
-	}
-	return r;
-}
-
-/* The readers' root directory; -o root= says the same as --root. */
-static int open_root(const struct arguments *arguments, struct explain_request *request)
-{
-	const char *root = arguments->root	     ? arguments->root
-			   : arguments->options.root ? arguments->options.root
-						     : "/";
-
-	request->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	request->root = request->root_fd < 0 ? NULL : path_of_fd(request->root_fd);
-	if (request->root)
-		return 0;
-	log_error("cannot open the root directory %s: %s", quoted(root), strerror(errno));
-	return EXIT_EXPLAIN_NOINPUT;
-}
-
-static int find_interpreters(const struct arguments *arguments,
-			     struct explain_request *request)
-{
-	for (size_t i = 0; i < arguments->ask_count; i++)
-		if (interpreters_add(request->root, arguments->ask[i], &request->asked) < 0)
-			return EXIT_EXPLAIN_NOINPUT;
-	return 0;
-}
-
-/* What can be explained is, also where something else cannot. */
-static int explain_files(const struct arguments *arguments, struct explain_request *request,
-			 char **files)
-{
-	int status = 0;
-
-	for (; *files; files++) {
-		int r = explain_find(request, *files);
-
-		if (r != 0)
-			status = r;
-	}
-	for (size_t i = 0; i < request->count; i++)
-		explain_judge(request, &request->explanations[i]);
-	if (request->asked.count > 0 && explain_ask(request) < 0)
-		status = EXIT_EXPLAIN_FAILURE;
-	if (arguments->json)
-		explain_print_json(request);
-	else
-		explain_print(request);
-	return status;
-}
-
-static int run_arguments(const struct arguments *arguments, char **files)
-{
-	struct explain_request request = {
-		.options = &arguments->options,
-		.given_tree = arguments->tree,
-		.root_fd = -1,
+	struct explain_arguments arguments = {
+		.ask = calloc((size_t)argc, sizeof(*arguments.ask)),
 	};
-	int status;
-
-	if (!*files)
-		return wrong_usage("a FILE is needed");
-	status = open_root(arguments, &request);
-	if (status == 0)
-		status = find_interpreters(arguments, &request);
-	if (status == 0)
-		status = explain_files(arguments, &request, files);
-	explain_fini(&request);
-	close_fd(&request.root_fd);
-	free(request.root);
-	return status;
-}
-
-static int run(int argc, char **argv)
-{
-	struct arguments arguments = {.ask = calloc((size_t)argc, sizeof(*arguments.ask))};
-	int status = EXIT_EXPLAIN_FAILURE;
+	int status = arguments.ask ? 0 : EXIT_EXPLAIN_FAILURE;
+	int option;
 
 	mount_options_init(&arguments.options);
-	if (arguments.ask)
-		status = parse(argc, argv, &arguments);
-	if (status == 0 && arguments.help)
-		fputs(usage, stdout);
-	else if (status == 0)
-		status = run_arguments(&arguments, argv + optind);
-	arguments_fini(&arguments);
-	return output_finish(status);
+	while (status == 0 &&
+	       (option = getopt_long(argc, argv, "ho:", long_options, NULL)) != -1)
+		status = take_option(&arguments, option);
+	if (status == 0 && optind == argc) {
+		log_error("a FILE is needed");
+		status = COMMAND_WRONG_USAGE;
+	}
+	if (status == 0)
+		status = explain(&arguments, argv + optind);
+	mount_options_fini(&arguments.options);
+	free(arguments.ask);
+	return status;
 }
 
 const struct command command_explain = {
@@ -207,4 +93,6 @@ const struct command command_explain = {
 	.summary = "say why a module is compiled again, and what would change it",
 	.usage = usage,
 	.run = run,
+	.wrong_usage = EXIT_EXPLAIN_USAGE,
+	.unwritten = EXIT_EXPLAIN_FAILURE,
 };

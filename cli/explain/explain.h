@@ -138,7 +138,7 @@ struct explanation {
 };
 
 /**
- * struct explain_request - the command line, and what was opened for it
+ * struct explain_request - what was opened for the command line
  * @root_fd: O_PATH, the readers' root directory
  * @root:    its absolute path, without symlinks
  */
@@ -154,6 +154,26 @@ struct explain_request {
 	struct explanation *explanations;
 	size_t count;
 };
+
+/**
+ * struct explain_arguments - what the command line says
+ * @ask:  @ask_count words of the command line; the array is owned
+ */
+struct explain_arguments {
+	struct mount_options options;
+	const char *root;
+	const char *tree;
+	const char **ask;
+	size_t ask_count;
+	bool json;
+};
+
+/**
+ * explain() - all that canonfs explain does
+ * @files: as of argv: NULL is the last
+ * Return: an exit status.
+ */
+int explain(const struct explain_arguments *arguments, char **files);
 
 /**
  * explain_find() - find a file's source and its bytecode, and put it into the request

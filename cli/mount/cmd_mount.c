@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs [mount] SOURCE MOUNTPOINT, and mount(8)'s helper mount.canonfs.
+ * canonfs [mount] SOURCE MOUNTPOINT, and mount(8)'s helper mount.canonfs: their arguments.
  */
-#include "cli/cmd.h"
-
-#include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
+#include <stddef.h>
 
 #include "base/log.h"
+#include "cli/cmd.h"
 #include "fs/mount/attach.h"
 #include "fs/mount/options.h"
 #include "fs/process/server.h"
@@ -69,25 +66,6 @@ struct arguments {
 	bool wrong;
 };
 
-static void take_options(struct arguments *arguments, const char *list)
-{
-	struct reason why;
-	int r = mount_options_parse(&arguments->options, list, &why);
-
-	if (r < 0)
-		log_error("%s", why.text);
-	arguments->wrong |= r < 0;
-}
-
-static int wrong_usage(void)
-{
-	fputs("usage: canonfs [mount] SOURCE MOUNTPOINT [-o OPTIONS] [-f]; see canonfs "
-	      "mount "
-	      "--help\n",
-	      stderr);
-	return EXIT_MOUNT_USAGE;
-}
-
 /* SOURCE and MOUNTPOINT are what getopt left over. */
 static int mount_operands(struct arguments *arguments, int argc, char **argv)
 {
@@ -96,7 +74,7 @@ static int mount_operands(struct arguments *arguments, int argc, char **argv)
 	if (argc != 2) {
 		log_error("%s", argc < 2 ? "SOURCE and MOUNTPOINT are needed"
 					 : "too many arguments");
-		return wrong_usage();
+		return COMMAND_WRONG_USAGE;
 	}
 	if (arguments->fake)
 		return 0;
@@ -127,13 +105,13 @@ static int run(int argc, char **argv)
 			log_set_level(LOG_LEVEL_INFO);
 			break;
 		case 'o':
-			take_options(&arguments, optarg);
+			arguments.wrong |=
+				!command_mount_options(&arguments.options, optarg);
 			break;
 		case 'h':
-			fputs(usage, stdout);
-			return 0;
+			return COMMAND_HELP;
 		default:
-			return wrong_usage();
+			return COMMAND_WRONG_USAGE;
 		}
 	}
 	status = mount_operands(&arguments, argc - optind, argv + optind);
@@ -157,14 +135,15 @@ int cmd_mount_helper(int argc, char **argv)
 			log_set_level(LOG_LEVEL_INFO);
 			break;
 		case 'o':
-			take_options(&arguments, optarg);
+			arguments.wrong |=
+				!command_mount_options(&arguments.options, optarg);
 			break;
 		case 'N':
 			log_error("mount.canonfs: option -N is not supported: enter the "
 				  "namespace with nsenter(1) first");
 			return EXIT_MOUNT_USAGE;
 		case '?':
-			return wrong_usage();
+			return COMMAND_WRONG_USAGE;
 		default: /* -s, -n and -t change nothing here */
 			break;
 		}
@@ -179,4 +158,5 @@ const struct command command_mount = {
 	.summary = "show SOURCE at MOUNTPOINT with bytecode that Python accepts",
 	.usage = usage,
 	.run = run,
+	.wrong_usage = EXIT_MOUNT_USAGE,
 };

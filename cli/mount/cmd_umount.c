@@ -1,31 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs umount MOUNTPOINT
+ * canonfs umount MOUNTPOINT: its arguments.
  */
-#include "cli/cmd.h"
-
-#include <errno.h>
 #include <getopt.h>
-#include <limits.h>
-#include <poll.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <stddef.h>
 
 #include "base/log.h"
-#include "base/scope.h"
-#include "fs/control/mounts.h"
-#include "fs/mount/attach.h"
-#include "fs/mount/mountinfo.h"
+#include "cli/cmd.h"
+#include "cli/mount/umount.h"
 #include "fs/process/server.h"
-
-/* Its last rows are written long before. */
-#define SERVER_END_MS 5000
 
 static const char usage[] =
 	"usage: canonfs umount [-l] MOUNTPOINT\n"
@@ -35,108 +18,6 @@ static const char usage[] =
 	"  -l, --lazy  also while files are in use; they are served until they are closed\n"
 	"\n"
 	"Exit status: 0 unmounted, 1 wrong usage, 32 not unmounted.\n";
-
-/*
- * The absolute path of the mount point. Its last component is not looked at: behind a
- * mount whose server is gone, that fails.
- */
-static int resolve_point(const char *path, char ret_point[PATH_MAX])
-{
-	char parent[PATH_MAX];
-	size_t len = strlen(path);
-	const char *name;
-	size_t used;
-
-	if (realpath(path, ret_point))
-		return 0;
-	if (errno != ENOTCONN && errno != EACCES)
-		return -errno;
-	while (len > 1 && path[len - 1] == '/')
-		len--;
-	if (len >= sizeof(parent))
-		return -ENAMETOOLONG;
-	memcpy(parent, path, len);
-	parent[len] = '\0';
-	name = strrchr(parent, '/');
-	if (name) {
-		parent[name++ - parent] = '\0';
-		if (!realpath(parent[0] ? parent : "/", ret_point))
-			return -errno;
-	} else {
-		name = parent;
-		if (!realpath(".", ret_point))
-			return -errno;
-	}
-	used = strcmp(ret_point, "/") ? strlen(ret_point) : 0;
-	if (used + strlen(name) + 2 > PATH_MAX)
-		return -ENAMETOOLONG;
-	ret_point[used] = '/';
-	memcpy(ret_point + used + 1, name, strlen(name) + 1);
-	return 0;
-}
-
-/*
- * A pidfd of the mount's server, who listens on its control socket; -1 where that cannot be
- * known. Before the mount ends: then the socket does, too.
- */
-static int find_server(uint64_t device)
-{
-	struct known_mounts mounts;
-	struct ucred server;
-	socklen_t size = sizeof(server);
-	int pidfd = -1;
-
-	if (mounts_find(&mounts) == 0) {
-		for (size_t i = 0; i < mounts.count && pidfd < 0; i++)
-			if (mounts.mounts[i].device == device &&
-			    mount_connect(&mounts.mounts[i]) &&
-			    getsockopt(mounts.mounts[i].fd, SOL_SOCKET, SO_PEERCRED,
-				       &server, &size) == 0 &&
-			    server.pid > 0)
-				pidfd = (int)syscall(SYS_pidfd_open, server.pid, 0);
-	}
-	mounts_free(&mounts);
-	return pidfd;
-}
-
-/*
- * The cache is the server's to its end: who mounts again, or asks the cache, at once, would
- * have none.
- */
-static void wait_for_end(int server)
-{
-	struct pollfd end = {.fd = server, .events = POLLIN};
-
-	if (server >= 0)
-		(void)poll(&end, 1, SERVER_END_MS);
-}
-
-static int unmount(const char *path, bool lazy)
-{
-	char point[PATH_MAX];
-	scope_fd int server = -1;
-	uint64_t device;
-	int r = resolve_point(path, point);
-
-	if (r < 0) {
-		log_error("cannot find MOUNTPOINT %s: %s", quoted(path), strerror(-r));
-		return EXIT_MOUNT_FAILURE;
-	}
-	if (!mount_is_ours(point, &device)) {
-		log_error("%s is not a canonfs mount", quoted(path));
-		return EXIT_MOUNT_FAILURE;
-	}
-	server = lazy ? -1 : find_server(device);
-	r = detach(point, lazy);
-	if (r == 0)
-		wait_for_end(server);
-	if (r == -EBUSY)
-		log_error("%s is in use: end its users (fuser -vm), or unmount with -l",
-			  quoted(path));
-	else if (r < 0)
-		log_error("cannot unmount %s: %s", quoted(path), strerror(-r));
-	return r < 0 ? EXIT_MOUNT_FAILURE : 0;
-}
 
 static int run(int argc, char **argv)
 {
@@ -154,19 +35,16 @@ static int run(int argc, char **argv)
 			lazy = true;
 			break;
 		case 'h':
-			fputs(usage, stdout);
-			return 0;
+			return COMMAND_HELP;
 		default:
-			fputs("usage: canonfs umount [-l] MOUNTPOINT\n", stderr);
-			return EXIT_MOUNT_USAGE;
+			return COMMAND_WRONG_USAGE;
 		}
 	}
 	if (argc - optind != 1) {
 		log_error("one MOUNTPOINT is needed");
-		fputs("usage: canonfs umount [-l] MOUNTPOINT\n", stderr);
-		return EXIT_MOUNT_USAGE;
+		return COMMAND_WRONG_USAGE;
 	}
-	return unmount(argv[optind], lazy);
+	return umount_run(argv[optind], lazy);
 }
 
 const struct command command_umount = {
@@ -174,4 +52,5 @@ const struct command command_umount = {
 	.summary = "end a canonfs mount",
 	.usage = usage,
 	.run = run,
+	.wrong_usage = EXIT_MOUNT_USAGE,
 };

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs trace MOUNT, and canonfs trace -- COMMAND.
+ * canonfs trace MOUNT, and canonfs trace -- COMMAND: their arguments.
  */
 #include "cli/cmd.h"
 
 #include <getopt.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -51,25 +50,17 @@ static const char usage[] =
 	"it cannot be traced; 64 wrong usage. More in canonfs-trace(1).\n";
 
 /**
- * struct request - a command line
+ * struct trace_request - a command line
  * @command: what follows "--"; NULL without one
  */
-struct request {
+struct trace_request {
 	struct trace_command_options options;
 	bool all;
 	char **command;
 };
 
-static int wrong_usage(void)
-{
-	fputs("usage: canonfs trace MOUNT, or canonfs trace -- COMMAND; see canonfs trace "
-	      "--help\n",
-	      stderr);
-	return EX_USAGE;
-}
-
 /* Each of the two has options that the other has not. */
-static int run_request(const struct request *request, int argc, char **argv)
+static int run_request(const struct trace_request *request, int argc, char **argv)
 {
 	const struct trace_command_options *options = &request->options;
 
@@ -89,7 +80,7 @@ static int run_request(const struct request *request, int argc, char **argv)
 		log_error("--all is for a MOUNT");
 	else
 		log_error("-v and -o are for a command");
-	return wrong_usage();
+	return COMMAND_WRONG_USAGE;
 }
 
 static int run(int argc, char **argv)
@@ -102,7 +93,7 @@ static int run(int argc, char **argv)
 		{"verbose", no_argument, NULL, 'v'},
 		{0},
 	};
-	struct request request = {.all = false};
+	struct trace_request request = {.all = false};
 	int words = 1;
 	int option;
 
@@ -117,8 +108,7 @@ static int run(int argc, char **argv)
 			request.all = true;
 			break;
 		case 'h':
-			fputs(usage, stdout);
-			return 0;
+			return COMMAND_HELP;
 		case 'j':
 			request.options.json = true;
 			break;
@@ -129,7 +119,7 @@ static int run(int argc, char **argv)
 			request.options.verbose = true;
 			break;
 		default:
-			return wrong_usage();
+			return COMMAND_WRONG_USAGE;
 		}
 	}
 	return run_request(&request, words - optind, argv + optind);
@@ -140,5 +130,6 @@ const struct command command_trace = {
 	.summary = "watch a mount, or which imports of a command use bytecode",
 	.usage = usage,
 	.run = run,
+	.wrong_usage = EX_USAGE,
 	.keeps_descriptors = true,
 };

@@ -2,6 +2,8 @@
 /*
  * canonfs verify: what it looks at, and what came of it.
  *
+ *	verify.c	a run
+ *	record.c	what the cache knows, and will know
  *	collect.c	which bytecode files, and with which sources
  *	choose.c		which interpreters could have compiled a file
  *	run.c		compiles and compares, on all processors
@@ -18,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cache/store/db.h"
 #include "cache/store/proof.h"
 #include "cli/python/interpreters.h"
 #include "cli/trees/tree_set.h"
@@ -142,8 +145,6 @@ struct verify_run {
 	bool quiet;
 };
 
-/* Resolves the links in the paths by which verify_choose() knows whose a file is. */
-
 /**
  * verify_choose() - the interpreter to be asked next about a file
  * @turn: 0 for the first, and so on: the file's own comes first
@@ -173,6 +174,52 @@ struct verify_report {
 	const char *cache;
 	size_t recorded;
 };
+
+/* More --python are wrong usage. */
+#define VERIFY_PYTHONS_MAX 64
+
+/**
+ * struct verify_request - a command line
+ * @run:   its interpreters and proofs are found later
+ * @root:  NULL without --root
+ * @cache: NULL for the default one
+ */
+struct verify_request {
+	struct verify_run run;
+	struct verify_report report;
+	const char *pythons[VERIFY_PYTHONS_MAX];
+	size_t python_count;
+	const char *root;
+	const char *cache;
+	bool no_record;
+	char **paths;
+	size_t path_count;
+};
+
+/* All that canonfs verify does. Return: an exit status. */
+int verify(struct verify_request *request);
+
+/**
+ * struct verify_work - what is open while the command runs
+ * @db:   NULL where nothing is recorded
+ * @sets: the trees that the files are in
+ */
+struct verify_work {
+	struct store_place place;
+	struct store_db *db;
+	struct tree_set *sets;
+	size_t set_count;
+	struct verify_list list;
+};
+
+/*
+ * Before anything is compiled: it must not turn out at the end that it was for nothing.
+ * Return: 0, or -errno with one line logged.
+ */
+int verify_open_cache(struct verify_request *request, struct verify_work *work);
+
+/* Puts what is new into the cache. Return: 0, or -errno with one line logged. */
+int verify_record(struct verify_request *request, struct verify_work *work);
 
 void verify_print(const struct verify_report *report, const struct verify_list *list);
 

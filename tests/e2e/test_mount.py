@@ -547,7 +547,9 @@ def test_mounted_and_ended_under_load(place):
 
 # ---- what is refused ----
 
-USAGE = "usage: canonfs [mount] SOURCE MOUNTPOINT [-o OPTIONS] [-f]; see canonfs mount --help"
+USAGE = ("usage: canonfs [mount] SOURCE MOUNTPOINT [-o OPTION[,OPTION]...] [-f] [-v]; see canonfs "
+         "mount --help")
+UMOUNT_USAGE = "usage: canonfs umount [-l] MOUNTPOINT; see canonfs umount --help"
 MTIME = ("canonfs: option mtime= must be source, embedded or a time in seconds from 0 to "
          "2147483647, not ")
 TRUST = "canonfs: option trust= must be canonical, size or verified, not "
@@ -558,9 +560,8 @@ CANONICAL = "canonfs: option canonical= must be a time in seconds since 1970, no
     (["source"], ["canonfs: 'source' is no command, and a mount needs SOURCE and MOUNTPOINT; see "
                   "canonfs --help"]),
     (["source", "point", "more"], ["canonfs: too many arguments", USAGE]),
-    (["umount"], ["canonfs: one MOUNTPOINT is needed", "usage: canonfs umount [-l] MOUNTPOINT"]),
-    (["umount", "a", "b"], ["canonfs: one MOUNTPOINT is needed",
-                            "usage: canonfs umount [-l] MOUNTPOINT"]),
+    (["umount"], ["canonfs: one MOUNTPOINT is needed", UMOUNT_USAGE]),
+    (["umount", "a", "b"], ["canonfs: one MOUNTPOINT is needed", UMOUNT_USAGE]),
 ])
 def test_wrong_arguments(place, words, lines):
     says(canonfs(*words, cwd=place), 1, *lines)
@@ -965,6 +966,18 @@ def test_help_and_version():
     assert re.fullmatch(r"canonfs \d+\.\d+\.\d+\n", canonfs("--version").stdout)
     nothing = canonfs()
     assert nothing.returncode == 1 and "usage: canonfs " in nothing.stdout + nothing.stderr
+
+
+@pytest.mark.parametrize("command, status", [
+    ("mount", 1), ("umount", 1), ("check", 64), ("explain", 64), ("verify", 64), ("trace", 64),
+    ("status", 64), ("cache", 1)])
+def test_wrong_usage_shows_the_first_lines_of_help(command, status):
+    """All commands say it in one way; each has its own exit status."""
+    says = canonfs(command, "--help").stdout.partition("\n\n")[0]
+    wrong = canonfs(command, "--bogus")
+    assert wrong.returncode == status and wrong.stdout == ""
+    assert wrong.stderr == (f"canonfs: unrecognized option '--bogus'\n{says}; see canonfs "
+                            f"{command} --help\n")
 
 
 def test_help_names_every_option():

@@ -3,7 +3,7 @@
  * Printing what a server told of its mount. It is another process's text: what is missing
  * shows as 0 or "?", and what is not printable is quoted.
  */
-#include "cli/mount/status_print.h"
+#include "cli/mount/status.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -202,7 +202,7 @@ static void print_answer(struct json_object *status)
 	putchar('\n');
 }
 
-void status_print(const struct known_mount *mount)
+void status_print_mount(const struct known_mount *mount)
 {
 	printf("%s: %s%s\n", shown(mount->point ? mount->point : "?"),
 	       shown(mount->source ? mount->source : "?"),

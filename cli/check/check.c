@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs check: a run, from the PATHs to what is printed; see check.h.
+ */
+#include "cli/check/check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/path.h"
+#include "base/scope.h"
+
+static const char *const by_names[] = {
+	[CHECK_BY_DIRECTORY] = "directory",
+	[CHECK_BY_DISTRIBUTION] = "distribution",
+	[CHECK_BY_PACKAGE] = "package",
+};
+
+const char *check_by_name(enum check_by by)
+{
+	return by_names[by];
+}
+
+enum check_status check_status(const struct check *check)
+{
+	if (check->unreadable)
+		return CHECK_UNREADABLE;
+	if (check->tally[0].hopeless)
+		return CHECK_HOPELESS;
+	return check->tally[0].stale ? CHECK_STALE : CHECK_CLEAN;
+}
+
+static int put_magic(struct check *check, const struct pyc_magic *magic)
+{
+	for (size_t i = 0; i < check->magic_count; i++)
+		if (check->magic[i] == magic)
+			return 0;
+	check->magic[check->magic_count++] = magic;
+	return 0;
+}
+
+/* Who reads the bytecode; not asked where nobody wants to know. */
+static int find_interpreters(struct check *check, const char *root)
+{
+	int r = interpreters_find(root, &check->interpreters);
+
+	if (r < 0) {
+		log_error("cannot look for interpreters: %s", strerror(-r));
+		return r;
+	}
+	if (!root || strcmp(root, "/") == 0)
+		interpreters_resolve_libraries(&check->interpreters);
+	check->magic = calloc(check->interpreters.count + 1, sizeof(*check->magic));
+	if (!check->magic)
+		return -ENOMEM;
+	for (size_t i = 0; i < check->interpreters.count; i++)
+		put_magic(check, check->interpreters.interpreters[i].magic);
+	return 0;
+}
+
+static int prepare_groups(struct check *check)
+{
+	int r = 0;
+
+	check->groups = groups_new();
+	check->owners = owners_new(check->request->by);
+	if (!check->groups || !check->owners)
+		return -ENOMEM;
+	if (check->request->by == CHECK_BY_PACKAGE)
+		r = owners_load_packages(check->owners, check->tree[0].set.tree.host_fd);
+	if (r < 0)
+		log_warning("cannot read what dpkg installed: %s; going on without",
+			    strerror(-r));
+	return 0;
+}
+
+static int prepare(struct check *check)
+{
+	const struct check_request *request = check->request;
+	int r = 0;
+
+	check->threads = walk_threads(request->threads);
+	check->tally = calloc(check->threads, sizeof(*check->tally));
+	for (unsigned i = 0; check->tally && i < check->threads; i++) {
+		check->tally[i].reader =
+			calloc(pyc_magic_count + 1, sizeof(*check->tally[i].reader));
+		if (!check->tally[i].reader)
+			return -ENOMEM;
+	}
+	if (!check->tally)
+		return -ENOMEM;
+	if (request->quiet || request->list || check->tree_count == 0)
+		return 0;
+	r = prepare_groups(check);
+	return r < 0 ? r : find_interpreters(check, check->tree[0].set.root);
+}
+
+static void check_fini(struct check *check)
+{
+	for (unsigned i = 0; check->tally && i < check->threads; i++) {
+		free(check->tally[i].reader);
+		free(check->tally[i].example);
+	}
+	free(check->tally);
+	free(check->magic);
+	groups_free(check->groups);
+	owners_free(check->owners);
+	interpreters_free(&check->interpreters);
+	for (size_t i = 0; i < check->tree_count; i++)
+		tree_set_close(&check->tree[i].set);
+	free(check->tree);
+	pthread_mutex_destroy(&check->message_lock);
+}
+
+/* Who names a __pycache__ means that part of the directory that it is in. */
+static int open_tree(const struct check_request *request, const char *path,
+		     struct check_tree *tree)
+{
+	scope_free char *parent = NULL;
+	const char *slash;
+	int r = tree_set_open(&tree->set, path, request->root, &request->options);
+
+	tree->start = ".";
+	slash = r == 0 ? strrchr(tree->set.path, '/') : NULL;
+	if (!slash || strcmp(slash + 1, PYC_CACHE_DIR) != 0)
+		return r;
+	if (asprintf(&parent, "%s/..", path) < 0) {
+		parent = NULL;
+		return -ENOMEM;
+	}
+	tree_set_close(&tree->set);
+	tree->start = PYC_CACHE_DIR;
+	return tree_set_open(&tree->set, parent, request->root, &request->options);
+}
+
+static bool is_same(const struct check_tree *a, const struct check_tree *b)
+{
+	return strcmp(a->set.path, b->set.path) == 0 && strcmp(a->start, b->start) == 0;
+}
+
+static bool holds(const struct check_tree *tree, const struct check_tree *other)
+{
+	return strcmp(tree->start, ".") == 0 && path_below(other->set.path, tree->set.path);
+}
+
+/* Does another PATH hold all of this one? Of two equal ones, the first does. */
+static bool is_covered(const struct check *check, size_t index)
+{
+	const struct check_tree *tree = &check->tree[index];
+
+	for (size_t i = 0; i < check->tree_count; i++) {
+		const struct check_tree *other = &check->tree[i];
+
+		if (is_same(other, tree) ? i < index : holds(other, tree))
+			return true;
+	}
+	return false;
+}
+
+/* Each file counts once, whatever the PATHs. */
+static void drop_covered(struct check *check)
+{
+	for (size_t i = check->tree_count; i-- > 0;) {
+		if (!is_covered(check, i))
+			continue;
+		tree_set_close(&check->tree[i].set);
+		memmove(&check->tree[i], &check->tree[i + 1],
+			(--check->tree_count - i) * sizeof(*check->tree));
+	}
+}
+
+static int open_trees(struct check *check, char **paths, size_t count)
+{
+	check->tree = calloc(count, sizeof(*check->tree));
+	if (!check->tree)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		if (open_tree(check->request, paths[i], &check->tree[check->tree_count]) <
+		    0) {
+			tree_set_close(&check->tree[check->tree_count].set);
+			check->unreadable++;
+		} else {
+			check->tree_count++;
+		}
+	}
+	drop_covered(check);
+	return 0;
+}
+
+static void print(const struct check *check)
+{
+	const struct check_request *request = check->request;
+
+	if (request->quiet || request->list || check->tree_count == 0)
+		return;
+	if (request->json)
+		check_print_json(check);
+	else
+		check_print_text(check);
+}
+
+int check_paths(const struct check_request *request, char **paths, size_t count)
+{
+	struct check check = {.request = request,
+			      .message_lock = PTHREAD_MUTEX_INITIALIZER};
+	int status = CHECK_FAILURE;
+	int r = open_trees(&check, paths, count);
+
+	if (r == 0)
+		r = prepare(&check);
+	if (r == 0)
+		r = check_walk(&check);
+	if (r == 0) {
+		print(&check);
+		status = check_status(&check);
+	} else {
+		log_error("cannot check: %s", strerror(-r));
+	}
+	check_fini(&check);
+	return status;
+}

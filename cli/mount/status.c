@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs status: the mounts of this machine, or one; see status.h.
+ */
+#include "cli/mount/status.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/log.h"
+#include "cli/print/json.h"
+#include "fs/control/control_dir.h"
+
+static struct json_object *status_json(const struct known_mount *mount)
+{
+	struct json_object *object = json_object_new_object();
+	char device[CONTROL_NAME_MAX];
+
+	control_name(mount->device, device);
+	json_add_text(object, "point", mount->point);
+	json_add_text(object, "source", mount->source);
+	json_add_text(object, "device", device);
+	json_add_bool(object, "visible", mount->visible);
+	json_add_text(object, "state", mount_state_name(mount->state));
+	json_object_object_add(object, "status", json_retext(mount->answer));
+	return object;
+}
+
+/* @only: NULL for all */
+static void status_print_json(const struct known_mounts *mounts,
+			      const struct known_mount *only)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < mounts->count; i++)
+		if (!only || only == &mounts->mounts[i])
+			json_object_array_add(array, status_json(&mounts->mounts[i]));
+	json_object_object_add(object, "mounts", array);
+	json_print(object);
+}
+
+static void status_print_text(const struct known_mounts *mounts,
+			      const struct known_mount *only)
+{
+	if (mounts->count == 0)
+		puts("There is no canonfs mount.");
+	for (size_t i = 0; i < mounts->count; i++) {
+		if (only && only != &mounts->mounts[i])
+			continue;
+		if (!only && i > 0)
+			putchar('\n');
+		status_print_mount(&mounts->mounts[i]);
+	}
+}
+
+/* In a list, somebody else's mount is no failure. */
+static int status_of_mounts(const struct known_mounts *mounts,
+			    const struct known_mount *only)
+{
+	int status = EX_OK;
+
+	if (only)
+		return mount_state_exit(only->state);
+	for (size_t i = 0; i < mounts->count; i++) {
+		enum mount_state state = mounts->mounts[i].state;
+
+		if (state != MOUNT_ANSWERS && state != MOUNT_DENIED)
+			status = mount_state_exit(state);
+	}
+	return status;
+}
+
+int status_show(const char *path, bool json)
+{
+	const struct known_mount *only = NULL;
+	struct known_mounts mounts;
+	int r = mounts_find(&mounts);
+	int status = EX_OSERR;
+
+	if (r == 0)
+		mounts_ask(&mounts);
+	if (r < 0) {
+		log_error("cannot list the mounts: %s", strerror(-r));
+	} else if (path && !(only = mounts_at(&mounts, path))) {
+		log_error("%s is not a canonfs mount; canonfs status lists those there are",
+			  quoted(path));
+		status = EX_NOINPUT;
+	} else {
+		(json ? status_print_json : status_print_text)(&mounts, only);
+		status = status_of_mounts(&mounts, only);
+	}
+	mounts_free(&mounts);
+	return status;
+}

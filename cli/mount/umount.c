@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Ends a mount, and waits for its server; see umount.h.
+ */
+#include "cli/mount/umount.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "fs/control/mounts.h"
+#include "fs/mount/attach.h"
+#include "fs/mount/mountinfo.h"
+#include "fs/process/server.h"
+
+/* Its last rows are written long before. */
+#define SERVER_END_MS 5000
+
+/*
+ * The absolute path of the mount point. Its last component is not looked at: behind a
+ * mount whose server is gone, that fails.
+ */
+static int umount_resolve_point(const char *path, char ret_point[PATH_MAX])
+{
+	char parent[PATH_MAX];
+	size_t len = strlen(path);
+	const char *name;
+	size_t used;
+
+	if (realpath(path, ret_point))
+		return 0;
+	if (errno != ENOTCONN && errno != EACCES)
+		return -errno;
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	if (len >= sizeof(parent))
+		return -ENAMETOOLONG;
+	memcpy(parent, path, len);
+	parent[len] = '\0';
+	name = strrchr(parent, '/');
+	if (name) {
+		parent[name++ - parent] = '\0';
+		if (!realpath(parent[0] ? parent : "/", ret_point))
+			return -errno;
+	} else {
+		name = parent;
+		if (!realpath(".", ret_point))
+			return -errno;
+	}
+	used = strcmp(ret_point, "/") ? strlen(ret_point) : 0;
+	if (used + strlen(name) + 2 > PATH_MAX)
+		return -ENAMETOOLONG;
+	ret_point[used] = '/';
+	memcpy(ret_point + used + 1, name, strlen(name) + 1);
+	return 0;
+}
+
+/*
+ * A pidfd of the mount's server, who listens on its control socket; -1 where that cannot be
+ * known. Before the mount ends: then the socket does, too.
+ */
+static int umount_find_server(uint64_t device)
+{
+	struct known_mounts mounts;
+	struct ucred server;
+	socklen_t size = sizeof(server);
+	int pidfd = -1;
+
+	if (mounts_find(&mounts) == 0) {
+		for (size_t i = 0; i < mounts.count && pidfd < 0; i++)
+			if (mounts.mounts[i].device == device &&
+			    mount_connect(&mounts.mounts[i]) &&
+			    getsockopt(mounts.mounts[i].fd, SOL_SOCKET, SO_PEERCRED,
+				       &server, &size) == 0 &&
+			    server.pid > 0)
+				pidfd = (int)syscall(SYS_pidfd_open, server.pid, 0);
+	}
+	mounts_free(&mounts);
+	return pidfd;
+}
+
+/*
+ * The cache is the server's to its end: who mounts again, or asks the cache, at once, would
+ * have none.
+ */
+static void umount_wait_for_end(int server)
+{
+	struct pollfd end = {.fd = server, .events = POLLIN};
+
+	if (server >= 0)
+		(void)poll(&end, 1, SERVER_END_MS);
+}
+
+int umount_run(const char *path, bool lazy)
+{
+	char point[PATH_MAX];
+	scope_fd int server = -1;
+	uint64_t device;
+	int r = umount_resolve_point(path, point);
+
+	if (r < 0) {
+		log_error("cannot find MOUNTPOINT %s: %s", quoted(path), strerror(-r));
+		return EXIT_MOUNT_FAILURE;
+	}
+	if (!mount_is_ours(point, &device)) {
+		log_error("%s is not a canonfs mount", quoted(path));
+		return EXIT_MOUNT_FAILURE;
+	}
+	server = lazy ? -1 : umount_find_server(device);
+	r = detach(point, lazy);
+	if (r == 0)
+		umount_wait_for_end(server);
+	if (r == -EBUSY)
+		log_error("%s is in use: end its users (fuser -vm), or unmount with -l",
+			  quoted(path));
+	else if (r < 0)
+		log_error("cannot unmount %s: %s", quoted(path), strerror(-r));
+	return r < 0 ? EXIT_MOUNT_FAILURE : 0;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * canonfs verify: a run, from the PATHs to what is printed; see verify.h.
+ */
+#include "cli/verify/verify.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/log.h"
+#include "base/path.h"
+#include "base/scope.h"
+
+/* ---- what to look at ---- */
+
+/* The directory of a path, without a slash at its end; the caller's. */
+static char *dir_of(const char *path)
+{
+	size_t len = (size_t)(path_last(path) - path);
+
+	if (len == 0)
+		return strdup(".");
+	return strndup(path, len > 1 ? len - 1 : len);
+}
+
+/* Without "." and symlinks, but for a bytecode file that is one itself; NULL if there is no
+ * such place. */
+static char *absolute(const char *path)
+{
+	scope_free char *dir = NULL;
+	scope_free char *real = NULL;
+	char *joined;
+
+	if (!pyc_name_is_bytecode(path))
+		return realpath(path, NULL);
+	dir = dir_of(path);
+	real = dir ? realpath(dir, NULL) : NULL;
+	if (!real || asprintf(&joined, "%s/%s", real, path_last(path)) < 0)
+		return NULL;
+	return joined;
+}
+
+/*
+ * Takes a path apart into a tree and what is in it. A bytecode file's tree is where its
+ * source is, too. Return: the tree, the caller's; NULL when out of memory.
+ */
+static char *tree_of(const char *path, const char **ret_inside)
+{
+	scope_free char *dir = NULL;
+
+	*ret_inside = ".";
+	if (!pyc_name_is_bytecode(path))
+		return strdup(path);
+	dir = dir_of(path);
+	*ret_inside = path_last(path);
+	if (!dir || strcmp(path_last(dir), PYC_CACHE_DIR) != 0)
+		return take_ptr(dir);
+	*ret_inside = path + (path_last(dir) - dir);
+	return dir_of(dir);
+}
+
+static int collect(struct verify_request *request, struct verify_work *work,
+		   const char *path)
+{
+	struct tree_set *set = &work->sets[work->set_count];
+	/* An image's paths are as its readers name them. */
+	scope_free char *real = request->root ? NULL : absolute(path);
+	struct mount_options options;
+	const char *inside;
+	scope_free char *tree = tree_of(real ? real : path, &inside);
+	int r;
+
+	if (!tree)
+		return -ENOMEM;
+	mount_options_init(&options);
+	options.no_cache = true; /* verdicts do not matter here */
+	r = tree_set_open(set, tree, request->root, &options);
+	mount_options_fini(&options);
+	work->set_count++;
+	if (r < 0)
+		return r;
+	r = verify_collect(set, inside, &work->list);
+	if (r < 0)
+		log_error("cannot look at %s: %s", quoted(path), strerror(-r));
+	return r;
+}
+
+static int collect_all(struct verify_request *request, struct verify_work *work)
+{
+	int r = 0;
+
+	work->sets = calloc(request->path_count, sizeof(*work->sets));
+	if (!work->sets)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < request->path_count; i++)
+		r = collect(request, work, request->paths[i]);
+	return r;
+}
+
+/* ---- who compiles ---- */
+
+static int find_interpreters(struct verify_request *request)
+{
+	int r = 0;
+
+	if (request->root)
+		r = interpreters_find(request->root, &request->run.image);
+	if (r == 0)
+		r = interpreters_find("/", &request->run.machine);
+	if (r < 0)
+		log_error("cannot look for interpreters: %s", strerror(-r));
+	for (size_t i = 0; r == 0 && i < request->python_count; i++)
+		r = interpreters_add("/", request->pythons[i], &request->run.machine);
+	interpreters_resolve_libraries(&request->run.machine);
+	return r;
+}
+
+/* ---- all of it ---- */
+
+static int status_of(const struct verify_list *list)
+{
+	bool unknown = false;
+
+	for (size_t i = 0; i < list->count; i++) {
+		enum verify_why why = list->files[i].why;
+
+		if (verify_why_result(why) == VERIFY_DISPROVED)
+			return 2;
+		unknown |= verify_why_result(why) == VERIFY_UNKNOWN ||
+			   why == VERIFY_NO_INTERPRETER || why == VERIFY_CANNOT_RUN ||
+			   why == VERIFY_UNREADABLE;
+	}
+	return unknown;
+}
+
+static int verify_open(struct verify_request *request, struct verify_work *work)
+{
+	int r = find_interpreters(request);
+	int status;
+
+	if (r == 0)
+		r = collect_all(request, work);
+	if (r < 0)
+		return EX_NOINPUT;
+	/* An interpreter that ends early is no reason for us to end. */
+	signal(SIGPIPE, SIG_IGN);
+	r = verify_all(&request->run, &work->list);
+	signal(SIGPIPE, SIG_DFL);
+	if (r < 0) {
+		log_error("cannot verify: %s", strerror(-r));
+		return EX_NOINPUT;
+	}
+	status = status_of(&work->list);
+	if (work->db && verify_record(request, work) < 0)
+		status = EX_NOINPUT;
+	request->report.cache = work->db ? work->place.path : NULL;
+	if (!request->run.quiet)
+		verify_print(&request->report, &work->list);
+	return status;
+}
+
+int verify(struct verify_request *request)
+{
+	struct verify_work work = {.place = {.dir_fd = -1}};
+	int status = EX_NOINPUT;
+
+	if (request->no_record || verify_open_cache(request, &work) == 0)
+		status = verify_open(request, &work);
+	verify_list_fini(&work.list);
+	for (size_t i = 0; i < work.set_count; i++)
+		tree_set_close(&work.sets[i]);
+	free(work.sets);
+	store_db_close(work.db);
+	store_place_close(&work.place);
+	proof_set_fini(&request->run.known);
+	interpreters_free(&request->run.image);
+	interpreters_free(&request->run.machine);
+	return status;
+}
