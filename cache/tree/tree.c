@@ -55,15 +55,13 @@ void tree_close(struct tree *tree)
 
 /*
  * The longest prefix of @path that the kernel takes in one call: up to a slash, and
- * shorter than PATH_MAX.
+ * shorter than PATH_MAX. 0 where there is no slash: no file has such a name.
  */
-static size_t prefix_length(const char *path)
+static size_t tree_prefix_length(const char *path)
 {
-	size_t len = PATH_MAX - 1;
+	const char *slash = memrchr(path, '/', PATH_MAX);
 
-	while (path[len] != '/')
-		len--;
-	return len;
+	return slash ? (size_t)(slash - path) : 0;
 }
 
 int tree_openat(const struct tree *tree, const char *path, uint64_t flags)
@@ -73,9 +71,11 @@ int tree_openat(const struct tree *tree, const char *path, uint64_t flags)
 
 	while (strlen(path) >= PATH_MAX) {
 		char prefix[PATH_MAX];
-		size_t len = prefix_length(path);
+		size_t len = tree_prefix_length(path);
 		int next;
 
+		if (len == 0)
+			return -ENAMETOOLONG;
 		memcpy(prefix, path, len);
 		prefix[len] = '\0';
 		next = openat2_fd(dir, prefix, O_PATH | O_DIRECTORY, RESOLVE_IN_TREE);

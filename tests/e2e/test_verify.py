@@ -540,7 +540,8 @@ def test_wrong_usage(words):
     assert "canonfs verify --help" in done.stderr
 
 
-@pytest.mark.parametrize("words", [["/nowhere"], ["/nowhere/m.pyc"], ["--root", "/nowhere", "/"],
+@pytest.mark.parametrize("words", [["/nowhere"], ["/nowhere/m.pyc"], ["m" * 5000 + ".pyc"],
+                                   ["--root", "/nowhere", "/"],
                                    ["--cache", "/nowhere/x", "/"], ["--python", "nowhere", "/etc"]])
 def test_cannot_look(words, cache):
     if "--cache" not in words:

@@ -294,6 +294,23 @@ static void test_around_path_max(void **state)
 	}
 }
 
+/* No slash within what the kernel takes at once: at the beginning, and further on. */
+static void test_names_longer_than_path_max(void **state)
+{
+	struct fixture *fixture = *state;
+	scope_free char *path = make_deep(fixture, 20);
+	scope_free char *name = malloc(2 * PATH_MAX);
+	scope_free char *below = NULL;
+	struct statx stx;
+
+	memset(name, 'n', 2 * PATH_MAX - 1);
+	name[2 * PATH_MAX - 1] = '\0';
+	*strrchr(path, '/') = '\0';
+	below = path_join(path, name);
+	assert_int_equal(tree_stat(&fixture->tree, name, &stx), -ENAMETOOLONG);
+	assert_int_equal(tree_stat(&fixture->tree, below, &stx), -ENAMETOOLONG);
+}
+
 /* ---- the search ---- */
 
 static void test_plain(void **state)
@@ -635,6 +652,7 @@ int main(void)
 		PLAIN(test_openat),
 		PLAIN(test_openat_never_follows),
 		PLAIN(test_longer_than_path_max),
+		PLAIN(test_names_longer_than_path_max),
 		PLAIN(test_around_path_max),
 		PLAIN(test_plain),
 		PLAIN(test_not_regular),
