@@ -93,9 +93,9 @@ static void print_table(struct columns *columns)
 static void print_verdicts(const struct check_tally *tally)
 {
 	static const struct column column[] = {
-		{"VERDICT", COLUMN_LEFT},
-		{"FILES", COLUMN_RIGHT},
-		{"WHY", COLUMN_CUT_TAIL},
+		{"VERDICT", .fit = COLUMN_LEFT},
+		{"FILES", .fit = COLUMN_RIGHT},
+		{"WHY", .fit = COLUMN_CUT_TAIL},
 	};
 	struct columns *columns = columns_new(column, ARRAY_SIZE(column));
 
@@ -187,10 +187,10 @@ static void add_reader(struct columns *columns, const struct check *check, size_
 static void print_readers(const struct check *check)
 {
 	static const struct column column[] = {
-		{"INTERPRETER", COLUMN_CUT_TAIL},   {"LOADS", COLUMN_RIGHT},
-		{"COMPILES", COLUMN_RIGHT},	    {"FAILS", COLUMN_RIGHT},
-		{"IGNORES", COLUMN_RIGHT},	    {"UNKNOWN", COLUMN_RIGHT},
-		{"A START COMPILES", COLUMN_RIGHT},
+		{"INTERPRETER", .fit = COLUMN_CUT_TAIL},   {"LOADS", .fit = COLUMN_RIGHT},
+		{"COMPILES", .fit = COLUMN_RIGHT},	   {"FAILS", .fit = COLUMN_RIGHT},
+		{"IGNORES", .fit = COLUMN_RIGHT},	   {"UNKNOWN", .fit = COLUMN_RIGHT},
+		{"A START COMPILES", .fit = COLUMN_RIGHT},
 	};
 	struct columns *columns = columns_new(column, ARRAY_SIZE(column));
 
@@ -216,15 +216,15 @@ static void add_group(struct columns *columns, const struct group *group, bool n
 static void print_groups(const struct check *check)
 {
 	static const struct column with_name[] = {
-		{"STALE", COLUMN_RIGHT},	{"HOPELESS", COLUMN_RIGHT},
-		{"SOURCE", COLUMN_RIGHT},	{"NAME", COLUMN_LEFT},
-		{"DIRECTORY", COLUMN_CUT_HEAD},
+		{"STALE", .fit = COLUMN_RIGHT},	       {"HOPELESS", .fit = COLUMN_RIGHT},
+		{"SOURCE", .fit = COLUMN_RIGHT},       {"NAME", .fit = COLUMN_LEFT},
+		{"DIRECTORY", .fit = COLUMN_CUT_HEAD},
 	};
 	static const struct column without_name[] = {
-		{"STALE", COLUMN_RIGHT},
-		{"HOPELESS", COLUMN_RIGHT},
-		{"SOURCE", COLUMN_RIGHT},
-		{"DIRECTORY", COLUMN_CUT_HEAD},
+		{"STALE", .fit = COLUMN_RIGHT},
+		{"HOPELESS", .fit = COLUMN_RIGHT},
+		{"SOURCE", .fit = COLUMN_RIGHT},
+		{"DIRECTORY", .fit = COLUMN_CUT_HEAD},
 	};
 	size_t count, shown = 0;
 	scope_free const struct group **group = groups_sorted(check->groups, &count);

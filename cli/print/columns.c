@@ -128,6 +128,8 @@ static void measure(const struct columns *columns, unsigned width,
 
 	for (size_t c = 0; c < columns->column_count; c++) {
 		ret_width[c] = length(columns->column[c].heading);
+		if (ret_width[c] < columns->column[c].width)
+			ret_width[c] = columns->column[c].width;
 		for (size_t r = 0; r < columns->row_count; r++) {
 			size_t len = length(columns->row[r].cell[c]);
 
@@ -153,6 +155,16 @@ static void print_padding(size_t count)
 	printf("%*s", (int)count, "");
 }
 
+static void begin_colour(enum terminal_colour colour)
+{
+	fputs(colour == COLOUR_NONE ? "" : terminal_colour(colour), stdout);
+}
+
+static void end_colour(enum terminal_colour colour)
+{
+	fputs(colour == COLOUR_NONE ? "" : terminal_colour(COLOUR_NONE), stdout);
+}
+
 /* @text in @width columns, cut where it is longer. */
 static void print_cell(const char *text, enum column_fit fit, size_t width, bool last)
 {
@@ -172,19 +184,29 @@ static void print_cell(const char *text, enum column_fit fit, size_t width, bool
 		print_padding(width - len);
 }
 
-static void print_cells(const struct columns *columns, const size_t *width,
-			enum terminal_colour colour, const char *const *cell)
+/* A whole row has a colour, or each cell its column's. */
+static enum terminal_colour cell_colour(enum terminal_colour row,
+					const struct column *column, const char *cell)
 {
-	const char *begin = colour == COLOUR_NONE ? "" : terminal_colour(colour);
+	return row != COLOUR_NONE || strcmp(cell, "0") == 0 ? COLOUR_NONE : column->colour;
+}
 
-	fputs(begin, stdout);
+static void print_cells(const struct columns *columns, const size_t *width,
+			enum terminal_colour row, const char *const *cell)
+{
+	begin_colour(row);
 	for (size_t c = 0; c < columns->column_count; c++) {
+		const struct column *column = &columns->column[c];
+		enum terminal_colour colour = cell_colour(row, column, cell[c]);
+
 		if (c)
 			print_padding(GAP);
-		print_cell(cell[c], columns->column[c].fit, width[c],
-			   c + 1 == columns->column_count);
+		begin_colour(colour);
+		print_cell(cell[c], column->fit, width[c], c + 1 == columns->column_count);
+		end_colour(colour);
 	}
-	puts(*begin ? terminal_colour(COLOUR_NONE) : "");
+	end_colour(row);
+	putchar('\n');
 }
 
 void columns_print(const struct columns *columns, unsigned width)

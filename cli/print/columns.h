@@ -22,10 +22,14 @@ enum column_fit {
  * struct column - one column
  * @heading: static
  * @fit:     only one of the columns of a table can be cut
+ * @width:   at least so wide
+ * @colour:  of its cells but "0", in rows without a colour; COLOUR_NONE for none
  */
 struct column {
 	const char *heading;
 	enum column_fit fit;
+	unsigned width;
+	enum terminal_colour colour;
 };
 
 struct columns;
@@ -42,8 +46,7 @@ void columns_free(struct columns *columns);
 /**
  * columns_add() - a row at the end
  * @colour: of the whole row; COLOUR_NONE for none
- * @cell:   one text for each column, copied; control characters and what is not UTF-8 are
- *          escaped
+ * @cell:   one text for each column, copied; what quote_path() escapes is escaped
  *
  * Without memory, the row is missing.
  */

@@ -11,9 +11,10 @@
 
 #include "base/log.h"
 #include "base/scope.h"
+#include "cli/print/columns.h"
 #include "cli/print/human.h"
 #include "cli/print/json.h"
-#include "cli/print/terminal.h"
+#include "cli/print/shown.h"
 
 /* Disproved files that are named without being asked for. */
 #define NAMED_MAX 20
@@ -179,36 +180,35 @@ static const char *detail(const struct verify_file *file, char text[SENTENCE_MAX
 
 /* ---- as text ---- */
 
-static void print_count(size_t count, int width, enum terminal_colour colour)
+static void add_row(struct columns *columns, const struct row *row)
 {
-	printf("%s%*s%s", count ? terminal_colour(colour) : "", width, HUMAN_COUNT(count),
-	       count ? terminal_colour(COLOUR_NONE) : "");
-}
-
-static void print_row(const struct row *row)
-{
-	char label[SENTENCE_MAX];
+	char label[SENTENCE_MAX] = "recorded before";
 
 	if (row->by)
 		snprintf(label, sizeof(label), "%.64s (%.64s)", row->by->name,
 			 row->by->release);
-	else
-		snprintf(label, sizeof(label), "recorded before");
-	printf("%-36s", label);
-	print_count(row->counts[VERIFY_PROVED], 9, COLOUR_GOOD);
-	print_count(row->counts[VERIFY_DISPROVED], 11, COLOUR_BAD);
-	print_count(row->counts[VERIFY_UNKNOWN], 9, COLOUR_WARN);
-	putchar('\n');
+	columns_add(columns, COLOUR_NONE,
+		    (const char *[]){label, HUMAN_COUNT(row->counts[VERIFY_PROVED]),
+				     HUMAN_COUNT(row->counts[VERIFY_DISPROVED]),
+				     HUMAN_COUNT(row->counts[VERIFY_UNKNOWN])});
 }
 
 static void print_table(const struct summary *summary)
 {
-	if (summary->row_count == 0)
-		return;
-	printf("%s%-36s%9s%11s%9s%s\n", terminal_colour(COLOUR_BOLD), "INTERPRETER",
-	       "PROVED", "DISPROVED", "UNKNOWN", terminal_colour(COLOUR_NONE));
-	for (size_t i = 0; i < summary->row_count; i++)
-		print_row(&summary->rows[i]);
+	static const struct column column[] = {
+		{"INTERPRETER", COLUMN_LEFT, .width = 36},
+		{"PROVED", COLUMN_RIGHT, .width = 7, .colour = COLOUR_GOOD},
+		{"DISPROVED", COLUMN_RIGHT, .colour = COLOUR_BAD},
+		{"UNKNOWN", COLUMN_RIGHT, .colour = COLOUR_WARN},
+	};
+	struct columns *columns =
+		summary->row_count ? columns_new(column, ARRAY_SIZE(column)) : NULL;
+
+	for (size_t i = 0; columns && i < summary->row_count; i++)
+		add_row(columns, &summary->rows[i]);
+	if (columns)
+		columns_print(columns, 0);
+	columns_free(columns);
 }
 
 static void print_groups(const struct summary *summary, enum verify_result result,
@@ -222,7 +222,7 @@ static void print_groups(const struct summary *summary, enum verify_result resul
 	for (size_t i = 0; i < summary->group_count; i++)
 		if (summary->groups[i].result == result)
 			printf("%9s  %s\n", HUMAN_COUNT(summary->groups[i].count),
-			       sentence(summary->groups[i].first, text));
+			       shown(sentence(summary->groups[i].first, text)));
 }
 
 static void print_file(const struct verify_file *file, const char *indent, bool with_why)
@@ -234,7 +234,7 @@ static void print_file(const struct verify_file *file, const char *indent, bool 
 		return;
 	printf("%s%s", indent, quoted(path));
 	if (with_why)
-		printf(": %s", sentence(file, why));
+		printf(": %s", shown(sentence(file, why)));
 	printf("%s\n", detail(file, more));
 }
 

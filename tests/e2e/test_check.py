@@ -286,6 +286,20 @@ def test_odd_names(tree):
     assert b"caf\\xe9" in table and "naïve".encode() in table and b"new\nline" not in table
 
 
+def test_names_that_look_like_others(tree):
+    """Marks of direction and of zero width are shown as what they are, to people."""
+    source = tree / "a\u202eb" / "m\u200b.py"
+    pair(source.parent, "m\u200b", header() + BODY, mtime=0)
+    table = check("--by", "directory", tree).stdout
+    assert r"a\xe2\x80\xaeb" in table
+    explained = run(CANONFS, "explain", source, check=False).stdout
+    assert r"a\xe2\x80\xaeb" in explained and r"m\xe2\x80\x8b" in explained
+    for text in (table, explained):
+        assert not re.search("[\u200b-\u200f\u202a-\u202e]", text)
+    assert str(tree) in json.loads(check("--json", tree).stdout)["paths"]
+    assert [path for path in listed("restamped", tree) if "a\u202eb" in path]
+
+
 def as_nobody(*words):
     return run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", CANONFS, "check",
                *words, check=False)

@@ -127,7 +127,7 @@ def test_output_that_does_not_arrive(place):
 
 def test_odd_names(place):
     """Paths are anybody's text."""
-    source, point = place / "so\x1b[2Jur\nce\udcff", place / "po int\udcff"
+    source, point = place / "so\x1b[2Jur\nce\udcff", place / "po int\udcff\u202e\u200b"
     shutil.copytree(place / "one", source)
     point.mkdir()
     with mounted(source, point):
@@ -135,6 +135,7 @@ def test_odd_names(place):
         text = subprocess.run([CANONFS, "status"], capture_output=True, check=True).stdout
     assert (mount["status"]["source"], mount["point"]) == (str(source), str(point))
     assert b"\x1b" not in text and b"\xff" not in text
+    assert "\u202e".encode() not in text and "\u200b".encode() not in text
 
 
 # ---- what it counts ----

@@ -598,7 +598,8 @@ def test_a_terminal(folder):
     shown, status = in_a_terminal("verify", folder / "tree", "--no-record", "--timeout", "2")
     assert status == 1
     assert "verifying" in shown and "files" in shown
-    assert "\x1b[" in shown.rpartition("INTERPRETER")[2]
+    # Each column has its colour, but not for a 0.
+    assert re.search(r"\x1b\[32m +20\x1b\[0m +0 +\x1b\[33m +1\x1b\[0m", shown.rpartition("INTERPRETER")[2])
     shown, status = in_a_terminal("verify", folder / "tree", "--no-record", "--timeout", "2",
                                   "--quiet", NO_COLOR="1")
     assert status == 1 and "verifying" not in shown and "\x1b[" not in shown
@@ -610,6 +611,15 @@ def test_odd_names(folder):
     assert outcomes(folder / "tree", "--no-record") == {pyc: ("proved", "same")}
     done = verify(folder / "tree", "--no-record", "--list", "proved", json_too=False)
     assert done.stdout.count("\n") == 1 and r"\xff\x0a\'\\" in done.stdout
+
+
+def test_names_that_look_like_others(folder):
+    """Marks of direction and of zero width are shown as what they are."""
+    name = "a\u202eb\u200bc.py"
+    put(SYSTEM, folder / "tree" / name, "x = 1\n", bodies(SYSTEM, ["x = 2\n"])[0])
+    listed = verify(folder / "tree", "--no-record", *EVERY, status=None, json_too=False).stdout
+    assert r"a\xe2\x80\xaeb\xe2\x80\x8bc" in listed
+    assert not re.search("[\u200b-\u200f\u202a-\u202e]", listed)
 
 
 def test_nothing_is_written(folder):

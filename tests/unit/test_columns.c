@@ -46,9 +46,9 @@ static void check(const struct columns *columns, unsigned width, const char *exp
 }
 
 static const struct column paths[] = {
-	{"N", COLUMN_RIGHT},
-	{"NAME", COLUMN_LEFT},
-	{"PATH", COLUMN_CUT_HEAD},
+	{"N", .fit = COLUMN_RIGHT},
+	{"NAME", .fit = COLUMN_LEFT},
+	{"PATH", .fit = COLUMN_CUT_HEAD},
 };
 
 static void test_alignment(void **state)
@@ -62,6 +62,26 @@ static void test_alignment(void **state)
 	      "     N  NAME    PATH\n"
 	      "     1  a       /usr\n"
 	      "12,345  longer  /\n");
+	columns_free(columns);
+}
+
+/* So that tables of several runs look alike. */
+static void test_least_width(void **state)
+{
+	static const struct column column[] = {
+		{"NAME", COLUMN_LEFT, .width = 6},
+		{"N", COLUMN_RIGHT, .width = 3, .colour = COLOUR_GOOD},
+	};
+	struct columns *columns = columns_new(column, ARRAY_SIZE(column));
+
+	(void)state;
+	columns_add(columns, COLOUR_NONE, (const char *[]){"a", "0"});
+	check(columns, 0, "NAME      N\na         0\n");
+	columns_add(columns, COLOUR_NONE, (const char *[]){"longer one", "1234"});
+	check(columns, 0,
+	      "NAME           N\n"
+	      "a              0\n"
+	      "longer one  1234\n");
 	columns_free(columns);
 }
 
@@ -80,8 +100,8 @@ static void test_cut_at_the_head(void **state)
 
 static void test_cut_at_the_tail(void **state)
 {
-	static const struct column column[] = {{"WHY", COLUMN_CUT_TAIL},
-					       {"N", COLUMN_RIGHT}};
+	static const struct column column[] = {{"WHY", .fit = COLUMN_CUT_TAIL},
+					       {"N", .fit = COLUMN_RIGHT}};
 	struct columns *columns = columns_new(column, ARRAY_SIZE(column));
 
 	(void)state;
@@ -116,9 +136,13 @@ static void test_names_do_no_harm(void **state)
 	(void)state;
 	columns_add(columns, COLOUR_NONE,
 		    (const char *[]){"1", "a\033[2J", "it's a\\b\xff"});
+	/* U+202E turns what follows round, U+200B is not seen at all. */
+	columns_add(columns, COLOUR_NONE,
+		    (const char *[]){"2", "yp.\xe2\x80\xae", "a\xe2\x80\x8b"});
 	check(columns, 0,
-	      "N  NAME      PATH\n"
-	      "1  a\\x1b[2J  it's a\\b\\xff\n");
+	      "N  NAME             PATH\n"
+	      "1  a\\x1b[2J         it's a\\b\\xff\n"
+	      "2  yp.\\xe2\\x80\\xae  a\\xe2\\x80\\x8b\n");
 	columns_free(columns);
 }
 
@@ -126,6 +150,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_alignment),
+		cmocka_unit_test(test_least_width),
 		cmocka_unit_test(test_cut_at_the_head),
 		cmocka_unit_test(test_cut_at_the_tail),
 		cmocka_unit_test(test_utf8),
