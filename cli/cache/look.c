@@ -12,18 +12,10 @@
 #include <time.h>
 
 #include "base/fdio.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/scope.h"
 #include "cli/print/json.h"
-
-/* @buffer: two characters a byte, and a zero. */
-static const char *hex(const uint8_t *bytes, size_t len, char *buffer)
-{
-	for (size_t i = 0; i < len; i++)
-		sprintf(buffer + 2 * i, "%02x", bytes[i]);
-	buffer[2 * len] = '\0';
-	return buffer;
-}
 
 static const char *file_system(uint64_t type, char buffer[32])
 {
@@ -152,11 +144,11 @@ static void print_row(struct search *search, const struct store_row *row)
 	const char *trust = !is_current(search, &row->pyc)	       ? "changed since"
 			    : image_vouches(&search->image, &row->pyc) ? "current"
 								       : "digest decides";
-	char disk[2 * PYC_HEADER_MAX + 1], served[2 * PYC_HEADER_MAX + 1], stored[32];
+	char disk[HEX_SIZE(PYC_HEADER_MAX)], served[HEX_SIZE(PYC_HEADER_MAX)], stored[32];
 	struct json_object *json;
 
-	hex(row->content.header.raw, len, disk);
-	hex(row->served, len, served);
+	hex_encode(row->content.header.raw, len, disk);
+	hex_encode(row->served, len, served);
 	if (!search->request->json) {
 		printf("state:   %s\nverdict: %s: %s\nmagic:   %s\nheader:  %s\nserved:  "
 		       "%s\n"

@@ -120,17 +120,14 @@ static int open_tree(const struct check_request *request, const char *path,
 		     struct check_tree *tree)
 {
 	scope_free char *parent = NULL;
-	const char *slash;
 	int r = tree_set_open(&tree->set, path, request->root, &request->options);
 
 	tree->start = ".";
-	slash = r == 0 ? strrchr(tree->set.path, '/') : NULL;
-	if (!slash || strcmp(slash + 1, PYC_CACHE_DIR) != 0)
+	if (r < 0 || strcmp(path_last(tree->set.path), PYC_CACHE_DIR) != 0)
 		return r;
-	if (asprintf(&parent, "%s/..", path) < 0) {
-		parent = NULL;
+	parent = path_join(path, "..");
+	if (!parent)
 		return -ENOMEM;
-	}
 	tree_set_close(&tree->set);
 	tree->start = PYC_CACHE_DIR;
 	return tree_set_open(&tree->set, parent, request->root, &request->options);

@@ -130,7 +130,7 @@ static const struct interpreter *find_reader(const struct check *check, size_t i
 	const struct interpreter *owner =
 		interpreters_owner(&check->interpreters, magic, path);
 
-	return owner ? owner : interpreters_by_magic(&check->interpreters, magic);
+	return owner ? owner : interpreters_next(&check->interpreters, magic, NULL);
 }
 
 /* "python3.11 (3.11.2)", "3.9 (not installed)" */

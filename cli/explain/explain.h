@@ -195,9 +195,6 @@ void explain_print_json(const struct explain_request *request);
 /* Frees what was found. */
 void explain_fini(struct explain_request *request);
 
-/* "python3.11", "pypy3.9": the program that a magic belongs to; the caller's. */
-char *explain_program(const struct pyc_magic *magic);
-
 #define EXPLAIN_DATE_MAX 40
 
 /* "1970-01-01 00:00:00 UTC"; written to @date, which is returned. */

@@ -22,24 +22,6 @@
 #include "cli/print/advice.h"
 #include "pyc/mtime.h"
 
-char *explain_program(const struct pyc_magic *magic)
-{
-	char *name = NULL;
-	int n;
-
-	switch (magic->implementation) {
-	case PYC_PYPY:
-		n = asprintf(&name, "pypy%d.%d", magic->major, magic->minor);
-		break;
-	case PYC_GRAALPY:
-		n = asprintf(&name, "graalpy");
-		break;
-	default:
-		n = asprintf(&name, "python%d.%d", magic->major, magic->minor);
-	}
-	return n < 0 ? NULL : name;
-}
-
 int explain_level(const struct pyc_name *name)
 {
 	if (name->opt_len == 0)
@@ -505,7 +487,7 @@ static void try_compile(struct trial *trial)
 	const struct pyc_facts *facts = &trial->pyc->disk;
 	const struct pyc_magic *owner = owner_of(facts);
 	int level = explain_level(&facts->name);
-	scope_free char *program = owner ? explain_program(owner) : NULL;
+	scope_free char *program = owner ? interpreter_program(owner) : NULL;
 	bool is_hash = facts->header_status == PYC_HEADER_OK &&
 		       facts->header.kind == PYC_KIND_HASH_CHECKED;
 	const struct explanation *explanation = trial->explanation;

@@ -7,23 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/print/human.h"
 #include "cli/print/terminal.h"
 
 #define REDRAW_MS     100
 #define BAR_MAX	      40
 #define PROGRESS_LINE 256
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void progress_begin(struct progress *progress, const char *what)
 {
@@ -32,7 +24,7 @@ void progress_begin(struct progress *progress, const char *what)
 	*progress = (struct progress){
 		.what = what,
 		.wanted = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0,
-		.started_ms = now_ms(),
+		.started_ms = clock_ms(),
 	};
 }
 
@@ -80,7 +72,7 @@ void progress_update(struct progress *progress, uint64_t done, uint64_t total,
 
 	if (!progress->wanted)
 		return;
-	now = now_ms();
+	now = clock_ms();
 	if (now - progress->started_ms < PROGRESS_DELAY_MS ||
 	    (progress->shown && now - progress->drawn_ms < REDRAW_MS))
 		return;

@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "base/scope.h"
 #include "cli/python/ask_script_py.h"
 #include "cli/python/child.h"
@@ -53,17 +54,14 @@ struct answer {
 	char error[128];
 };
 
+/* What is no hexadecimal is nothing; the caller's. */
 static char *from_hex(const char *hex)
 {
-	size_t len = strlen(hex) / 2;
-	char *text = calloc(1, len + 1);
+	size_t size = strlen(hex) / 2;
+	char *text = calloc(1, size + 1);
 
-	for (size_t i = 0; text && i < len; i++) {
-		unsigned byte = 0;
-
-		if (sscanf(hex + 2 * i, "%2x", &byte) == 1)
-			text[i] = (char)byte;
-	}
+	if (text && hex_decode(hex, (uint8_t *)text, size) < 0)
+		text[0] = '\0';
 	return text;
 }
 

@@ -18,19 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/scope.h"
 
 #define NOBODY	     65534
 #define FIRST_BUFFER 4096
 #define CANNOT_RUN   127
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /*
  * After chroot(). In a user namespace with one user there is no nobody: then we are that
@@ -141,14 +134,14 @@ static bool read_some(struct child *child)
 }
 
 /* The pipe is at its end: the program has ended, or will not say anything any more. */
-static void finish(struct child *child, int64_t deadline)
+static void finish(struct child *child, int64_t deadline_ms)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	pid_t ended;
 
 	close_fd(&child->out);
 	while ((ended = waitpid(child->pid, &child->status, WNOHANG)) == 0 &&
-	       now_ms() < deadline)
+	       clock_left_ms(deadline_ms) > 0)
 		nanosleep(&pause, NULL);
 	if (ended != child->pid || child->len > child->max) {
 		kill_child(child);
@@ -170,27 +163,27 @@ static size_t list_open(const struct child *children, size_t count, struct pollf
 }
 
 static void read_ready(struct child *children, size_t count, const struct pollfd *polls,
-		       int64_t deadline)
+		       int64_t deadline_ms)
 {
 	for (size_t i = 0; i < count; i++)
 		if (children[i].out >= 0 && polls[i].revents && !read_some(&children[i]))
-			finish(&children[i], deadline);
+			finish(&children[i], deadline_ms);
 }
 
 void children_wait(struct child *children, size_t count, int timeout_ms)
 {
 	scope_free struct pollfd *polls = calloc(count, sizeof(*polls));
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline_ms = clock_ms() + timeout_ms;
 
 	while (polls && list_open(children, count, polls) > 0) {
-		int64_t left = deadline - now_ms();
-		int ready = left > 0 ? poll(polls, count, (int)left) : 0;
+		int left_ms = clock_left_ms(deadline_ms);
+		int ready = left_ms > 0 ? poll(polls, count, left_ms) : 0;
 
 		if (ready < 0 && errno == EINTR)
 			continue;
 		if (ready <= 0)
 			break;
-		read_ready(children, count, polls, deadline);
+		read_ready(children, count, polls, deadline_ms);
 	}
 	for (size_t i = 0; i < count; i++)
 		kill_child(&children[i]);

@@ -16,7 +16,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cli/python/child.h"
-#include "cli/python/interpreter_places.h"
+#include "cli/python/places.h"
 
 /* All of them together; starting one takes some 20 ms of processor time, PyPy 200. */
 #define TIMEOUT_MS 10000
@@ -91,6 +91,18 @@ void interpreters_resolve_libraries(struct interpreter_list *machine)
 	}
 }
 
+const struct interpreter *interpreters_next(const struct interpreter_list *list,
+					    const struct pyc_magic *magic,
+					    const struct interpreter *after)
+{
+	size_t i = after ? (size_t)(after - list->interpreters) : list->count;
+
+	while (i-- > 0)
+		if (list->interpreters[i].magic == magic)
+			return &list->interpreters[i];
+	return NULL;
+}
+
 /* Length of @dir if @path lies below it; 0 if not. */
 static size_t depth_below(const char *path, const char *dir)
 {
@@ -115,18 +127,15 @@ const struct interpreter *interpreters_owner(const struct interpreter_list *list
 					     const char *path)
 {
 	const struct interpreter *owner = NULL;
+	const struct interpreter *one = NULL;
 	size_t closest = 0;
 
-	for (size_t i = list->count; i-- > 0;) {
-		const struct interpreter *interpreter = &list->interpreters[i];
-		size_t depth;
+	while ((one = interpreters_next(list, magic, one))) {
+		size_t depth = closeness(one, path);
 
-		if (interpreter->magic != magic)
-			continue;
-		depth = closeness(interpreter, path);
 		if (depth > closest) {
 			closest = depth;
-			owner = interpreter;
+			owner = one;
 		}
 	}
 	return owner;
@@ -156,23 +165,27 @@ static int put(struct interpreter_list *list, struct interpreter *interpreter)
 	return 0;
 }
 
-const struct interpreter *interpreters_by_magic(const struct interpreter_list *list,
-						const struct pyc_magic *magic)
-{
-	for (size_t i = list->count; i-- > 0;)
-		if (list->interpreters[i].magic == magic)
-			return &list->interpreters[i];
-	return NULL;
-}
-
 /* ---- by their names ---- */
+
+static const char *const program_names[] = {
+	[PYC_CPYTHON] = "python", [PYC_PYPY] = "pypy", [PYC_GRAALPY] = "graalpy"};
+
+char *interpreter_program(const struct pyc_magic *magic)
+{
+	const char *name = program_names[magic->implementation];
+	char *program;
+
+	if (magic->implementation == PYC_GRAALPY)
+		return strdup(name);
+	return asprintf(&program, "%s%d.%d", name, magic->major, magic->minor) < 0
+		       ? NULL
+		       : program;
+}
 
 static bool is_version(const struct pyc_magic *magic, const char *prefix, int prefix_len,
 		       unsigned major, unsigned minor)
 {
-	static const char *const names[] = {
-		[PYC_CPYTHON] = "python", [PYC_PYPY] = "pypy", [PYC_GRAALPY] = "graalpy"};
-	const char *name = names[magic->implementation];
+	const char *name = program_names[magic->implementation];
 
 	return magic->major == major && magic->minor == minor &&
 	       strncmp(name, prefix, (size_t)prefix_len) == 0 && !name[prefix_len];

@@ -66,9 +66,19 @@ int interpreters_find(const char *root, struct interpreter_list *ret_list);
  */
 int interpreters_add(const char *root, const char *program, struct interpreter_list *list);
 
-/* The interpreter that would read the bytecode of a magic; NULL for none. */
-const struct interpreter *interpreters_by_magic(const struct interpreter_list *list,
-						const struct pyc_magic *magic);
+/**
+ * interpreters_next() - an interpreter that reads the bytecode of a magic
+ * @after: the one that was returned before; NULL for the first, which is the newest, or the
+ *         last one that was added
+ * Return: NULL for none, or no more.
+ */
+const struct interpreter *interpreters_next(const struct interpreter_list *list,
+					    const struct pyc_magic *magic,
+					    const struct interpreter *after);
+
+/* "python3.11", "pypy3.9", "graalpy": how the program for a magic is called; the caller's,
+ * NULL when out of memory. */
+char *interpreter_program(const struct pyc_magic *magic);
 
 /* Links in .prefix and .libraries of this machine's are followed, for interpreters_owner().
  */

@@ -25,21 +25,17 @@ static const struct interpreter *find_owner(const struct verify_run *run,
 	return path ? interpreters_owner(&run->machine, file->magic, path) : NULL;
 }
 
-/* The @n-th of a list of the file's magic, the last one first; NULL: *@n are fewer. */
+/* The @n-th of a list that reads the magic; NULL: there are fewer, *@n are still to go. */
 static const struct interpreter *nth_of(const struct interpreter_list *list,
 					const struct pyc_magic *magic,
 					const struct interpreter *except, size_t *n)
 {
-	for (size_t i = list->count; i-- > 0;) {
-		const struct interpreter *interpreter = &list->interpreters[i];
+	const struct interpreter *one = NULL;
 
-		/* Without a release it was told by its name only, and cannot be run. */
-		if (interpreter->magic != magic || interpreter == except ||
-		    !interpreter->release)
-			continue;
-		if ((*n)-- == 0)
-			return interpreter;
-	}
+	/* Without a release it was told by its name only, and cannot be run. */
+	while ((one = interpreters_next(list, magic, one)))
+		if (one != except && one->release && (*n)-- == 0)
+			return one;
 	return NULL;
 }
 

@@ -133,30 +133,21 @@ static void summarise(const struct verify_list *list, struct summary *ret)
 
 /* ---- words ---- */
 
-/* python3.9, pypy3.9: how its package is called. */
-static void program_of(const struct pyc_magic *magic, char text[SENTENCE_MAX])
-{
-	const char *version = magic->version;
-	bool has_name = version[0] < '0' || version[0] > '9';
-
-	snprintf(text, SENTENCE_MAX, "%s%s", has_name ? "" : "python", version);
-}
-
 /* What is said of a file, and of all of its group. */
 static const char *sentence(const struct verify_file *file, char text[SENTENCE_MAX])
 {
-	char program[SENTENCE_MAX];
+	scope_free char *program = NULL;
 
 	switch (file->why) {
 	case VERIFY_NOT_VERIFIED:
 		return pyc_reason_text(file->reason);
 	case VERIFY_NO_INTERPRETER:
-		program_of(file->magic, program);
+		program = interpreter_program(file->magic);
 		snprintf(
 			text, SENTENCE_MAX,
 			"no interpreter for bytecode of %s: install %.64s, or name it with "
 			"--python",
-			file->magic->version, program);
+			file->magic->version, program ? program : "it");
 		return text;
 	case VERIFY_CANNOT_RUN:
 		snprintf(text, SENTENCE_MAX, "%.128s cannot be run%s", file->by->program,

@@ -11,8 +11,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/scope.h"
 #include "cli/print/progress.h"
 #include "cli/verify/worker.h"
@@ -22,7 +22,7 @@
 #define WORKERS		 4
 #define START_TIMEOUT_MS 20000
 
-#define REDRAW_NS 100000000
+#define REDRAW_MS 100
 
 /* A file that is to be compiled, and the interpreter to be asked first. */
 struct task {
@@ -331,14 +331,10 @@ static void show_progress(struct crew *crew, bool quiet)
 	pthread_mutex_lock(&crew->lock);
 	while (crew->working > 0) {
 		size_t done = crew->done;
-		struct timespec until;
+		const struct timespec until = clock_deadline(REDRAW_MS);
 
 		pthread_mutex_unlock(&crew->lock);
 		progress_update(&progress, done, crew->count, "files");
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += REDRAW_NS;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
 		pthread_mutex_lock(&crew->lock);
 		if (crew->working > 0 && crew->done == done)
 			pthread_cond_timedwait(&crew->progressed, &crew->lock, &until);
@@ -412,7 +408,7 @@ int verify_all(const struct verify_run *run, struct verify_list *list)
 		return 0;
 	qsort(tasks, crew.count, sizeof(*tasks), compare_tasks);
 	pthread_mutex_init(&crew.lock, NULL);
-	pthread_cond_init(&crew.progressed, NULL);
+	clock_condition_init(&crew.progressed);
 	r = run_crew(&crew, run);
 	pthread_cond_destroy(&crew.progressed);
 	pthread_mutex_destroy(&crew.lock);

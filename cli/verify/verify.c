@@ -16,31 +16,18 @@
 
 /* ---- what to look at ---- */
 
-/* The directory of a path, without a slash at its end; the caller's. */
-static char *dir_of(const char *path)
-{
-	size_t len = (size_t)(path_last(path) - path);
-
-	if (len == 0)
-		return strdup(".");
-	return strndup(path, len > 1 ? len - 1 : len);
-}
-
 /* Without "." and symlinks, but for a bytecode file that is one itself; NULL if there is no
  * such place. */
 static char *absolute(const char *path)
 {
 	scope_free char *dir = NULL;
 	scope_free char *real = NULL;
-	char *joined;
 
 	if (!pyc_name_is_bytecode(path))
 		return realpath(path, NULL);
-	dir = dir_of(path);
+	dir = path_parent(path);
 	real = dir ? realpath(dir, NULL) : NULL;
-	if (!real || asprintf(&joined, "%s/%s", real, path_last(path)) < 0)
-		return NULL;
-	return joined;
+	return real ? path_join(real, path_last(path)) : NULL;
 }
 
 /*
@@ -54,12 +41,12 @@ static char *tree_of(const char *path, const char **ret_inside)
 	*ret_inside = ".";
 	if (!pyc_name_is_bytecode(path))
 		return strdup(path);
-	dir = dir_of(path);
+	dir = path_parent(path);
 	*ret_inside = path_last(path);
 	if (!dir || strcmp(path_last(dir), PYC_CACHE_DIR) != 0)
 		return take_ptr(dir);
 	*ret_inside = path + (path_last(dir) - dir);
-	return dir_of(dir);
+	return path_parent(dir);
 }
 
 static int collect(struct verify_request *request, struct verify_work *work,

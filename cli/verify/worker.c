@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+#include "base/clock.h"
 #include "base/scope.h"
 #include "cache/content.h"
 #include "cli/verify/worker_py.h"
@@ -27,23 +28,15 @@ enum { ANSWER_CODE, ANSWER_ERROR };
 
 /* ---- bytes, until a time ---- */
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int wait_for(int fd, short events, int64_t deadline_ms)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = events};
-	int64_t left = deadline_ms - now_ms();
+	int left_ms = clock_left_ms(deadline_ms);
 	int r;
 
-	if (left <= 0)
+	if (left_ms == 0)
 		return -ETIMEDOUT;
-	r = poll(&poll_fd, 1, (int)left);
+	r = poll(&poll_fd, 1, left_ms);
 	if (r < 0)
 		return errno == EINTR ? 0 : -errno;
 	return r == 0 ? -ETIMEDOUT : 0;
@@ -92,18 +85,6 @@ static int write_all(int fd, const uint8_t *data, size_t len, int64_t deadline_m
 	return 0;
 }
 
-static void save_le32(uint8_t *bytes, uint32_t number)
-{
-	for (int i = 0; i < 4; i++)
-		bytes[i] = (uint8_t)(number >> 8 * i);
-}
-
-static uint32_t load_le32(const uint8_t *bytes)
-{
-	return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
-	       (uint32_t)bytes[3] << 24;
-}
-
 /* ---- the process ---- */
 
 /* compile() has the parameter from 3.2 on. */
@@ -146,7 +127,7 @@ static int meet(struct verify_worker *worker, const struct interpreter *interpre
 		int timeout_ms)
 {
 	uint8_t magic[4];
-	int r = read_all(worker->child.out, magic, sizeof(magic), now_ms() + timeout_ms);
+	int r = read_all(worker->child.out, magic, sizeof(magic), clock_ms() + timeout_ms);
 
 	if (r == -EPIPE)
 		return -ENOEXEC;
@@ -230,12 +211,12 @@ static void make_printable(struct verify_answer *answer)
 int verify_worker_compile(struct verify_worker *worker, int level, const uint8_t *source,
 			  size_t len, int timeout_ms, struct verify_answer *ret_answer)
 {
-	int64_t deadline_ms = now_ms() + timeout_ms;
+	int64_t deadline_ms = clock_ms() + timeout_ms;
 	uint8_t head[8];
 	int r;
 
-	save_le32(head, (uint32_t)level);
-	save_le32(head + 4, (uint32_t)len);
+	store_le32(head, (uint32_t)level);
+	store_le32(head + 4, (uint32_t)len);
 	r = write_all(worker->requests, head, sizeof(head), deadline_ms);
 	if (r == 0)
 		r = write_all(worker->requests, source, len, deadline_ms);

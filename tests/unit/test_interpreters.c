@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "base/scope.h"
-#include "cli/python/interpreter_places.h"
+#include "cli/python/places.h"
 #include "cli/python/interpreters.h"
 #include "tests/unit/scratch.h"
 
@@ -130,9 +130,11 @@ static void test_image_by_name(void **state)
 	assert_null(list.interpreters[1].libraries[0]);
 	assert_string_equal(list.interpreters[2].name, "pypy3.9");
 	assert_int_equal(list.interpreters[2].magic->number, 336);
-	assert_ptr_equal(interpreters_by_magic(&list, list.interpreters[1].magic),
+	assert_ptr_equal(interpreters_next(&list, list.interpreters[1].magic, NULL),
 			 &list.interpreters[1]);
-	assert_null(interpreters_by_magic(&list, pyc_magic_lookup(3495)));
+	assert_null(interpreters_next(&list, list.interpreters[1].magic,
+				      &list.interpreters[1]));
+	assert_null(interpreters_next(&list, pyc_magic_lookup(3495), NULL));
 	assert_null(interpreters_owner(&list, list.interpreters[1].magic, "/opt"));
 
 	assert_int_equal(interpreters_add(fixture->root, "python3", &list), 0);
@@ -163,7 +165,10 @@ static void test_owner(void **state)
 	struct interpreter_list list = {three, ARRAY_SIZE(three)};
 
 	(void)state;
-	assert_ptr_equal(interpreters_by_magic(&list, magic), &three[2]);
+	assert_ptr_equal(interpreters_next(&list, magic, NULL), &three[2]);
+	assert_ptr_equal(interpreters_next(&list, magic, &three[2]), &three[1]);
+	assert_ptr_equal(interpreters_next(&list, magic, &three[1]), &three[0]);
+	assert_null(interpreters_next(&list, magic, &three[0]));
 	assert_ptr_equal(interpreters_owner(&list, magic, "/usr"), &three[0]);
 	assert_ptr_equal(interpreters_owner(&list, magic, "/usr/lib/m.py"), &three[0]);
 	assert_ptr_equal(interpreters_owner(&list, magic, "/srv/site/m.py"), &three[0]);
@@ -207,6 +212,23 @@ static void test_liars(void **state)
 	interpreters_free(&list);
 }
 
+/* As packages of distributions call them: people install what is named so. */
+static void test_program_names(void **state)
+{
+	static const struct {
+		uint16_t magic;
+		const char *program;
+	} cases[] = {{3495, "python3.11"}, {62211, "python2.7"}, {336, "pypy3.9"}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		scope_free char *program =
+			interpreter_program(pyc_magic_lookup(cases[i].magic));
+
+		assert_string_equal(program, cases[i].program);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +237,7 @@ int main(void)
 		cmocka_unit_test(test_no_root),
 		cmocka_unit_test_setup_teardown(test_liars, setup, teardown),
 		cmocka_unit_test(test_owner),
+		cmocka_unit_test(test_program_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,8 @@
 /*
  * Where programs lie that could be Python interpreters, by their names; nothing is run.
  */
-#ifndef CANONFS_CLI_PYTHON_INTERPRETER_PLACES_H
-#define CANONFS_CLI_PYTHON_INTERPRETER_PLACES_H
+#ifndef CANONFS_CLI_PYTHON_PLACES_H
+#define CANONFS_CLI_PYTHON_PLACES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Looking for interpreters; see interpreter_places.h.
+ * Looking for interpreters; see places.h.
  *
  * pyenv puts shims in PATH: scripts of the interpreters' names that start one of them, or
  * fail. So scripts do not count, and pyenv's versions are looked through instead.
  */
-#include "cli/python/interpreter_places.h"
+#include "cli/python/places.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -66,7 +66,7 @@ static struct candidate *find_same(const struct candidate_list *list,
 /* Of two links' names, "python3.12" says more than "python3"; the program's own is best. */
 static void take_better_name(struct candidate *known, struct candidate *other)
 {
-	const char *own = strrchr(known->program, '/') + 1;
+	const char *own = path_last(known->program);
 	char *name = known->name;
 
 	if (strcmp(name, own) == 0 || strlen(other->name) <= strlen(name))
@@ -132,10 +132,10 @@ static int look_at(int root_fd, const char *path, struct candidate *ret)
 	};
 	if (!ret->program)
 		return -ENOMEM;
-	ret->name = strdup(strrchr(ret->program, '/') + 1);
+	ret->name = strdup(path_last(ret->program));
 	if (ret->name && !is_interpreter_name(ret->name)) {
 		free(ret->name);
-		ret->name = strdup(strrchr(path, '/') + 1);
+		ret->name = strdup(path_last(path));
 	}
 	if (ret->name)
 		return 0;
@@ -167,14 +167,10 @@ static char *pyenv_versions(void)
 {
 	const char *root = getenv("PYENV_ROOT");
 	const char *home = getenv("HOME");
-	char *path = NULL;
-	int n = -1;
 
 	if (root && root[0] == '/')
-		n = asprintf(&path, "%s/versions", root);
-	else if (home && home[0] == '/')
-		n = asprintf(&path, "%s/.pyenv/versions", home);
-	return n < 0 ? NULL : path;
+		return path_join(root, "versions");
+	return home && home[0] == '/' ? path_join(home, ".pyenv/versions") : NULL;
 }
 
 static int visit_pyenv(int root_fd, visit_fn *visit, void *context)
@@ -185,13 +181,12 @@ static int visit_pyenv(int root_fd, visit_fn *visit, void *context)
 	int r = 0;
 
 	for (int i = 0; i < count; i++) {
-		scope_free char *dir = NULL;
+		const char *name = entries[i]->d_name;
+		scope_free char *version = path_join(versions, name);
+		scope_free char *dir = version ? path_join(version, "bin") : NULL;
 
-		if (r == 0 && entries[i]->d_name[0] != '.') {
-			if (asprintf(&dir, "%s/%s/bin", versions, entries[i]->d_name) < 0)
-				dir = NULL;
+		if (r == 0 && name[0] != '.')
 			r = dir ? visit(root_fd, dir, context) : -ENOMEM;
-		}
 		free(entries[i]);
 	}
 	free(entries);
@@ -213,15 +208,13 @@ static int visit_all(int root_fd, bool is_host, visit_fn *visit, void *context)
 static int add_program(int root_fd, const char *dir, const char *name,
 		       struct candidate_list *list)
 {
-	scope_free char *path = NULL;
+	scope_free char *path = path_join(dir, name);
 	struct candidate *known;
 	struct candidate found;
 	int r;
 
-	if (asprintf(&path, "%s/%s", dir, name) < 0) {
-		path = NULL;
+	if (!path)
 		return -ENOMEM;
-	}
 	r = look_at(root_fd, path, &found);
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
@@ -274,14 +267,12 @@ struct lookup {
 static int look_up(int root_fd, const char *dir, void *context)
 {
 	struct lookup *lookup = context;
-	scope_free char *path = NULL;
+	scope_free char *path = path_join(dir, lookup->name);
 	struct candidate found;
 	int r;
 
-	if (asprintf(&path, "%s/%s", dir, lookup->name) < 0) {
-		path = NULL;
+	if (!path)
 		return -ENOMEM;
-	}
 	r = look_at(root_fd, path, &found);
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
@@ -299,14 +290,12 @@ static int look_at_path(int root_fd, bool is_host, const char *program,
 			struct candidate_list *list)
 {
 	scope_free char *here = is_host ? getcwd(NULL, 0) : NULL;
-	scope_free char *path = NULL;
+	scope_free char *path = path_join(program[0] != '/' && here ? here : "", program);
 	struct candidate found;
 	int r;
 
-	if (asprintf(&path, "%s/%s", program[0] != '/' && here ? here : "", program) < 0) {
-		path = NULL;
+	if (!path)
 		return -ENOMEM;
-	}
 	r = look_at(root_fd, path, &found);
 	return r < 0 ? r : put(list, &found);
 }
