@@ -5,6 +5,9 @@
  * Distributions say which files are theirs in NAME-VERSION.dist-info/RECORD (PEP 376, PEP
  * 627), older ones and Debian's in NAME-VERSION.egg-info/top_level.txt. Only the first
  * component matters: that is the directory, or the module, below site-packages.
+ *
+ * dpkg says it in var/lib/dpkg/info/NAME.list, by whole paths. On systems that are merged,
+ * /lib is /usr/lib, whatever a list says: so /usr does not count.
  */
 #include "cli/check/owners.h"
 
@@ -12,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <search.h>
 #include <stdbool.h>
@@ -23,23 +27,23 @@
 #include "base/fdio.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "cli/check/packages.h"
 #include "pyc/names.h"
 
 #define PACKAGES_SUFFIX "-packages"
+#define DPKG_INFO	"var/lib/dpkg/info"
+#define LIST_SUFFIX	".list"
 
-/* The distribution that a name in a directory of packages belongs to. */
+/* Who owns a file, or all that is below a directory. */
 struct claim {
-	char *name;	    /* PATH/NAME */
-	char *distribution; /* somebody may have borrowed it */
-	bool ambiguous;	    /* several claim it */
+	char *path;
+	char *owner;	/* somebody may have borrowed it */
+	bool ambiguous; /* several claim it */
 };
 
 struct owners {
 	enum check_by by;
 	pthread_rwlock_t lock; /* guards claims; their strings do not change */
 	void *claims;
-	struct packages *packages; /* does not change once it was read */
 };
 
 struct owners *owners_new(enum check_by by)
@@ -57,8 +61,8 @@ static void claim_free(void *context)
 {
 	struct claim *claim = context;
 
-	free(claim->name);
-	free(claim->distribution);
+	free(claim->path);
+	free(claim->owner);
 	free(claim);
 }
 
@@ -67,129 +71,140 @@ void owners_free(struct owners *owners)
 	if (!owners)
 		return;
 	tdestroy(owners->claims, claim_free);
-	packages_free(owners->packages);
 	pthread_rwlock_destroy(&owners->lock);
 	free(owners);
 }
 
-int owners_load_packages(struct owners *owners, int root_fd)
-{
-	if (owners->packages)
-		return 0;
-	return packages_load(root_fd, &owners->packages);
-}
-
 /* ---- claims ---- */
 
-static int compare(const void *a, const void *b)
+static int claim_compare(const void *a, const void *b)
 {
-	return strcmp(((const struct claim *)a)->name, ((const struct claim *)b)->name);
+	return strcmp(((const struct claim *)a)->path, ((const struct claim *)b)->path);
 }
 
-/* Takes ownership of @name. Whose name two claim is nobody's, as namespace packages. */
-static void put_locked(struct owners *owners, char *name, const char *distribution)
+/* What two claim is nobody's, as namespace packages. */
+static void claim_put_locked(struct owners *owners, struct claim *claim)
+{
+	struct claim **node = tsearch(claim, &owners->claims, claim_compare);
+
+	if (node && *node == claim)
+		return;
+	if (node && strcmp((*node)->owner, claim->owner) != 0)
+		(*node)->ambiguous = true;
+	claim_free(claim);
+}
+
+/* Takes ownership of @path, NULL when out of memory. */
+static void claim_put(struct owners *owners, char *path, const char *owner)
 {
 	struct claim *claim = calloc(1, sizeof(*claim));
-	struct claim **node;
 
-	if (!claim) {
-		free(name);
+	if (!claim || !path || !(claim->owner = strdup(owner))) {
+		free(claim);
+		free(path);
 		return;
 	}
-	claim->name = name;
-	node = tsearch(claim, &owners->claims, compare);
-	if (node && *node == claim) {
-		claim->distribution = strdup(distribution);
-		return;
-	}
-	claim_free(claim);
-	if (node && (*node)->distribution &&
-	    strcmp((*node)->distribution, distribution) != 0)
-		(*node)->ambiguous = true;
+	claim->path = path;
+	pthread_rwlock_wrlock(&owners->lock);
+	claim_put_locked(owners, claim);
+	pthread_rwlock_unlock(&owners->lock);
 }
 
-static void put(struct owners *owners, const char *path, const char *name, size_t len,
-		const char *distribution)
+static const char *claim_find(struct owners *owners, const char *path)
 {
-	char *key;
+	const struct claim probe = {.path = (char *)(uintptr_t)path};
+	struct claim *const *node;
+	const char *owner;
+
+	pthread_rwlock_rdlock(&owners->lock);
+	node = tfind(&probe, &owners->claims, claim_compare);
+	owner = node && !(*node)->ambiguous ? (*node)->owner : NULL;
+	pthread_rwlock_unlock(&owners->lock);
+	return owner;
+}
+
+/* ---- what distributions and packages say ---- */
+
+static void take_name(struct owners *owners, const char *dir, const char *name, size_t len,
+		      const char *distribution)
+{
+	char *path;
 
 	if (len == 0 || name[0] == '.' || name[0] == '/')
 		return;
-	if (asprintf(&key, "%s/%.*s", path, (int)len, name) < 0)
-		return;
-	pthread_rwlock_wrlock(&owners->lock);
-	put_locked(owners, key, distribution);
-	pthread_rwlock_unlock(&owners->lock);
+	if (asprintf(&path, "%s/%.*s", dir, (int)len, name) >= 0)
+		claim_put(owners, path, distribution);
 }
-
-static const char *find(struct owners *owners, const char *key)
-{
-	const struct claim probe = {.name = (char *)(uintptr_t)key};
-	struct claim *const *node;
-	const char *distribution;
-
-	pthread_rwlock_rdlock(&owners->lock);
-	node = tfind(&probe, &owners->claims, compare);
-	distribution = node && !(*node)->ambiguous ? (*node)->distribution : NULL;
-	pthread_rwlock_unlock(&owners->lock);
-	return distribution;
-}
-
-/* ---- what distributions say ---- */
 
 /* RECORD: a line is a path, maybe in double quotes, and more after a comma (PEP 376). */
-static void take_record(struct owners *owners, const char *path, char *line,
+static void take_record(struct owners *owners, const char *dir, char *line,
 			const char *distribution)
 {
 	const char *name = line[0] == '"' ? line + 1 : line;
 
 	/* "m.py" and "m/..." are of interest; "../../bin/m" and metadata are nobody's. */
-	put(owners, path, name, strcspn(name, "/,\"\n"), distribution);
+	take_name(owners, dir, name, strcspn(name, "/,\"\n"), distribution);
 }
 
 /* top_level.txt: a line is a module. */
-static void take_top_level(struct owners *owners, const char *path, char *line,
+static void take_top_level(struct owners *owners, const char *dir, char *line,
 			   const char *distribution)
 {
 	size_t len = strcspn(line, "\r\n");
 	char module[PYC_NAME_MAX + 1];
 
-	put(owners, path, line, len, distribution);
+	take_name(owners, dir, line, len, distribution);
 	if (len == 0 || len + sizeof(".py") > sizeof(module))
 		return;
 	snprintf(module, sizeof(module), "%.*s.py", (int)len, line);
-	put(owners, path, module, strlen(module), distribution);
+	take_name(owners, dir, module, strlen(module), distribution);
 }
 
-typedef void take_line_fn(struct owners *owners, const char *path, char *line,
-			  const char *distribution);
-
-static int read_lines(struct owners *owners, const struct tree *tree, const char *file,
-		      const char *path, const char *distribution, take_line_fn *take)
+static const char *without_usr(const char *path)
 {
-	int fd = tree_openat(tree, file, O_RDONLY | O_NONBLOCK);
+	return strncmp(path, "/usr/", 5) == 0 ? path + 4 : path;
+}
+
+/* dpkg's lists: a line is a path; of interest are sources. */
+static void take_path(struct owners *owners, const char *dir, char *line,
+		      const char *package)
+{
+	(void)dir;
+	line[strcspn(line, "\n")] = '\0';
+	if (pyc_name_is_source(line))
+		claim_put(owners, strdup(without_usr(line)), package);
+}
+
+typedef void take_line_fn(struct owners *owners, const char *dir, char *line,
+			  const char *owner);
+
+/* Takes ownership of @fd, which may be an error. */
+static int read_lines(struct owners *owners, int fd, const char *dir, const char *owner,
+		      take_line_fn *take)
+{
 	FILE *stream = fd < 0 ? NULL : fdopen(fd, "r");
 	scope_free char *line = NULL;
 	size_t size = 0;
 
 	if (!stream) {
 		close_fd(&fd);
-		return fd < 0 ? fd : -ENOMEM;
+		return -ENOENT;
 	}
 	while (getline(&line, &size, stream) >= 0)
-		take(owners, path, line, distribution);
+		take(owners, dir, line, owner);
 	fclose(stream);
 	return 0;
 }
 
-static int read_file(struct owners *owners, const struct tree *tree, const char *info,
-		     const char *name, const char *path, const char *distribution)
+static int read_metadata(struct owners *owners, const struct tree *tree, const char *info,
+			 const char *name, const char *dir, const char *distribution)
 {
 	scope_free char *file = path_join(info, name);
 
 	if (!file)
 		return -ENOMEM;
-	return read_lines(owners, tree, file, path, distribution,
+	return read_lines(owners, tree_openat(tree, file, O_RDONLY | O_NONBLOCK), dir,
+			  distribution,
 			  strcmp(name, "RECORD") == 0 ? take_record : take_top_level);
 }
 
@@ -227,8 +242,8 @@ static void learn(struct owners *owners, const struct tree *tree, const char *di
 
 	if (!info || !distribution)
 		return;
-	if (read_file(owners, tree, info, "RECORD", path, distribution) < 0)
-		read_file(owners, tree, info, "top_level.txt", path, distribution);
+	if (read_metadata(owners, tree, info, "RECORD", path, distribution) < 0)
+		read_metadata(owners, tree, info, "top_level.txt", path, distribution);
 }
 
 void owners_learn(struct owners *owners, const struct tree *tree,
@@ -243,6 +258,42 @@ void owners_learn(struct owners *owners, const struct tree *tree,
 					      ends_with(entry->name, ".egg-info")))
 			learn(owners, tree, dir->path, entry->name, path);
 	}
+}
+
+static int is_list(const struct dirent *entry)
+{
+	return ends_with(entry->d_name, LIST_SUFFIX);
+}
+
+/* "python3-six.list", "libpython3.11:amd64.list": the name up to the architecture. */
+static void read_list(struct owners *owners, int dir, const char *list)
+{
+	int fd = openat(dir, list, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	size_t whole = strlen(list) - strlen(LIST_SUFFIX);
+	size_t len = strcspn(list, ":");
+	scope_free char *package = strndup(list, len < whole ? len : whole);
+
+	if (package)
+		(void)read_lines(owners, fd, NULL, package, take_path);
+	else
+		close_fd(&fd);
+}
+
+int owners_load_packages(struct owners *owners, int root_fd)
+{
+	scope_fd int dir =
+		openat2_fd(root_fd, DPKG_INFO, O_RDONLY | O_DIRECTORY, RESOLVE_IN_ROOT);
+	struct dirent **lists = NULL;
+	int count = dir < 0 ? dir : scandirat(dir, ".", &lists, is_list, NULL);
+
+	if (dir >= 0 && count < 0)
+		return -errno;
+	for (int i = 0; i < count; i++) {
+		read_list(owners, dir, lists[i]->d_name);
+		free(lists[i]);
+	}
+	free(lists);
+	return count < 0 ? count : 0;
 }
 
 /* ---- whose is it? ---- */
@@ -294,7 +345,7 @@ static struct owner distribution_at(struct owners *owners, const char *path,
 	if (asprintf(&key, "%.*s/%.*s", (int)packages, path,
 		     top_len ? (int)top_len : (int)strlen(name), top_len ? rest : name) < 0)
 		key = NULL;
-	owner.name = key ? find(owners, key) : NULL;
+	owner.name = key ? claim_find(owners, key) : NULL;
 	if (!owner.name && top_len)
 		owner.path_len = (size_t)(rest - path) + top_len;
 	return owner;
@@ -306,7 +357,9 @@ struct owner owner_of(struct owners *owners, const char *path, const char *name)
 	size_t end;
 
 	if (owners->by == CHECK_BY_PACKAGE) {
-		owner.name = packages_find(owners->packages, path, name);
+		scope_free char *file = path_join(path, name);
+
+		owner.name = file ? claim_find(owners, without_usr(file)) : NULL;
 		owner.path_len = owner.name ? 0 : owner.path_len;
 		return owner;
 	}
