@@ -14,14 +14,15 @@
 #include "cli/print/advice.h"
 #include "cli/print/columns.h"
 #include "cli/print/human.h"
-#include "cli/print/verdict_colour.h"
+#include "cli/print/colour.h"
+#include "cli/print/terminal.h"
 
 #define CELL_MAX 256
 
 /* check speaks of the bare tree: there, Python compiles what a mount would vouch for. */
-static enum terminal_colour colour_of(enum pyc_verdict verdict)
+static enum colour colour_of(enum pyc_verdict verdict)
 {
-	return verdict == PYC_RESTAMPED ? COLOUR_WARN : verdict_colour(verdict);
+	return verdict == PYC_RESTAMPED ? COLOUR_WARN : colour_of_verdict(verdict);
 }
 
 static const char *plural(uint64_t count, const char *one, const char *many)
@@ -51,9 +52,9 @@ static void print_stale(const struct check_tally *tally)
 	printf("%s%s of %s bytecode %s %s stale%s: Python compiles up to %s of source "
 	       "again "
 	       "at every start.\n",
-	       terminal_colour(COLOUR_BOLD), HUMAN_COUNT(tally->stale),
+	       colour_code(COLOUR_BOLD), HUMAN_COUNT(tally->stale),
 	       HUMAN_COUNT(tally->files), plural(tally->files, "file", "files"),
-	       plural(tally->stale, "is", "are"), terminal_colour(COLOUR_NONE),
+	       plural(tally->stale, "is", "are"), colour_code(COLOUR_NONE),
 	       HUMAN_BYTES(tally->stale_bytes));
 	print_help_of_canonfs(tally);
 }
@@ -63,16 +64,16 @@ static void print_headline(const struct check_tally *tally)
 	if (tally->files == 0)
 		printf("There are no bytecode files here.\n");
 	else if (tally->stale == 0)
-		printf("%sNone of %s bytecode %s is stale.%s\n",
-		       terminal_colour(COLOUR_BOLD), HUMAN_COUNT(tally->files),
-		       plural(tally->files, "file", "files"), terminal_colour(COLOUR_NONE));
+		printf("%sNone of %s bytecode %s is stale.%s\n", colour_code(COLOUR_BOLD),
+		       HUMAN_COUNT(tally->files), plural(tally->files, "file", "files"),
+		       colour_code(COLOUR_NONE));
 	else
 		print_stale(tally);
 	if (tally->damaged)
-		printf("%s%s %s damaged: importing %s fails.%s\n",
-		       terminal_colour(COLOUR_BAD), HUMAN_COUNT(tally->damaged),
+		printf("%s%s %s damaged: importing %s fails.%s\n", colour_code(COLOUR_BAD),
+		       HUMAN_COUNT(tally->damaged),
 		       plural(tally->damaged, "file is", "files are"),
-		       plural(tally->damaged, "it", "them"), terminal_colour(COLOUR_NONE));
+		       plural(tally->damaged, "it", "them"), colour_code(COLOUR_NONE));
 	if (tally->uncached)
 		printf("%s of %s source files (%s) %s no bytecode at all.\n",
 		       HUMAN_COUNT(tally->uncached), HUMAN_COUNT(tally->sources),
@@ -244,8 +245,8 @@ static void print_groups(const struct check *check)
 		add_group(columns, group[i], named);
 	print_table(columns);
 	if (shown < count && check->request->top && shown == check->request->top)
-		printf("%sthe worst %zu; --top 0 shows all%s\n",
-		       terminal_colour(COLOUR_DIM), shown, terminal_colour(COLOUR_NONE));
+		printf("%sthe worst %zu; --top 0 shows all%s\n", colour_code(COLOUR_DIM),
+		       shown, colour_code(COLOUR_NONE));
 }
 
 /* ---- what to do ---- */
@@ -376,11 +377,11 @@ static void print_notes(const struct check *check)
 		       plural(tally->links, "is", "are"),
 		       plural(tally->links, "it leads", "they lead"));
 	if (check->unreadable)
-		printf("%s%s %s not be looked at.%s\n", terminal_colour(COLOUR_BAD),
+		printf("%s%s %s not be looked at.%s\n", colour_code(COLOUR_BAD),
 		       HUMAN_COUNT(check->unreadable),
 		       plural(check->unreadable, "file or directory could",
 			      "files or directories could"),
-		       terminal_colour(COLOUR_NONE));
+		       colour_code(COLOUR_NONE));
 }
 
 void check_print_text(const struct check *check)

@@ -17,7 +17,7 @@
 #include "cli/print/human.h"
 #include "cli/print/shown.h"
 #include "cli/print/terminal.h"
-#include "cli/print/verdict_colour.h"
+#include "cli/print/colour.h"
 
 #define DEFAULT_WIDTH 80
 #define LABEL_WIDTH   17
@@ -229,11 +229,11 @@ static void fill_column(const struct explain_pyc *pyc, struct column *column)
 	}
 }
 
-static enum terminal_colour colour_of(const char *cell)
+static enum colour colour_of(const char *cell)
 {
 	static const struct {
 		const char *word;
-		enum terminal_colour colour;
+		enum colour colour;
 	} colours[] = {
 		{"loads", COLOUR_GOOD},	   {"loads-checked", COLOUR_WARN},
 		{"compiles", COLOUR_WARN}, {"fails", COLOUR_BAD},
@@ -244,7 +244,7 @@ static enum terminal_colour colour_of(const char *cell)
 	for (size_t i = 0; i < ARRAY_SIZE(colours); i++)
 		if (strcmp(cell, colours[i].word) == 0)
 			return colours[i].colour;
-	return verdict_colour_of_name(cell);
+	return colour_of_verdict_name(cell);
 }
 
 static void print_row(size_t row, const struct column *columns, size_t count)
@@ -258,13 +258,12 @@ static void print_row(size_t row, const struct column *columns, size_t count)
 	printf("  %-*s", LABEL_WIDTH - 2, rows[row].label);
 	for (size_t i = 0; i < count; i++) {
 		const char *cell = columns[i].cell[row] ? columns[i].cell[row] : "-";
-		enum terminal_colour colour = row == 0 ? COLOUR_BOLD : colour_of(cell);
+		enum colour colour = row == 0 ? COLOUR_BOLD : colour_of(cell);
 		/* No blanks at the end of a line. */
 		size_t pad = i + 1 < count ? columns[i].width - strlen(cell) : 0;
 
-		printf("%*s%s%s%s%*s", GAP, "", terminal_colour(colour), cell,
-		       colour == COLOUR_NONE ? "" : terminal_colour(COLOUR_NONE), (int)pad,
-		       "");
+		printf("%*s%s%s%s%*s", GAP, "", colour_code(colour), cell,
+		       colour == COLOUR_NONE ? "" : colour_code(COLOUR_NONE), (int)pad, "");
 	}
 	putchar('\n');
 }
@@ -416,8 +415,8 @@ static void print_asked(const struct explain_pyc *pyc, const struct explain_aske
 	       asked->interpreter->release ? asked->interpreter->release : "",
 	       title ? title : "?", pyc_outcome_name(asked->observed),
 	       asked->error ? ", " : "", asked->error ? asked->error : "",
-	       terminal_colour(agrees ? COLOUR_GOOD : COLOUR_BAD),
-	       agrees ? "as said" : "NOT as said", terminal_colour(COLOUR_NONE));
+	       colour_code(agrees ? COLOUR_GOOD : COLOUR_BAD),
+	       agrees ? "as said" : "NOT as said", colour_code(COLOUR_NONE));
 	if (!agrees)
 		printf("    (said: %s)\n", pyc_outcome_name(asked->expected));
 }
@@ -432,8 +431,8 @@ static void print_lines(const char *lines, const char *stem)
 		const char *found = strstr(lines, mark);
 
 		if (found && found < lines + len)
-			printf("    %s%.*s%s\n", terminal_colour(COLOUR_DIM), (int)len,
-			       lines, terminal_colour(COLOUR_NONE));
+			printf("    %s%.*s%s\n", colour_code(COLOUR_DIM), (int)len, lines,
+			       colour_code(COLOUR_NONE));
 		lines += len + (lines[len] == '\n');
 	}
 }
@@ -525,8 +524,8 @@ static void print_advice(const struct explanation *explanation)
 
 static void print_explanation(const struct explanation *explanation)
 {
-	printf("%s%s%s\n", terminal_colour(COLOUR_BOLD), shown(explanation->path),
-	       terminal_colour(COLOUR_NONE));
+	printf("%s%s%s\n", colour_code(COLOUR_BOLD), shown(explanation->path),
+	       colour_code(COLOUR_NONE));
 	print_source(explanation);
 	print_tree(explanation->tree);
 	print_table(explanation);

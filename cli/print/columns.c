@@ -10,14 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "base/scope.h"
+#include "cli/print/shown.h"
 
 #define GAP	 2 /* spaces between columns */
 #define CUT_MARK "..."
 
 struct row {
-	enum terminal_colour colour;
+	enum colour colour;
 	char *cell[COLUMNS_MAX];
 };
 
@@ -48,25 +47,6 @@ static const char *after(const char *text, size_t count)
 	return text;
 }
 
-/*
- * quote_path() without the quotes, and without what only those need: here, quotes and
- * backslashes do no harm.
- */
-static char *escaped(const char *text)
-{
-	char quote[QUOTED_MAX];
-	char *to = quote;
-
-	quote_path(text, quote, sizeof(quote));
-	for (const char *from = quote + 1; from[0] && from[1]; from++) {
-		if (from[0] == '\\' && (from[1] == '\'' || from[1] == '\\'))
-			from++;
-		*to++ = *from;
-	}
-	*to = '\0';
-	return strdup(quote);
-}
-
 struct columns *columns_new(const struct column *column, size_t count)
 {
 	struct columns *columns = calloc(1, sizeof(*columns));
@@ -94,8 +74,7 @@ void columns_free(struct columns *columns)
 	free(columns);
 }
 
-void columns_add(struct columns *columns, enum terminal_colour colour,
-		 const char *const *cell)
+void columns_add(struct columns *columns, enum colour colour, const char *const *cell)
 {
 	struct row row = {.colour = colour};
 	struct row *grown =
@@ -105,7 +84,7 @@ void columns_add(struct columns *columns, enum terminal_colour colour,
 	if (grown)
 		columns->row = grown;
 	for (size_t i = 0; whole && i < columns->column_count; i++) {
-		row.cell[i] = escaped(cell[i]);
+		row.cell[i] = shown_bare(cell[i]);
 		whole = row.cell[i] != NULL;
 	}
 	if (whole)
@@ -155,14 +134,14 @@ static void print_padding(size_t count)
 	printf("%*s", (int)count, "");
 }
 
-static void begin_colour(enum terminal_colour colour)
+static void begin_colour(enum colour colour)
 {
-	fputs(colour == COLOUR_NONE ? "" : terminal_colour(colour), stdout);
+	fputs(colour == COLOUR_NONE ? "" : colour_code(colour), stdout);
 }
 
-static void end_colour(enum terminal_colour colour)
+static void end_colour(enum colour colour)
 {
-	fputs(colour == COLOUR_NONE ? "" : terminal_colour(COLOUR_NONE), stdout);
+	fputs(colour == COLOUR_NONE ? "" : colour_code(COLOUR_NONE), stdout);
 }
 
 /* @text in @width columns, cut where it is longer. */
@@ -185,19 +164,19 @@ static void print_cell(const char *text, enum column_fit fit, size_t width, bool
 }
 
 /* A whole row has a colour, or each cell its column's. */
-static enum terminal_colour cell_colour(enum terminal_colour row,
-					const struct column *column, const char *cell)
+static enum colour cell_colour(enum colour row, const struct column *column,
+			       const char *cell)
 {
 	return row != COLOUR_NONE || strcmp(cell, "0") == 0 ? COLOUR_NONE : column->colour;
 }
 
-static void print_cells(const struct columns *columns, const size_t *width,
-			enum terminal_colour row, const char *const *cell)
+static void print_cells(const struct columns *columns, const size_t *width, enum colour row,
+			const char *const *cell)
 {
 	begin_colour(row);
 	for (size_t c = 0; c < columns->column_count; c++) {
 		const struct column *column = &columns->column[c];
-		enum terminal_colour colour = cell_colour(row, column, cell[c]);
+		enum colour colour = cell_colour(row, column, cell[c]);
 
 		if (c)
 			print_padding(GAP);

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "cli/print/terminal.h"
+#include "cli/print/colour.h"
 
 #define COLUMNS_MAX 8
 
@@ -29,7 +29,7 @@ struct column {
 	const char *heading;
 	enum column_fit fit;
 	unsigned width;
-	enum terminal_colour colour;
+	enum colour colour;
 };
 
 struct columns;
@@ -50,8 +50,7 @@ void columns_free(struct columns *columns);
  *
  * Without memory, the row is missing.
  */
-void columns_add(struct columns *columns, enum terminal_colour colour,
-		 const char *const *cell);
+void columns_add(struct columns *columns, enum colour colour, const char *const *cell);
 
 /**
  * columns_print() - prints to standard output

@@ -1,26 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Text from elsewhere (paths, names of processes) in listings.
+ * Text from elsewhere (paths, names of processes) as a terminal may have it: what
+ * quote_path() escapes is escaped.
  */
 #ifndef CANONFS_CLI_PRINT_SHOWN_H
 #define CANONFS_CLI_PRINT_SHOWN_H
 
-#include <stdio.h>
-#include <string.h>
-
 #include "base/log.h"
 
-/* @buffer: QUOTED_MAX bytes */
-static inline const char *shown_in(const char *text, char *buffer)
-{
-	quote_path(text, buffer, QUOTED_MAX);
-	if (strstr(buffer, "\\x") || strchr(text, '\\') || strlen(text) + 3 > QUOTED_MAX)
-		return buffer;
-	snprintf(buffer, QUOTED_MAX, "%s", text);
-	return buffer;
-}
+/* Writes to @buffer, of QUOTED_MAX bytes, which is returned. */
+const char *shown_in(const char *text, char *buffer);
 
-/* As it is, or quoted where it holds what a terminal must not get; lives as quoted(). */
+/* As it is, or in quotes where something in it is escaped; lives as quoted(). */
 #define shown(text) shown_in((text), (char[QUOTED_MAX]){0})
+
+/* Without quotes in any case, for the cells of a table; the caller's, NULL when out of
+ * memory. */
+char *shown_bare(const char *text);
 
 #endif

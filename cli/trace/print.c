@@ -11,8 +11,7 @@
 #include "cli/print/human.h"
 #include "cli/print/json.h"
 #include "cli/print/shown.h"
-#include "cli/print/terminal.h"
-#include "cli/print/verdict_colour.h"
+#include "cli/print/colour.h"
 
 /* Room for the longest verdict, "hash-unchecked", and most opcodes. */
 #define WORD_WIDTH 14
@@ -66,8 +65,8 @@ static void print_decision(FILE *file, struct json_object *event)
 
 	print_time(file, event);
 	print_process(file, event);
-	fprintf(file, "%s%-*s%s %s: %s\n", terminal_colour(verdict_colour_of_name(verdict)),
-		WORD_WIDTH, shown(verdict), terminal_colour(COLOUR_NONE),
+	fprintf(file, "%s%-*s%s %s: %s\n", colour_code(colour_of_verdict_name(verdict)),
+		WORD_WIDTH, shown(verdict), colour_code(COLOUR_NONE),
 		shown(string_or(event, "path", "?")), shown(string_or(event, "why", "?")));
 }
 
@@ -77,8 +76,8 @@ static void print_request(FILE *file, struct json_object *event)
 
 	print_time(file, event);
 	print_process(file, event);
-	fprintf(file, "%s%-*s%s %s%s%s\n", terminal_colour(COLOUR_DIM), WORD_WIDTH,
-		shown(string_or(event, "opcode", "?")), terminal_colour(COLOUR_NONE),
+	fprintf(file, "%s%-*s%s %s%s%s\n", colour_code(COLOUR_DIM), WORD_WIDTH,
+		shown(string_or(event, "opcode", "?")), colour_code(COLOUR_NONE),
 		shown(string_or(event, "path", "-")), name ? ": " : "",
 		name ? shown(name) : "");
 }
@@ -90,9 +89,8 @@ static void print_lost(FILE *file, struct json_object *event)
 
 	json_object_object_get_ex(event, "lines", &lines);
 	count = json_object_get_int64(lines);
-	fprintf(file, "%s... %s lines lost%s\n", terminal_colour(COLOUR_WARN),
-		HUMAN_COUNT((uint64_t)(count > 0 ? count : 0)),
-		terminal_colour(COLOUR_NONE));
+	fprintf(file, "%s... %s lines lost%s\n", colour_code(COLOUR_WARN),
+		HUMAN_COUNT((uint64_t)(count > 0 ? count : 0)), colour_code(COLOUR_NONE));
 }
 
 static void print_json(FILE *file, struct json_object *event)

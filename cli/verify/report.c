@@ -235,8 +235,8 @@ static void print_disproved(const struct verify_list *list, size_t count)
 
 	if (count == 0)
 		return;
-	printf("%sdisproved: %s%s\n", terminal_colour(COLOUR_BAD), HUMAN_COUNT(count),
-	       terminal_colour(COLOUR_NONE));
+	printf("%sdisproved: %s%s\n", colour_code(COLOUR_BAD), HUMAN_COUNT(count),
+	       colour_code(COLOUR_NONE));
 	for (size_t i = 0; i < list->count && named < NAMED_MAX; i++) {
 		if (verify_why_result(list->files[i].why) != VERIFY_DISPROVED)
 			continue;
