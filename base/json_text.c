@@ -83,3 +83,20 @@ void json_add_decimal(struct json_object *object, const char *key, double value,
 	snprintf(text, sizeof(text), "%.*f", digits, value);
 	json_object_object_add(object, key, json_object_new_double_s(value, text));
 }
+
+static struct json_object *add_member(struct json_object *object, const char *key,
+				      struct json_object *member)
+{
+	json_object_object_add(object, key, member);
+	return member;
+}
+
+struct json_object *json_add_object(struct json_object *object, const char *key)
+{
+	return add_member(object, key, json_object_new_object());
+}
+
+struct json_object *json_add_array(struct json_object *object, const char *key)
+{
+	return add_member(object, key, json_object_new_array());
+}

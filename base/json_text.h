@@ -31,4 +31,8 @@ void json_add_bool(struct json_object *object, const char *key, bool value);
 void json_add_decimal(struct json_object *object, const char *key, double value,
 		      int digits);
 
+/* An empty one, to be filled. Return: what was added, borrowed; NULL when out of memory. */
+struct json_object *json_add_object(struct json_object *object, const char *key);
+struct json_object *json_add_array(struct json_object *object, const char *key);
+
 #endif

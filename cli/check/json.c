@@ -14,22 +14,6 @@
 /* Raised when a member changes its meaning or goes. */
 #define SCHEMA_VERSION 1
 
-static struct json_object *add_object(struct json_object *object, const char *key)
-{
-	struct json_object *member = json_object_new_object();
-
-	json_object_object_add(object, key, member);
-	return member;
-}
-
-static struct json_object *add_array(struct json_object *object, const char *key)
-{
-	struct json_object *member = json_object_new_array();
-
-	json_object_object_add(object, key, member);
-	return member;
-}
-
 static void add_count(struct json_object *object, const char *key, uint64_t count)
 {
 	json_add_number(object, key, (int64_t)count);
@@ -37,8 +21,8 @@ static void add_count(struct json_object *object, const char *key, uint64_t coun
 
 static void add_totals(struct json_object *json, const struct check_tally *tally)
 {
-	struct json_object *bytecode = add_object(json, "bytecode");
-	struct json_object *sources = add_object(json, "sources");
+	struct json_object *bytecode = json_add_object(json, "bytecode");
+	struct json_object *sources = json_add_object(json, "sources");
 
 	add_count(bytecode, "files", tally->files);
 	add_count(bytecode, "bytes", tally->file_bytes);
@@ -55,8 +39,8 @@ static void add_totals(struct json_object *json, const struct check_tally *tally
 
 static void add_verdicts(struct json_object *json, const struct check_tally *tally)
 {
-	struct json_object *verdicts = add_object(json, "verdicts");
-	struct json_object *reasons = add_object(json, "reasons");
+	struct json_object *verdicts = json_add_object(json, "verdicts");
+	struct json_object *reasons = json_add_object(json, "reasons");
 	uint64_t count[PYC_VERDICTS] = {0};
 
 	for (int i = 0; i < PYC_REASONS; i++)
@@ -70,7 +54,7 @@ static void add_verdicts(struct json_object *json, const struct check_tally *tal
 static void add_programs(struct json_object *reader, const struct check *check,
 			 const struct pyc_magic *magic)
 {
-	struct json_object *programs = add_array(reader, "programs");
+	struct json_object *programs = json_add_array(reader, "programs");
 
 	for (size_t i = 0; i < check->interpreters.count; i++) {
 		const struct interpreter *found = &check->interpreters.interpreters[i];
@@ -110,7 +94,7 @@ static void add_reader(struct json_object *readers, const struct check *check, s
 	json_add_bool(reader, "installed", installed);
 	add_programs(reader, check, magic);
 	add_count(reader, "files", files);
-	outcomes = add_object(reader, "outcomes");
+	outcomes = json_add_object(reader, "outcomes");
 	for (int i = 0; i < PYC_OUTCOMES; i++)
 		add_count(outcomes, pyc_outcome_name((enum pyc_outcome)i),
 			  counts->outcome[i]);
@@ -120,7 +104,7 @@ static void add_reader(struct json_object *readers, const struct check *check, s
 
 static void add_groups(struct json_object *json, const struct check *check)
 {
-	struct json_object *groups = add_array(json, "groups");
+	struct json_object *groups = json_add_array(json, "groups");
 	size_t count;
 	scope_free const struct group **sorted = groups_sorted(check->groups, &count);
 
@@ -146,12 +130,12 @@ void check_print_json(const struct check *check)
 	json_add_number(json, "version", SCHEMA_VERSION);
 	json_add_number(json, "status", check_status(check));
 	json_add_text(json, "root", check->tree_count ? check->tree[0].set.root : NULL);
-	paths = add_array(json, "paths");
+	paths = json_add_array(json, "paths");
 	for (size_t i = 0; i < check->tree_count; i++)
 		json_object_array_add(paths, json_text(check->tree[i].set.path));
 	add_totals(json, &check->tally[0]);
 	add_verdicts(json, &check->tally[0]);
-	readers = add_array(json, "interpreters");
+	readers = json_add_array(json, "interpreters");
 	for (size_t i = 0; i <= pyc_magic_count; i++)
 		add_reader(readers, check, i);
 	json_add_text(json, "grouped_by", check_by_name(check->request->by));

@@ -13,22 +13,6 @@
 #include "cli/print/json.h"
 #include "pyc/mtime.h"
 
-static struct json_object *add_object(struct json_object *object, const char *key)
-{
-	struct json_object *inner = json_object_new_object();
-
-	json_object_object_add(object, key, inner);
-	return inner;
-}
-
-static struct json_object *add_array(struct json_object *object, const char *key)
-{
-	struct json_object *inner = json_object_new_array();
-
-	json_object_object_add(object, key, inner);
-	return inner;
-}
-
 static void add_date(struct json_object *object, int64_t seconds)
 {
 	char date[EXPLAIN_DATE_MAX];
@@ -93,7 +77,7 @@ static void add_embedded(struct json_object *object, const struct pyc_facts *fac
 		add_hex(object, "hash", header->hash, PYC_HASH_SIZE);
 		return;
 	}
-	mtime = add_object(object, "mtime");
+	mtime = json_add_object(object, "mtime");
 	json_add_number(mtime, "seconds", header->mtime);
 	add_date(mtime, header->mtime);
 	if (header->magic->size_offset)
@@ -108,7 +92,7 @@ static void add_header(struct json_object *object, const struct pyc_facts *facts
 	static const char *const states[] = {[PYC_HEADER_OK] = "ok",
 					     [PYC_HEADER_SHORT] = "short",
 					     [PYC_HEADER_UNKNOWN_MAGIC] = "unknown-magic"};
-	struct json_object *header = add_object(object, "header");
+	struct json_object *header = json_add_object(object, "header");
 
 	json_add_text(header, "status", states[facts->header_status]);
 	if (facts->header_status != PYC_HEADER_OK)
@@ -129,7 +113,7 @@ static void add_match(struct json_object *object, const char *key, enum pyc_chec
 
 static void add_matches(struct json_object *object, const struct pyc_facts *facts)
 {
-	struct json_object *matches = add_object(object, "matches");
+	struct json_object *matches = json_add_object(object, "matches");
 
 	add_match(matches, "mtime", explain_time_matches(facts));
 	add_match(matches, "size", explain_size_matches(facts));
@@ -145,7 +129,7 @@ static void add_verdict(struct json_object *object, const char *key,
 		add_null(object, key);
 		return;
 	}
-	inner = add_object(object, key);
+	inner = json_add_object(object, key);
 	json_add_text(inner, "verdict", pyc_verdict_name(verdict->decision.verdict));
 	json_add_text(inner, "reason", pyc_reason_name(verdict->decision.reason));
 	json_add_text(inner, "text", pyc_reason_text(verdict->decision.reason));
@@ -155,7 +139,7 @@ static void add_verdict(struct json_object *object, const char *key,
 static void add_outcome(struct json_object *object, const char *key,
 			enum pyc_outcome outcome)
 {
-	struct json_object *inner = add_object(object, key);
+	struct json_object *inner = json_add_object(object, key);
 
 	json_add_text(inner, "outcome", pyc_outcome_name(outcome));
 	json_add_text(inner, "text", pyc_outcome_text(outcome));
@@ -163,7 +147,7 @@ static void add_outcome(struct json_object *object, const char *key,
 
 static void add_policies(struct json_object *object, const struct explain_pyc *pyc)
 {
-	struct json_object *trust = add_object(object, "trust");
+	struct json_object *trust = json_add_object(object, "trust");
 
 	for (int i = 0; i < TRUSTS; i++)
 		add_verdict(trust, explain_trust_name((enum pyc_trust)i), &pyc->trust[i]);
@@ -177,14 +161,14 @@ static void add_mount(struct json_object *object, const struct explain_pyc *pyc)
 		add_null(object, "mount");
 		return;
 	}
-	mount = add_object(object, "mount");
+	mount = json_add_object(object, "mount");
 	json_add_text(mount, "verdict", pyc->mount_verdict);
 	json_add_text(mount, "reason", pyc->mount_reason);
 }
 
 static void add_asked(struct json_object *object, const struct explain_pyc *pyc)
 {
-	struct json_object *array = add_array(object, "asked");
+	struct json_object *array = json_add_array(object, "asked");
 
 	for (size_t i = 0; i < pyc->asked_count; i++) {
 		const struct explain_asked *asked = &pyc->asked[i];
@@ -217,7 +201,7 @@ static void add_facts(struct json_object *object, const struct explain_pyc *pyc)
 	add_policies(object, pyc);
 	add_outcome(object, "served", pyc->served);
 	add_mount(object, pyc);
-	changes = add_array(object, "changes");
+	changes = json_add_array(object, "changes");
 	for (size_t i = 0; i < pyc->change_count; i++)
 		json_object_array_add(changes, json_text(pyc->changes[i]));
 	add_asked(object, pyc);
@@ -252,7 +236,7 @@ static void add_source(struct json_object *object, const struct explanation *exp
 	if (!explanation->stem || source->state != PYC_SOURCE_REGULAR)
 		return;
 	json_add_number(object, "size", (int64_t)source->stx.stx_size);
-	mtime = add_object(object, "mtime");
+	mtime = json_add_object(object, "mtime");
 	json_add_number(mtime, "seconds", time.tv_sec);
 	json_add_number(mtime, "nanoseconds", time.tv_nsec);
 	json_add_number(mtime, "python", pyc_mtime_int(time));
@@ -263,7 +247,7 @@ static void add_source(struct json_object *object, const struct explanation *exp
 
 static void add_tree(struct json_object *object, const struct explain_tree *tree)
 {
-	struct json_object *inner = add_object(object, "tree");
+	struct json_object *inner = json_add_object(object, "tree");
 
 	json_add_text(inner, "path", tree->set.path);
 	if (tree->has_time)
@@ -276,7 +260,7 @@ static void add_tree(struct json_object *object, const struct explain_tree *tree
 void explain_print_json(const struct explain_request *request)
 {
 	struct json_object *top = json_object_new_object();
-	struct json_object *sources = add_array(top, "sources");
+	struct json_object *sources = json_add_array(top, "sources");
 
 	for (size_t i = 0; i < request->count; i++) {
 		const struct explanation *explanation = &request->explanations[i];
@@ -287,7 +271,7 @@ void explain_print_json(const struct explain_request *request)
 		json_add_text(object, "path", explanation->path);
 		add_source(object, explanation);
 		add_tree(object, explanation->tree);
-		pycs = add_array(object, "bytecode");
+		pycs = json_add_array(object, "bytecode");
 		for (size_t j = 0; j < explanation->pyc_count; j++)
 			json_object_array_add(pycs, pyc_object(&explanation->pycs[j]));
 	}

@@ -12,39 +12,16 @@
 
 #include "base/scope.h"
 #include "cli/print/human.h"
+#include "cli/print/json.h"
 #include "cli/print/shown.h"
 
 #define LABEL "  %-10s"
 
-static struct json_object *member(struct json_object *object, const char *key)
-{
-	struct json_object *found = NULL;
-
-	json_object_object_get_ex(object, key, &found);
-	return found;
-}
-
-static int64_t number(struct json_object *object, const char *key)
-{
-	return json_object_get_int64(member(object, key));
-}
-
 /* For people: "12,345"; lives until the end of the calling block. */
-#define count(object, key) HUMAN_COUNT((uint64_t)number(object, key))
+#define count(object, key) HUMAN_COUNT((uint64_t)json_member_number(object, key))
 
-static double decimal(struct json_object *object, const char *key)
-{
-	return json_object_get_double(member(object, key));
-}
-
-/* For shown(): it can be anything. */
-static const char *string(struct json_object *object, const char *key)
-{
-	struct json_object *found = member(object, key);
-
-	return json_object_is_type(found, json_type_string) ? json_object_get_string(found)
-							    : "?";
-}
+/* It can be anything. */
+#define text(object, key) shown(json_member_text(object, key, "?"))
 
 /* ---- the lines ---- */
 
@@ -62,23 +39,23 @@ static void print_uptime(double seconds)
 		printf("%.1f s", seconds);
 }
 
-#define bytes(process, key) HUMAN_BYTES((uint64_t)number(process, key))
+#define bytes(process, key) HUMAN_BYTES((uint64_t)json_member_number(process, key))
 
 static void print_processes(struct json_object *status)
 {
-	struct json_object *worker = member(status, "worker");
-	struct json_object *supervisor = member(status, "supervisor");
-	struct json_object *nodes = member(status, "nodes");
+	struct json_object *worker = json_member(status, "worker");
+	struct json_object *supervisor = json_member(status, "supervisor");
+	struct json_object *nodes = json_member(status, "nodes");
 
 	printf(LABEL, "up");
-	print_uptime(decimal(status, "uptime_s"));
+	print_uptime(json_member_decimal(status, "uptime_s"));
 	printf("; canonfs %s, supervisor %" PRId64 ", worker %" PRId64 "\n",
-	       shown(string(status, "version")), number(supervisor, "pid"),
-	       number(worker, "pid"));
+	       text(status, "version"), json_member_number(supervisor, "pid"),
+	       json_member_number(worker, "pid"));
 	printf(LABEL "worker %s (%s anonymous), supervisor %s\n", "memory",
 	       bytes(worker, "resident_bytes"), bytes(worker, "anonymous_bytes"),
 	       bytes(supervisor, "resident_bytes"));
-	if (strcmp(string(status, "mode"), "stacked") == 0)
+	if (strcmp(json_member_text(status, "mode", "?"), "stacked") == 0)
 		printf(LABEL "%s whose bytes are served changed\n", "files",
 		       count(nodes, "count"));
 	else
@@ -124,38 +101,38 @@ static void print_counts(struct json_object *counts)
 
 static void print_requests(struct json_object *status)
 {
-	struct json_object *requests = member(status, "requests");
-	double uptime_s = decimal(status, "uptime_s");
+	struct json_object *requests = json_member(status, "requests");
+	double uptime_s = json_member_decimal(status, "uptime_s");
 
 	printf(LABEL "%s", "requests", count(requests, "total"));
 	/* One rate: of a young mount, over its life, if that is long enough for one. */
 	if (uptime_s >= 60)
 		printf("; %.1f a second in the last minute",
-		       decimal(requests, "per_s_last_minute"));
+		       json_member_decimal(requests, "per_s_last_minute"));
 	else if (uptime_s >= 1)
-		printf("; %.1f a second", decimal(requests, "per_s"));
+		printf("; %.1f a second", json_member_decimal(requests, "per_s"));
 	putchar('\n');
-	if (number(requests, "total") > 0) {
+	if (json_member_number(requests, "total") > 0) {
 		printf(LABEL, "");
-		print_counts(member(requests, "by_opcode"));
+		print_counts(json_member(requests, "by_opcode"));
 		putchar('\n');
 	}
 }
 
 static void print_bytecode(struct json_object *status)
 {
-	struct json_object *bytecode = member(status, "bytecode");
-	struct json_object *contents = member(status, "contents");
+	struct json_object *bytecode = json_member(status, "bytecode");
+	struct json_object *contents = json_member(status, "contents");
 
 	printf(LABEL "%s headers read, %s served changed", "bytecode",
 	       count(bytecode, "decisions"), count(bytecode, "headers_changed"));
-	if (number(bytecode, "undecided") > 0)
+	if (json_member_number(bytecode, "undecided") > 0)
 		printf(", %s as they are for want of a decision",
 		       count(bytecode, "undecided"));
 	putchar('\n');
-	if (number(bytecode, "decisions") > 0) {
+	if (json_member_number(bytecode, "decisions") > 0) {
 		printf(LABEL, "");
-		print_counts(member(bytecode, "verdicts"));
+		print_counts(json_member(bytecode, "verdicts"));
 		putchar('\n');
 	}
 	printf(LABEL "%s known, %s not; %s bodies and %s sources read\n", "contents",
@@ -165,40 +142,38 @@ static void print_bytecode(struct json_object *status)
 
 static void print_cache(struct json_object *status)
 {
-	struct json_object *cache = member(status, "cache");
+	struct json_object *cache = json_member(status, "cache");
 
-	if (!json_object_is_type(member(cache, "path"), json_type_string)) {
-		printf(LABEL "none: %s\n", "cache", shown(string(cache, "why_none")));
+	if (!json_object_is_type(json_member(cache, "path"), json_type_string)) {
+		printf(LABEL "none: %s\n", "cache", text(cache, "why_none"));
 		return;
 	}
-	printf(LABEL "%s: %s rows loaded, %s written", "cache",
-	       shown(string(cache, "path")), count(cache, "rows_loaded"),
-	       count(cache, "rows_written"));
-	if (number(cache, "rows_dropped") > 0)
+	printf(LABEL "%s: %s rows loaded, %s written", "cache", text(cache, "path"),
+	       count(cache, "rows_loaded"), count(cache, "rows_written"));
+	if (json_member_number(cache, "rows_dropped") > 0)
 		printf(", %s dropped", count(cache, "rows_dropped"));
-	if (number(cache, "rows_bad") > 0)
+	if (json_member_number(cache, "rows_bad") > 0)
 		printf(", %s were damaged", count(cache, "rows_bad"));
 	putchar('\n');
 }
 
 static void print_answer(struct json_object *status)
 {
-	const char *options = string(status, "options");
+	const char *options = json_member_text(status, "options", "?");
 
-	printf(LABEL "%s (%s)\n", "mode", shown(string(status, "mode")),
-	       shown(string(status, "mode_reason")));
+	printf(LABEL "%s (%s)\n", "mode", text(status, "mode"),
+	       text(status, "mode_reason"));
 	printf(LABEL "%s\n", "source",
-	       json_object_get_boolean(member(status, "immutable"))
+	       json_object_get_boolean(json_member(status, "immutable"))
 		       ? "never changes: names and contents are cached for ever"
 		       : "may change: names and attributes hold for 1 s");
-	printf(LABEL "%s\n", "options",
-	       *options ? shown(string(status, "options")) : "none given");
+	printf(LABEL "%s\n", "options", *options ? text(status, "options") : "none given");
 	print_processes(status);
 	print_requests(status);
 	print_bytecode(status);
 	print_cache(status);
 	printf(LABEL, "errors");
-	print_counts(member(status, "errors"));
+	print_counts(json_member(status, "errors"));
 	putchar('\n');
 }
 

@@ -41,6 +41,32 @@ struct json_object *json_retext(struct json_object *object)
 	}
 }
 
+struct json_object *json_member(struct json_object *object, const char *key)
+{
+	struct json_object *found = NULL;
+
+	json_object_object_get_ex(object, key, &found);
+	return found;
+}
+
+int64_t json_member_number(struct json_object *object, const char *key)
+{
+	return json_object_get_int64(json_member(object, key));
+}
+
+double json_member_decimal(struct json_object *object, const char *key)
+{
+	return json_object_get_double(json_member(object, key));
+}
+
+const char *json_member_text(struct json_object *object, const char *key, const char *other)
+{
+	struct json_object *found = json_member(object, key);
+
+	return json_object_is_type(found, json_type_string) ? json_object_get_string(found)
+							    : other;
+}
+
 static void print(struct json_object *object, int flags)
 {
 	puts(json_object_to_json_string_ext(object,

@@ -16,6 +16,16 @@
  */
 struct json_object *json_retext(struct json_object *object);
 
+/*
+ * Members of what others sent, which may be anything: NULL, 0 or @other where there is no
+ * such member, or it is of another type. json_member_text() is borrowed from the object.
+ */
+struct json_object *json_member(struct json_object *object, const char *key);
+int64_t json_member_number(struct json_object *object, const char *key);
+double json_member_decimal(struct json_object *object, const char *key);
+const char *json_member_text(struct json_object *object, const char *key,
+			     const char *other);
+
 /* Prints @object, indented and ended by a newline; takes ownership. */
 void json_print(struct json_object *object);
 

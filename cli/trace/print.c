@@ -16,34 +16,20 @@
 /* Room for the longest verdict, "hash-unchecked", and most opcodes. */
 #define WORD_WIDTH 14
 
-static const char *string(struct json_object *event, const char *key)
-{
-	struct json_object *found;
-
-	return json_object_object_get_ex(event, key, &found) &&
-			       json_object_is_type(found, json_type_string)
-		       ? json_object_get_string(found)
-		       : NULL;
-}
-
-/* For what is not known. */
+/* For what is not known, @other. */
 static const char *string_or(struct json_object *event, const char *key, const char *other)
 {
-	const char *text = string(event, key);
+	const char *text = json_member_text(event, key, "");
 
-	return text && *text ? text : other;
+	return *text ? text : other;
 }
 
 static void print_time(FILE *file, struct json_object *event)
 {
-	struct json_object *found = NULL;
-	double seconds;
+	double seconds = json_member_decimal(event, "time");
+	time_t whole = (time_t)seconds;
 	struct tm local;
-	time_t whole;
 
-	json_object_object_get_ex(event, "time", &found);
-	seconds = json_object_get_double(found);
-	whole = (time_t)seconds;
 	if (!localtime_r(&whole, &local))
 		return;
 	fprintf(file, "%02d:%02d:%02d.%03d  ", local.tm_hour, local.tm_min, local.tm_sec,
@@ -52,11 +38,8 @@ static void print_time(FILE *file, struct json_object *event)
 
 static void print_process(FILE *file, struct json_object *event)
 {
-	struct json_object *pid = NULL;
-
-	json_object_object_get_ex(event, "pid", &pid);
 	fprintf(file, "%s[%" PRId64 "]  ", shown(string_or(event, "process", "?")),
-		json_object_get_int64(pid));
+		json_member_number(event, "pid"));
 }
 
 static void print_decision(FILE *file, struct json_object *event)
@@ -72,7 +55,7 @@ static void print_decision(FILE *file, struct json_object *event)
 
 static void print_request(FILE *file, struct json_object *event)
 {
-	const char *name = string(event, "name");
+	const char *name = json_member_text(event, "name", NULL);
 
 	print_time(file, event);
 	print_process(file, event);
@@ -84,11 +67,8 @@ static void print_request(FILE *file, struct json_object *event)
 
 static void print_lost(FILE *file, struct json_object *event)
 {
-	struct json_object *lines = NULL;
-	int64_t count;
+	int64_t count = json_member_number(event, "lines");
 
-	json_object_object_get_ex(event, "lines", &lines);
-	count = json_object_get_int64(lines);
 	fprintf(file, "%s... %s lines lost%s\n", colour_code(COLOUR_WARN),
 		HUMAN_COUNT((uint64_t)(count > 0 ? count : 0)), colour_code(COLOUR_NONE));
 }
@@ -105,7 +85,7 @@ static void print_json(FILE *file, struct json_object *event)
 
 static void print_event(FILE *file, struct json_object *event, bool json)
 {
-	const char *kind = string(event, "event");
+	const char *kind = json_member_text(event, "event", NULL);
 
 	if (!kind)
 		return;
