@@ -25,11 +25,6 @@ static enum colour colour_of(enum pyc_verdict verdict)
 	return verdict == PYC_RESTAMPED ? COLOUR_WARN : colour_of_verdict(verdict);
 }
 
-static const char *plural(uint64_t count, const char *one, const char *many)
-{
-	return count == 1 ? one : many;
-}
-
 /* ---- the headline ---- */
 
 static void print_help_of_canonfs(const struct check_tally *tally)
@@ -53,8 +48,8 @@ static void print_stale(const struct check_tally *tally)
 	       "again "
 	       "at every start.\n",
 	       colour_code(COLOUR_BOLD), HUMAN_COUNT(tally->stale),
-	       HUMAN_COUNT(tally->files), plural(tally->files, "file", "files"),
-	       plural(tally->stale, "is", "are"), colour_code(COLOUR_NONE),
+	       HUMAN_COUNT(tally->files), human_plural(tally->files, "file", "files"),
+	       human_plural(tally->stale, "is", "are"), colour_code(COLOUR_NONE),
 	       HUMAN_BYTES(tally->stale_bytes));
 	print_help_of_canonfs(tally);
 }
@@ -65,20 +60,22 @@ static void print_headline(const struct check_tally *tally)
 		printf("There are no bytecode files here.\n");
 	else if (tally->stale == 0)
 		printf("%sNone of %s bytecode %s is stale.%s\n", colour_code(COLOUR_BOLD),
-		       HUMAN_COUNT(tally->files), plural(tally->files, "file", "files"),
+		       HUMAN_COUNT(tally->files),
+		       human_plural(tally->files, "file", "files"),
 		       colour_code(COLOUR_NONE));
 	else
 		print_stale(tally);
 	if (tally->damaged)
 		printf("%s%s %s damaged: importing %s fails.%s\n", colour_code(COLOUR_BAD),
 		       HUMAN_COUNT(tally->damaged),
-		       plural(tally->damaged, "file is", "files are"),
-		       plural(tally->damaged, "it", "them"), colour_code(COLOUR_NONE));
+		       human_plural(tally->damaged, "file is", "files are"),
+		       human_plural(tally->damaged, "it", "them"),
+		       colour_code(COLOUR_NONE));
 	if (tally->uncached)
 		printf("%s of %s source files (%s) %s no bytecode at all.\n",
 		       HUMAN_COUNT(tally->uncached), HUMAN_COUNT(tally->sources),
 		       HUMAN_BYTES(tally->uncached_bytes),
-		       plural(tally->uncached, "has", "have"));
+		       human_plural(tally->uncached, "has", "have"));
 }
 
 /* ---- tables ---- */
@@ -369,18 +366,19 @@ static void print_notes(const struct check *check)
 		printf("Not looked at: %s %s mounted below, which a mount would leave out, "
 		       "too.\n",
 		       HUMAN_COUNT(check->submounts),
-		       plural(check->submounts, "file system is", "file systems are"));
+		       human_plural(check->submounts, "file system is",
+				    "file systems are"));
 	if (tally->links)
 		printf("%s %s to bytecode %s left to the files that %s to.\n",
 		       HUMAN_COUNT(tally->links),
-		       plural(tally->links, "symbolic link", "symbolic links"),
-		       plural(tally->links, "is", "are"),
-		       plural(tally->links, "it leads", "they lead"));
+		       human_plural(tally->links, "symbolic link", "symbolic links"),
+		       human_plural(tally->links, "is", "are"),
+		       human_plural(tally->links, "it leads", "they lead"));
 	if (check->unreadable)
 		printf("%s%s %s not be looked at.%s\n", colour_code(COLOUR_BAD),
 		       HUMAN_COUNT(check->unreadable),
-		       plural(check->unreadable, "file or directory could",
-			      "files or directories could"),
+		       human_plural(check->unreadable, "file or directory could",
+				    "files or directories could"),
 		       colour_code(COLOUR_NONE));
 }
 

@@ -411,10 +411,10 @@ static void print_asked(const struct explain_pyc *pyc, const struct explain_aske
 	bool agrees = asked->expected == asked->observed;
 	scope_free char *title = cell_title(pyc);
 
-	printf("  %s %s, %s: %s%s%s: %s%s%s\n", asked->interpreter->name,
-	       asked->interpreter->release ? asked->interpreter->release : "",
+	printf("  %s %s, %s: %s%s%s: %s%s%s\n", shown(asked->interpreter->name),
+	       shown(asked->interpreter->release ? asked->interpreter->release : ""),
 	       title ? title : "?", pyc_outcome_name(asked->observed),
-	       asked->error ? ", " : "", asked->error ? asked->error : "",
+	       asked->error ? ", " : "", shown(asked->error ? asked->error : ""),
 	       colour_code(agrees ? COLOUR_GOOD : COLOUR_BAD),
 	       agrees ? "as said" : "NOT as said", colour_code(COLOUR_NONE));
 	if (!agrees)
@@ -428,10 +428,12 @@ static void print_lines(const char *lines, const char *stem)
 
 	while (mark && lines && *lines) {
 		size_t len = strcspn(lines, "\n");
-		const char *found = strstr(lines, mark);
+		scope_free char *line = strndup(lines, len);
+		scope_free char *bare =
+			line && strstr(line, mark) ? shown_bare(line) : NULL;
 
-		if (found && found < lines + len)
-			printf("    %s%.*s%s\n", colour_code(COLOUR_DIM), (int)len, lines,
+		if (bare)
+			printf("    %s%s%s\n", colour_code(COLOUR_DIM), bare,
 			       colour_code(COLOUR_NONE));
 		lines += len + (lines[len] == '\n');
 	}

@@ -16,7 +16,14 @@ const char *human_count(uint64_t number, char text[HUMAN_MAX]);
  * Return: @text. */
 const char *human_bytes(uint64_t bytes, char text[HUMAN_MAX]);
 
-/* The same in a buffer that lives until the end of the calling block. */
+/* @one for 1, @many for any other number. */
+static inline const char *human_plural(uint64_t count, const char *one, const char *many)
+{
+	return count == 1 ? one : many;
+}
+
+/* human_count() and human_bytes() in a buffer that lives until the end of the calling
+ * block. */
 #define HUMAN_COUNT(number) human_count((number), (char[HUMAN_MAX]){0})
 #define HUMAN_BYTES(bytes)  human_bytes((bytes), (char[HUMAN_MAX]){0})
 

@@ -14,6 +14,7 @@
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
 #include "cli/print/advice.h"
+#include "cli/print/human.h"
 #include "cli/print/json.h"
 #include "pyc/mtime.h"
 
@@ -52,11 +53,6 @@ static bool begins_program(const struct trace_report *report, size_t i)
 
 /* ---- for people ---- */
 
-static const char *plural(size_t count, const char *one, const char *many)
-{
-	return count == 1 ? one : many;
-}
-
 static void print_program(FILE *file, const struct trace_report *report,
 			  const char *program)
 {
@@ -64,7 +60,7 @@ static void print_program(FILE *file, const struct trace_report *report,
 	size_t processes = import_tracker_processes(report->tracker, program);
 
 	fprintf(file, "  %s, %zu %s, %zu imports:\n", quoted(program), processes,
-		plural(processes, "process", "processes"), tally.all);
+		human_plural(processes, "process", "processes"), tally.all);
 	for (int how = 0; how < IMPORT_HOWS; how++)
 		if (tally.by_how[how] > 0)
 			fprintf(file, "    %6zu  %s\n", tally.by_how[how],
