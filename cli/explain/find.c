@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
@@ -24,6 +23,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
+#include "cli/trees/mountable.h"
 #include "fs/mount/mountinfo.h"
 
 /* NULL when out of memory. */
@@ -41,12 +41,6 @@ static char *parent_of(const char *path)
 	const char *slash = strrchr(path, '/');
 
 	return strndup(path, slash && slash > path ? (size_t)(slash - path) : 1);
-}
-
-/* The same path for us. */
-static char *on_host(const struct explain_request *request, const char *path)
-{
-	return strcmp(request->root, "/") ? join(request->root, path + 1) : strdup(path);
 }
 
 /* ---- the file ---- */
@@ -176,110 +170,6 @@ static int look_at(const struct explain_request *request, const char *path)
 
 /* ---- the tree ---- */
 
-static bool is_mount_root(const char *path)
-{
-	struct statx stx;
-
-	return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &stx) == 0 &&
-	       (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
-}
-
-/* The length of the first part of @path that ends with the component @name; 0 for none. */
-static size_t find_component(const char *path, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (const char *at = strchr(path, '/'); at; at = strchr(at + 1, '/'))
-		if (strncmp(at + 1, name, len) == 0 &&
-		    (at[1 + len] == '/' || at[1 + len] == '\0'))
-			return (size_t)(at - path) + 1 + len;
-	return 0;
-}
-
-/* PREFIX of PREFIX/lib/python3.11; 0 for none. */
-static size_t find_prefix(const char *path)
-{
-	for (const char *at = strstr(path, "/lib"); at; at = strstr(at + 1, "/lib")) {
-		const char *next = strchr(at + 1, '/');
-
-		if (next && (next - at == 4 || strncmp(at, "/lib64/", 7) == 0) &&
-		    (strncmp(next, "/python", 7) == 0 || strncmp(next, "/pypy", 5) == 0))
-			return (size_t)(at - path);
-	}
-	return 0;
-}
-
-/* The folder that holds the package which @folder belongs to; its length. */
-static size_t find_package(const struct explain_request *request, const char *folder)
-{
-	scope_free char *path = strdup(folder);
-	size_t len = strlen(folder);
-
-	while (path && len > 0) {
-		scope_free char *init = NULL;
-		const char *slash;
-
-		path[len] = '\0';
-		init = join(path, "__init__.py");
-		slash = strrchr(path, '/');
-		if (!init || !slash || look_at(request, init) < 0)
-			break;
-		len = (size_t)(slash - path);
-	}
-	return len;
-}
-
-/* The length of the path of the mount that holds a folder; 0 for that of the root. */
-static size_t find_mount(const struct explain_request *request, const char *folder,
-			 char **ret_host)
-{
-	scope_free char *path = strdup(folder);
-
-	for (size_t len = strlen(folder); path && len > 0 && strcmp(path, "/") != 0;) {
-		scope_free char *host = on_host(request, path);
-		const char *slash = strrchr(path, '/');
-
-		if (host && is_mount_root(host)) {
-			*ret_host = take_ptr(host);
-			return len;
-		}
-		len = slash ? (size_t)(slash - path) : 0;
-		path[len] = '\0';
-	}
-	return 0;
-}
-
-static bool is_read_only(const char *point)
-{
-	struct statvfs st;
-
-	return statvfs(point, &st) == 0 && (st.f_flag & ST_RDONLY);
-}
-
-/*
- * What would be mounted, where nobody says: a canonfs that is there, else the /usr, the
- * prefix of a Python, a read-only mount, or the folder of packages. Never "/" or a home:
- * the times of such a mixture tell nothing.
- */
-static char *guess_tree(const struct explain_request *request, const char *folder)
-{
-	scope_free char *point = NULL;
-	size_t mount = find_mount(request, folder, &point);
-	size_t len;
-
-	if (mount > 0 && mount_is_ours(point, NULL))
-		return strndup(folder, mount);
-	len = find_component(folder, "usr");
-	if (len == 0 || len < mount)
-		len = find_prefix(folder);
-	if (len > 0 && len >= mount)
-		return strndup(folder, len);
-	if (mount > 0 && is_read_only(point))
-		return strndup(folder, mount);
-	len = find_package(request, folder);
-	return len > mount ? strndup(folder, len) : strndup(folder, mount ? mount : 1);
-}
-
 /* Of a tree that is a canonfs: where, and of what. */
 static void find_canonfs(struct explain_tree *tree)
 {
@@ -335,7 +225,7 @@ static int find_tree(struct explain_request *request, const char *folder,
 {
 	scope_free char *path = request->given_tree
 					? resolve_dir(request, request->given_tree)
-					: guess_tree(request, folder);
+					: mountable_tree(request->root, folder);
 
 	if (!path) {
 		log_error("cannot open the tree %s: %s",

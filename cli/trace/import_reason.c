@@ -18,6 +18,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
+#include "cli/trees/mountable.h"
 #include "cli/trees/tree_set.h"
 #include "fs/mount/mountinfo.h"
 #include "pyc/mtime.h"
@@ -100,66 +101,6 @@ void import_judge_free(struct import_judge *judge)
 
 /* ---- which tree a file belongs to ---- */
 
-static bool is_mount_root(const char *directory)
-{
-	struct statx stx;
-
-	return statx_at(AT_FDCWD, directory, &stx) == 0 &&
-	       (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
-}
-
-static bool is_package(const char *directory)
-{
-	scope_free char *init = NULL;
-
-	if (asprintf(&init, "%s/__init__.py", directory) < 0) {
-		init = NULL;
-		return false;
-	}
-	return access(init, F_OK) == 0;
-}
-
-/* Where an installation begins that has libraries: before lib/python3.11, lib/pypy3.9. */
-static size_t installation_of(const char *directory)
-{
-	static const char *const marks[] = {"/lib/python", "/lib64/python", "/lib/pypy"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(marks); i++) {
-		const char *found = strstr(directory, marks[i]);
-
-		if (found)
-			return (size_t)(found - directory);
-	}
-	return 0;
-}
-
-/* Takes the last component off. */
-static void climb(char *directory)
-{
-	char *slash = strrchr(directory, '/');
-
-	*slash = '\0';
-}
-
-/*
- * @directory becomes that of the tree: what would be mounted, never more than one mount.
- * The installation; else what lies above the package.
- */
-static void find_tree(char *directory)
-{
-	size_t installation = installation_of(directory);
-
-	while (directory[0] && !is_mount_root(directory)) {
-		size_t len = strlen(directory);
-
-		if (installation ? len <= installation : !is_package(directory))
-			break;
-		climb(directory);
-	}
-	if (!directory[0])
-		strcpy(directory, "/");
-}
-
 /* The folder of a file that a process in @root calls so, without symlinks; NULL if gone. */
 static char *real_folder(const char *root, const char *path)
 {
@@ -183,26 +124,37 @@ static char *real_folder(const char *root, const char *path)
 	return strdup(real);
 }
 
-static bool ends_with(const char *text, const char *suffix)
+/* What a process in @root calls a path of ours. */
+static const char *seen_from(const char *root, const char *path)
 {
-	size_t len = strlen(text);
-	size_t suffix_len = strlen(suffix);
+	const char *rest = path_below(path, root[0] ? root : "/");
 
-	return len >= suffix_len && strcmp(text + len - suffix_len, suffix) == 0;
+	return rest && rest[0] ? rest : "/";
+}
+
+/* The path of the tree of a real folder, for us; NULL when out of memory. */
+static char *find_tree(const char *folder, const char *root)
+{
+	bool in_cache = strcmp(path_last(folder), PYC_CACHE_DIR) == 0;
+	scope_free char *sources = in_cache ? path_parent(folder) : strdup(folder);
+	scope_free char *seen =
+		sources ? mountable_tree(root[0] ? root : "/", seen_from(root, sources))
+			: NULL;
+
+	if (!seen || !root[0])
+		return take_ptr(seen);
+	return strcmp(seen, "/") == 0 ? strdup(root) : path_join(root, seen + 1);
 }
 
 /* The tree of a real folder; NULL when out of memory. */
 static struct judged_tree *get_tree(struct import_judge *judge, const char *folder,
 				    const char *root)
 {
-	scope_free char *path = strdup(folder);
+	scope_free char *path = find_tree(folder, root);
 	struct judged_tree *tree;
 
 	if (!path)
 		return NULL;
-	if (ends_with(path, "/" PYC_CACHE_DIR) && !is_mount_root(path))
-		climb(path);
-	find_tree(path);
 	for (tree = judge->trees; tree; tree = tree->next)
 		if (strcmp(tree->path, path) == 0 && strcmp(tree->root, root) == 0)
 			return tree;
@@ -217,14 +169,6 @@ static struct judged_tree *get_tree(struct import_judge *judge, const char *fold
 	};
 	judge->trees = tree;
 	return tree;
-}
-
-/* What a process in @root calls a path of ours. */
-static const char *seen_from(const char *root, const char *path)
-{
-	const char *rest = path_below(path, root[0] ? root : "/");
-
-	return rest && rest[0] ? rest : "/";
 }
 
 static struct tree_set *open_tree(struct import_judge *judge, struct judged_tree *tree)

@@ -172,6 +172,92 @@ def test_a_mount_gives_its_own_reason(system, folder):
     assert report.of("canonical")["advice"] == "explain"
 
 
+# ---- which tree? ----
+
+def explained(*arguments):
+    """What canonfs explain says of each source, by its path."""
+    report = json.loads(run(CANONFS, "explain", "--json", *arguments).stdout)
+    return {source["path"]: source for source in report["sources"]}
+
+
+def commands(folder, *command):
+    """What trace tells people to run, for all that did not use its bytecode."""
+    out = folder / "trace.text"
+    run(CANONFS, "trace", "-o", out, "--", *command)
+    return re.findall(r"-> (.*)", out.read_text())
+
+
+@pytest.mark.parametrize("place, tree", [
+    ("usr/lib/python3/dist-packages", "usr"),
+    ("usr/local/lib/python3.11/site-packages", "usr"),
+    ("usr/share/app", "usr"),
+    ("opt/venv/lib/python3.11/site-packages", "opt/venv"),
+    ("srv/app", "srv/app"),
+    ("srv/app/package", "srv/app"),
+    ("link", "opt/venv"),
+])
+def test_trace_and_explain_name_one_tree(system, folder, place, tree):
+    (folder / "opt/venv/lib/python3/site-packages").mkdir(parents=True)
+    (folder / "link").symlink_to("opt/venv/lib/python3/site-packages")
+    source = make_module(system, folder / place, "canonical", mtime=0, embedded=THEN)
+    if place.endswith("/package"):
+        make_module(system, folder / place, "__init__", mtime=0, embedded=THEN)
+    command = import_all(system, folder / place, "canonical")
+    expected = f"canonfs {folder / tree} {folder / tree}"
+    assert trace(folder, *command).of("canonical")["tree"] == str(folder / tree)
+    assert commands(folder, *command) == [expected]
+    said, = explained(source).values()
+    assert said["tree"]["path"] == str(folder / tree)
+    assert [pyc["changes"][0] for pyc in said["bytecode"]] == [expected]
+
+
+@pytest.mark.parametrize("options", ["ro", "rw"])
+def test_a_mount_bounds_the_tree(system, folder, options):
+    """canonfs shows nothing of other mounts; a read-only one is likely an image."""
+    place, mount = folder / "image/app/data", folder / "image"
+    mount.mkdir()
+    run("mount", "-t", "tmpfs", "tmpfs", mount)
+    try:
+        source = make_module(system, place, "canonical", mtime=0, embedded=THEN)
+        run("mount", "-o", f"remount,{options}", mount)
+        report = trace(folder, *import_all(system, place, "canonical"))
+        tree = mount if options == "ro" else place
+        assert report.of("canonical")["tree"] == str(tree)
+        assert explained(source)[str(source)]["tree"]["path"] == str(tree)
+    finally:
+        run("umount", mount)
+
+
+def test_trace_and_explain_name_one_tree_of_an_image(folder):
+    with bound_read_only(image("ostree"), folder / "image") as root:
+        for python in chroot_pythons(root):
+            command = python.command("-c", "import json, asyncio")
+            modules = trace(folder, *command).modules
+            expected = f"canonfs {root}/usr {root}/usr -o root={root}"
+            assert {module["tree"] for module in modules} == {f"{root}/usr"}
+            assert commands(folder, *command) == [expected]
+            said = explained("--root", root, *{python.seen(module["source"]) for module in modules})
+            assert len(said) == len(modules)
+            for source in said.values():
+                assert source["tree"]["path"] == f"{root}/usr"
+                assert {pyc["changes"][0] for pyc in source["bytecode"]} == {expected}
+
+
+@pytest.mark.usefixtures("passthrough")
+def test_trace_and_explain_name_the_mount(system, folder):
+    """Below a mount of ours it is that one, and explain knows what would have to change."""
+    tree, point = folder / "usr/lib/python3/app", folder / "point"
+    point.mkdir()
+    make_module(system, tree, "canonical", mtime=0, embedded=THEN)
+    with mounted(folder / "usr", point, "trust=verified,immutable"):
+        seen = point / "lib/python3/app"
+        command = import_all(system, seen, "canonical")
+        assert trace(folder, *command).of("canonical")["tree"] == str(point)
+        assert commands(folder, *command) == [f"canonfs explain {seen}/canonical.py"]
+        said = explained(seen / "canonical.py")[f"{seen}/canonical.py"]
+        assert said["tree"] == {"path": str(point), "shared_mtime": None, "canonfs": str(folder / "usr")}
+
+
 # ---- one module of each kind ----
 
 def test_kinds(python, folder):
