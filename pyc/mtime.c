@@ -81,3 +81,15 @@ bool pyc_mtime_embed(const struct pyc_magic *magic, struct timespec mtime,
 		return embed_masked(mtime, ret_mtime);
 	}
 }
+
+bool pyc_mtime_matches(const struct pyc_header *header, struct timespec mtime)
+{
+	uint32_t word;
+
+	return pyc_mtime_embed(header->magic, mtime, &word) && word == header->mtime;
+}
+
+bool pyc_size_matches(const struct pyc_header *header, int64_t size)
+{
+	return !header->magic->size_offset || header->source_size == (uint32_t)size;
+}

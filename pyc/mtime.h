@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "pyc/magic.h"
+#include "pyc/header.h"
 
 /* int(st_mtime) of every Python 3: toward zero, through a double. */
 int64_t pyc_mtime_int(struct timespec mtime);
@@ -28,5 +28,12 @@ int64_t pyc_mtime_int(struct timespec mtime);
  */
 bool pyc_mtime_embed(const struct pyc_magic *magic, struct timespec mtime,
 		     uint32_t *ret_mtime);
+
+/*
+ * Does the interpreter of a PYC_KIND_TIMESTAMP header find the source's st_mtime in it? Its
+ * size in bytes, modulo 2^32, as it compares? Any size, where the layout records none.
+ */
+bool pyc_mtime_matches(const struct pyc_header *header, struct timespec mtime);
+bool pyc_size_matches(const struct pyc_header *header, int64_t size);
 
 #endif

@@ -165,10 +165,10 @@ static bool has_opt_levels(const struct pyc_magic *magic)
 int pyc_name_level(const struct pyc_name *name, const struct pyc_magic *magic)
 {
 	if (name->is_pyo)
-		return has_opt_levels(magic) || name->opt_len > 0 ? -1 : 1;
+		return (magic && has_opt_levels(magic)) || name->opt_len > 0 ? -1 : 1;
 	if (name->opt_len == 0)
 		return 0;
-	if (name->opt_len != 1 || !has_opt_levels(magic))
+	if (name->opt_len != 1 || (magic && !has_opt_levels(magic)))
 		return -1;
 	return *name->opt == '1' ? 1 : *name->opt == '2' ? 2 : -1;
 }

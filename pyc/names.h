@@ -83,8 +83,8 @@ bool pyc_name_source(const struct pyc_name *name, char *ret_source);
 bool pyc_name_tag_agrees(const struct pyc_name *name, const struct pyc_magic *magic);
 
 /**
- * pyc_name_level() - the optimisation level that the interpreter of @magic reads the file
- * at
+ * pyc_name_level() - the optimisation level that an interpreter reads the file at
+ * @magic: the interpreter's; NULL for any that asks for such a name
  *
  * Return: 0, 1 or 2; 1 for ".pyo", which -O and -OO share (up to 3.4); -1 where no
  * interpreter of that magic asks for such a name.

@@ -35,15 +35,10 @@ static enum pyc_outcome load_sourceless(const struct pyc_facts *facts,
 
 static enum pyc_outcome check_times(const struct pyc_facts *facts, struct timespec mtime)
 {
-	const struct pyc_header *header = &facts->header;
-	uint32_t word;
-
-	if (!pyc_mtime_embed(header->magic, mtime, &word) || word != header->mtime)
-		return PYC_COMPILES;
-	if (header->magic->size_offset &&
-	    header->source_size != (uint32_t)facts->source_size)
-		return PYC_COMPILES;
-	return load(facts, PYC_LOADS);
+	if (pyc_mtime_matches(&facts->header, mtime) &&
+	    pyc_size_matches(&facts->header, facts->source_size))
+		return load(facts, PYC_LOADS);
+	return PYC_COMPILES;
 }
 
 static enum pyc_outcome check_hash(const struct pyc_facts *facts)

@@ -118,7 +118,11 @@ static bool records_size(const struct pyc_facts *facts)
 	return facts->header.magic->size_offset != 0;
 }
 
-/* The interpreters compare modulo 2^32; a layout without a size agrees with any. */
+/*
+ * The interpreters compare modulo 2^32; a layout without a size agrees with any. Not
+ * pyc_size_matches(), which outcome.c uses: what Python does and what is forgiven are two
+ * questions, so that the tests can hold one answer against the other.
+ */
 static bool size_agrees(const struct pyc_facts *facts)
 {
 	return !records_size(facts) ||
@@ -127,10 +131,7 @@ static bool size_agrees(const struct pyc_facts *facts)
 
 static bool time_agrees(const struct pyc_facts *facts, struct timespec mtime)
 {
-	uint32_t word;
-
-	return pyc_mtime_embed(facts->header.magic, mtime, &word) &&
-	       word == facts->header.mtime;
+	return pyc_mtime_matches(&facts->header, mtime);
 }
 
 /* Whether Python 3.2 and later, which look in __pycache__ only, write this magic. */

@@ -50,8 +50,7 @@ static bool is_cache_dir(const char *path)
 /* -O's file: no start without -O reads it. */
 static bool is_optimised(const struct pyc_name *name)
 {
-	return name->opt_len > 0 || (name->placement == PYC_PLACE_LEGACY &&
-				     name->stem[name->stem_len + 3] == 'o');
+	return pyc_name_level(name, NULL) != 0;
 }
 
 static void count_outcome(struct check_reader *reader, const struct pyc_facts *facts,

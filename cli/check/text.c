@@ -325,7 +325,7 @@ static void advise_to_compile(const struct check *check, const struct check_tree
 		const struct interpreter *found = find_reader(check, i);
 
 		if (found && reader->outcome[PYC_COMPILES] + reader->outcome[PYC_FAILS])
-			print_command(advise_compile(tree->set.root, found->program, "",
+			print_command(advise_compile(tree->set.root, found->program, 0,
 						     reader->outcome[PYC_FAILS] ? " -q -f"
 										: " -q",
 						     view),

@@ -17,7 +17,7 @@ static bool has_level(const struct explanation *explanation, int level)
 {
 	for (size_t i = 0; explanation->stem && i < explanation->pyc_count; i++)
 		if (!explanation->pycs[i].problem &&
-		    explain_level(&explanation->pycs[i].seen.name) == level)
+		    pyc_name_level(&explanation->pycs[i].seen.name, NULL) == level)
 			return true;
 	return false;
 }
@@ -53,7 +53,7 @@ static int note_all(struct explanation *explanation, const struct interpreter *i
 	for (size_t i = 0; r == 0 && i < explanation->pyc_count; i++) {
 		struct explain_pyc *pyc = &explanation->pycs[i];
 
-		if (!pyc->problem && explain_level(&pyc->seen.name) == level)
+		if (!pyc->problem && pyc_name_level(&pyc->seen.name, NULL) == level)
 			r = note(pyc, interpreter, job);
 	}
 	return r;

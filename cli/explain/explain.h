@@ -208,7 +208,4 @@ const char *explain_trust_name(enum pyc_trust trust);
 enum pyc_check explain_time_matches(const struct pyc_facts *facts);
 enum pyc_check explain_size_matches(const struct pyc_facts *facts);
 
-/* The level that a bytecode file is for: 0, 1 or 2; -1 for one that no option gives. */
-int explain_level(const struct pyc_name *name);
-
 #endif

@@ -22,15 +22,6 @@
 #include "cli/print/advice.h"
 #include "pyc/mtime.h"
 
-int explain_level(const struct pyc_name *name)
-{
-	if (name->opt_len == 0)
-		return name->is_pyo;
-	if (name->opt_len == 1 && (name->opt[0] == '1' || name->opt[0] == '2'))
-		return name->opt[0] - '0';
-	return -1;
-}
-
 const char *explain_date(int64_t seconds, char date[EXPLAIN_DATE_MAX])
 {
 	time_t time = (time_t)seconds;
@@ -74,22 +65,18 @@ static bool compares_times(const struct pyc_facts *facts)
 
 enum pyc_check explain_time_matches(const struct pyc_facts *facts)
 {
-	uint32_t word;
-
 	if (!compares_times(facts))
 		return PYC_CHECK_UNKNOWN;
-	return pyc_mtime_embed(facts->header.magic, facts->source_mtime, &word) &&
-			       word == facts->header.mtime
-		       ? PYC_CHECK_OK
-		       : PYC_CHECK_BAD;
+	return pyc_mtime_matches(&facts->header, facts->source_mtime) ? PYC_CHECK_OK
+								      : PYC_CHECK_BAD;
 }
 
 enum pyc_check explain_size_matches(const struct pyc_facts *facts)
 {
 	if (!compares_times(facts) || !facts->header.magic->size_offset)
 		return PYC_CHECK_UNKNOWN;
-	return facts->header.source_size == (uint32_t)facts->source_size ? PYC_CHECK_OK
-									 : PYC_CHECK_BAD;
+	return pyc_size_matches(&facts->header, facts->source_size) ? PYC_CHECK_OK
+								    : PYC_CHECK_BAD;
 }
 
 /* ---- facts ---- */
@@ -483,10 +470,9 @@ static const struct pyc_magic *owner_of(const struct pyc_facts *facts)
 
 static void try_compile(struct trial *trial)
 {
-	static const char *const options[] = {"", " -O", " -OO"};
 	const struct pyc_facts *facts = &trial->pyc->disk;
 	const struct pyc_magic *owner = owner_of(facts);
-	int level = explain_level(&facts->name);
+	int level = pyc_name_level(&facts->name, NULL);
 	scope_free char *program = owner ? interpreter_program(owner) : NULL;
 	bool is_hash = facts->header_status == PYC_HEADER_OK &&
 		       facts->header.kind == PYC_KIND_HASH_CHECKED;
@@ -500,7 +486,7 @@ static void try_compile(struct trial *trial)
 
 	if (!path || !point || !program || level < 0 || facts->source != PYC_SOURCE_REGULAR)
 		return;
-	command = advise_compile(trial->request->root, program, options[level],
+	command = advise_compile(trial->request->root, program, level,
 				 is_hash ? " -f --invalidation-mode checked-hash" : " -f",
 				 path);
 	/* A mount over its own source hides it. */

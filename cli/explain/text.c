@@ -14,6 +14,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
+#include "cli/print/advice.h"
 #include "cli/print/human.h"
 #include "cli/print/shown.h"
 #include "cli/print/terminal.h"
@@ -67,14 +68,13 @@ static char *cell_title(const struct explain_pyc *pyc)
 
 static char *cell_reader(const struct explain_pyc *pyc)
 {
-	static const char *const options[] = {"", " -O", " -OO"};
 	const struct pyc_magic *magic = pyc->disk.header.magic;
-	int level = explain_level(&pyc->disk.name);
 
 	if (has_header(pyc))
 		return format("%s%s%s",
 			      magic->implementation == PYC_CPYTHON ? "Python " : "",
-			      magic->version, options[level > 0 ? level : 0]);
+			      magic->version,
+			      advise_level(pyc_name_level(&pyc->disk.name, NULL)));
 	if (pyc->head_len >= 4 && memcmp(pyc->head + 2, "\r\n", 2) == 0)
 		return format("magic %u, unknown", pyc->head[0] | pyc->head[1] << 8);
 	return strdup(pyc->head_len < 4 ? "too short" : "no magic number");

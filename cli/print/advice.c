@@ -80,8 +80,13 @@ char *advise_mount(const char *source, const char *point, const char *given,
 	return text;
 }
 
-char *advise_compile(const char *root, const char *program, const char *python_options,
-		     const char *options, const char *path)
+const char *advise_level(int level)
+{
+	return level == 2 ? " -OO" : level == 1 ? " -O" : "";
+}
+
+char *advise_compile(const char *root, const char *program, int level, const char *options,
+		     const char *path)
 {
 	bool is_here = !root[0] || strcmp(root, "/") == 0;
 	scope_free char *prefix = shell_word(is_here ? "/" : root);
@@ -91,7 +96,7 @@ char *advise_compile(const char *root, const char *program, const char *python_o
 
 	if (!prefix || !word || !what ||
 	    asprintf(&text, "%s%s%s%s%s -m compileall%s %s", is_here ? "" : "chroot ",
-		     is_here ? "" : prefix, is_here ? "" : " ", word, python_options,
+		     is_here ? "" : prefix, is_here ? "" : " ", word, advise_level(level),
 		     options, what) < 0)
 		return NULL;
 	return text;

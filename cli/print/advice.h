@@ -26,16 +26,20 @@ char *shell_word(const char *text);
 char *advise_mount(const char *source, const char *point, const char *given,
 		   const char *option, const char *root);
 
+/* What asks Python for a level of optimisation: " -O", " -OO"; "" for 0 and for -1. */
+const char *advise_level(int level);
+
 /**
  * advise_compile() - the command that compiles sources anew
  * @root:    the readers' root directory; "/", or "" for it
  * @program: Python, as they call it
- * @python_options, @options: " -O"; " -f", of compileall; "" for none
+ * @level:   of optimisation: 0, 1 or 2
+ * @options: of compileall, " -f"; "" for none
  * @path:    a file or a directory, as they call it
  *
  * Return: the caller's; NULL when out of memory.
  */
-char *advise_compile(const char *root, const char *program, const char *python_options,
-		     const char *options, const char *path);
+char *advise_compile(const char *root, const char *program, int level, const char *options,
+		     const char *path);
 
 #endif

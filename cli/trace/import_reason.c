@@ -250,11 +250,11 @@ static const char *text_of_times(const struct import_record *record)
 	const struct pyc_header *header = &record->header;
 	uint32_t word;
 
+	if (pyc_mtime_matches(header, record->source_st.st_mtim))
+		return pyc_reason_text(PYC_R_SIZE);
 	if (!pyc_mtime_embed(header->magic, record->source_st.st_mtim, &word))
 		return pyc_reason_text(PYC_R_UNMATCHABLE);
-	if (word != header->mtime)
-		return "it was compiled from a source file with another time";
-	return pyc_reason_text(PYC_R_SIZE);
+	return "it was compiled from a source file with another time";
 }
 
 static const char *text_of_header(const struct import_record *record)

@@ -74,7 +74,8 @@ enum import_file import_file_of(const char *name)
 		return IMPORT_FILE_SOURCE;
 	if (pyc_name_is_bytecode(last))
 		return IMPORT_FILE_BYTECODE;
-	if (dot && dot - last >= 4 && strncmp(dot - 4, ".pyc", 4) == 0 && is_number(dot + 1))
+	if (dot && dot - last >= 4 && strncmp(dot - 4, ".pyc", 4) == 0 &&
+	    is_number(dot + 1))
 		return IMPORT_FILE_NEW_BYTECODE;
 	return IMPORT_FILE_OTHER;
 }

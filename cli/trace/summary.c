@@ -114,14 +114,12 @@ static char *compile_command(const struct trace_report *report, size_t first)
 {
 	const struct import_record *record = report->records[first];
 	scope_free char *folder = common_folder(report, first);
-	const char *options = "";
 	struct pyc_name name;
 
-	if (record->bytecode && pairing_name(record->bytecode, &name) == PYC_PLACE_CACHE &&
-	    name.opt_len == 1)
-		options = name.opt[0] == '2' ? " -OO" : " -O";
+	pairing_name(record->bytecode, &name);
 	return folder ? advise_compile(record->root, seen_path(record, record->program),
-				       options, " -q", seen_path(record, folder))
+				       pyc_name_level(&name, NULL), " -q",
+				       seen_path(record, folder))
 		      : NULL;
 }
 

@@ -16,6 +16,7 @@
 #include "cache/content.h"
 #include "cache/tree/pairing.h"
 #include "cache/tree/walk.h"
+#include "pyc/mtime.h"
 
 /* ---- bytes ---- */
 
@@ -87,15 +88,6 @@ void verify_bytes_fini(struct verify_bytes *bytes)
 
 /* ---- one file ---- */
 
-/* Does the header say that the source had another size? */
-static bool has_other_size(const struct pyc_facts *facts)
-{
-	const struct pyc_header *header = &facts->header;
-
-	return header->kind == PYC_KIND_TIMESTAMP && header->magic->size_offset &&
-	       header->source_size != (uint32_t)facts->source_size;
-}
-
 /* Why there is nothing to be verified; PYC_REASONS where there is. */
 static enum pyc_reason reason_not_to(const struct resolution *resolution)
 {
@@ -114,7 +106,8 @@ static enum pyc_reason reason_not_to(const struct resolution *resolution)
 		return PYC_R_SOURCE_UNKNOWN;
 	if (facts->header.kind == PYC_KIND_UNKNOWN_FLAGS)
 		return PYC_R_UNKNOWN_FLAGS;
-	if (has_other_size(facts))
+	if (facts->header.kind == PYC_KIND_TIMESTAMP &&
+	    !pyc_size_matches(&facts->header, facts->source_size))
 		return PYC_R_SIZE;
 	if (facts->body != PYC_CHECK_OK)
 		return facts->body == PYC_CHECK_BAD ? PYC_R_BODY : PYC_R_BODY_UNKNOWN;

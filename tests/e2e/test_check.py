@@ -271,6 +271,17 @@ def test_relative_path(tree):
 
 # ---- names, permissions, change ----
 
+@pytest.mark.parametrize("name, read", [("m.cpython-34.pyc", True), ("m.cpython-34.pyo", False), ("m.pyo", False)])
+def test_a_start_without_optimisation(tree, name, read):
+    """It compiles what its bytecode would be for: 3.4's and 2.7's .pyo are -O's, wherever they lie."""
+    magic = b"\xee\x0c\r\n" if "34" in name else b"\x03\xf3\r\n"
+    put(tree / "m.py", SOURCE)
+    put(tree / ("__pycache__" if "34" in name else "") / name, header(magic=magic) + BODY)
+    counts = report(tree)["bytecode"]
+    assert counts["stale"] == 1
+    assert counts["compiled_bytes"] == (len(SOURCE) if read else 0)
+
+
 def test_odd_names(tree):
     names = [b"caf\xe9", "naïve".encode(), b"tab\there", b"new\nline", b"'quo\"te\\"]
     for name in names:

@@ -258,6 +258,19 @@ def test_trace_and_explain_name_the_mount(system, folder):
         assert said["tree"] == {"path": str(point), "shared_mtime": None, "canonfs": str(folder / "usr")}
 
 
+def test_compiled_at_the_level_that_is_read(python, folder):
+    """2.7's .pyo is -O's, which -OO reads as well."""
+    make_module(python, folder / "tree", "absent", pyc=False)
+    for level, option in enumerate(["", " -O", " -O" if python.version < (3, 5) else " -OO"]):
+        command = python.command("-c", f"import sys; sys.path.insert(0, '{folder / 'tree'}'); import absent",
+                                 level=level)
+        if level < 2 or option == " -OO":
+            advice = f"{os.path.realpath(python.program)}{option} -m compileall -q {folder / 'tree'}"
+            assert advice in commands(folder, *command)
+            run(*advice.split())
+        assert trace(folder, *command).of("absent")["how"] == "bytecode"
+
+
 # ---- one module of each kind ----
 
 def test_kinds(python, folder):

@@ -67,12 +67,16 @@ static void test_mount(void **state)
 static void test_compile(void **state)
 {
 	(void)state;
-	assert_text(advise_compile("/", "python3", " -O", " -f", "/a b.py"),
+	assert_text(advise_compile("/", "python3", 1, " -f", "/a b.py"),
 		    "python3 -O -m compileall -f '/a b.py'");
-	assert_text(advise_compile("", "python3", "", "", "/lib"),
+	assert_text(advise_compile("", "python3", 0, "", "/lib"),
 		    "python3 -m compileall /lib");
-	assert_text(advise_compile("/my image", "/usr/bin/python3", "", " -q", "/lib"),
+	assert_text(advise_compile("/my image", "/usr/bin/python3", 0, " -q", "/lib"),
 		    "chroot '/my image' /usr/bin/python3 -m compileall -q /lib");
+	assert_text(advise_compile("/", "python3", 2, "", "/lib"),
+		    "python3 -OO -m compileall /lib");
+	assert_text(advise_compile("/", "python3", -1, "", "/lib"),
+		    "python3 -m compileall /lib");
 }
 
 int main(void)

@@ -180,6 +180,33 @@ static void test_embed_masked(void **state)
 	check_embed(PYTHON311, cases, LENGTH(cases));
 }
 
+static struct pyc_header header_of(uint16_t magic, uint32_t mtime, uint32_t size)
+{
+	return (struct pyc_header){
+		.magic = pyc_magic_lookup(magic), .mtime = mtime, .source_size = size};
+}
+
+static void test_matches(void **state)
+{
+	struct pyc_header old = header_of(PYTHON27, 100, 0);
+	struct pyc_header strict = header_of(PYTHON36, 100, 7);
+	struct pyc_header masked = header_of(PYTHON311, 100, 7);
+
+	(void)state;
+	assert_true(pyc_mtime_matches(&old, at(100, 0)));
+	assert_true(pyc_mtime_matches(&strict, at(100, 999999999)));
+	assert_false(pyc_mtime_matches(&strict, at(101, 0)));
+	assert_true(pyc_mtime_matches(&masked, at(TWO_TO_32 + 100, 0)));
+	/* No word matches this time there, not even the one that it would be cut to. */
+	assert_false(pyc_mtime_matches(&strict, at(TWO_TO_32 + 100, 0)));
+
+	assert_true(pyc_size_matches(&old, 7)); /* it records none */
+	assert_true(pyc_size_matches(&masked, 7));
+	assert_true(pyc_size_matches(&masked, TWO_TO_32 + 7));
+	assert_false(pyc_size_matches(&masked, 8));
+	assert_false(pyc_size_matches(&masked, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_embed_signed),
 		cmocka_unit_test(test_embed_unmasked),
 		cmocka_unit_test(test_embed_masked),
+		cmocka_unit_test(test_matches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -335,6 +335,16 @@ static void test_levels(void **state)
 		{"foo.pyo", false, 3495, -1},
 		{"foo.graalpy250-311.opt-1.pyc", true, 21320, 1},
 		{"foo.graalpy250-311.pyo", true, 21320, -1},
+		/* 0: whoever asks for such a name. */
+		{"foo.cpython-311.pyc", true, 0, 0},
+		{"foo.cpython-34.pyo", true, 0, 1},
+		{"foo.pyo", false, 0, 1},
+		{".pyo", false, 0, 1},
+		{"foo.x.opt-1.pyc", true, 0, 1},
+		{"foo.x.opt-2.pyc", true, 0, 2},
+		{"foo.x.opt-3.pyc", true, 0, -1},
+		{"foo.x.opt-12.pyc", true, 0, -1},
+		{"foo.x.opt-1.pyo", true, 0, -1},
 	};
 
 	(void)state;
@@ -342,8 +352,11 @@ static void test_levels(void **state)
 		struct pyc_name name;
 
 		pyc_name_parse(cases[i].name, cases[i].in_cache, &name);
-		assert_int_equal(pyc_name_level(&name, pyc_magic_lookup(cases[i].magic)),
-				 cases[i].level);
+		assert_int_equal(
+			pyc_name_level(&name, cases[i].magic
+						      ? pyc_magic_lookup(cases[i].magic)
+						      : NULL),
+			cases[i].level);
 	}
 }
 
