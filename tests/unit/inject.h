@@ -22,4 +22,7 @@ extern struct statx frozen;
 /* CLOCK_REALTIME in ns; 0: an hour from now, so all that was just made is settled. */
 extern int64_t fake_now_ns;
 
+/* Is added to CLOCK_MONOTONIC: a deadline that is made of it passes so much later. */
+extern int64_t monotonic_ahead_s;
+
 #endif

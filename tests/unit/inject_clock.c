@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A wall clock that a test can set; see inject.h.
+ * Clocks that a test can set; see inject.h.
  */
 #include "tests/unit/inject.h"
 
@@ -9,11 +9,14 @@
 #include <unistd.h>
 
 int64_t fake_now_ns;
+int64_t monotonic_ahead_s;
 
 int clock_gettime(clockid_t clock, struct timespec *ret)
 {
 	int r = (int)syscall(SYS_clock_gettime, clock, ret);
 
+	if (clock == CLOCK_MONOTONIC)
+		ret->tv_sec += monotonic_ahead_s;
 	if (clock != CLOCK_REALTIME)
 		return r;
 	if (fake_now_ns == 0)
