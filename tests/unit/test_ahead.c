@@ -12,10 +12,10 @@
 #include "config.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "fs/stack/ahead.h"
 
@@ -136,11 +136,23 @@ struct reader {
 	bool found;
 };
 
+static sem_t arrived; /* the reader waits, or is back */
+
+int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
+
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock)
+{
+	sem_post(&arrived);
+	return __real_pthread_cond_wait(condition, lock);
+}
+
 static void *take_in_thread(void *closure)
 {
 	struct reader *reader = closure;
 
 	reader->found = ahead_take(reader->ahead, 1, &reader->bytes);
+	sem_post(&arrived);
 	return NULL;
 }
 
@@ -150,14 +162,16 @@ static void test_reader_waits(void **state)
 	struct reader reader = {.ahead = *state};
 	pthread_t thread;
 
+	sem_init(&arrived, 0, 0);
 	assert_true(ahead_begin(*state, 1));
 	assert_int_equal(pthread_create(&thread, NULL, take_in_thread, &reader), 0);
-	usleep(20000); /* whether it comes before or after, it gets the bytes */
+	sem_wait(&arrived);
 	ahead_end(*state, 1, &bytes);
 	pthread_join(thread, NULL);
 	assert_true(reader.found);
 	assert_memory_equal(reader.bytes.data, "late", 4);
 	free(reader.bytes.data);
+	sem_destroy(&arrived);
 }
 
 int main(void)

@@ -145,6 +145,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(proof_set_write(&set, file), 0);
 	fclose(file);
 	assert_int_equal(read_text(text, len, &back, &line), 0);
+	assert_int_equal(set.count, 2);
 	assert_int_equal(back.count, set.count);
 	for (size_t i = 0; i < set.count; i++) {
 		assert_true(digest_equal(back.proofs[i].source, set.proofs[i].source));
