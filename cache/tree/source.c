@@ -26,12 +26,14 @@
  * @here: absolute path of the last component that was looked at, "" for the root; a
  *        directory as long as @rest is not empty
  * @rest: the components still to go
+ * @is_seen: the last stat is that of @here
  */
 struct walk {
 	const struct tree *tree;
 	char here[PATH_MAX];
 	char rest[PATH_MAX];
 	int links;
+	bool is_seen;
 };
 
 /* The part of @path below the view, "." for its root; NULL for a path outside. */
@@ -103,29 +105,37 @@ static int follow(struct walk *walk, int link)
 	return 0;
 }
 
-/* Goes one component on; @ret_stx is that of the new @here unless a link was followed. */
-static int step(struct walk *walk, const char *component, struct statx *ret_stx)
+/* Looks at @here, and follows it if it is a link. */
+static int look(struct walk *walk, struct statx *ret_stx)
 {
-	size_t len = strlen(walk->here);
-	scope_fd int fd = -1;
+	scope_fd int fd = open_here(walk->tree, walk->here, O_PATH);
 	int r;
 
-	if (strcmp(component, ".") == 0)
-		return 0;
-	if (strcmp(component, "..") == 0) {
-		go_up(walk);
-		return 0;
-	}
-	if (len + strlen(component) + 2 > sizeof(walk->here))
-		return -ENAMETOOLONG;
-	snprintf(walk->here + len, sizeof(walk->here) - len, "/%s", component);
-	fd = open_here(walk->tree, walk->here, O_PATH);
 	if (fd < 0)
 		return fd;
 	r = statx_at(fd, "", ret_stx);
 	if (r < 0)
 		return r;
-	return S_ISLNK(ret_stx->stx_mode) ? follow(walk, fd) : 0;
+	walk->is_seen = !S_ISLNK(ret_stx->stx_mode);
+	return walk->is_seen ? 0 : follow(walk, fd);
+}
+
+/* Goes one component on. */
+static int step(struct walk *walk, const char *component, struct statx *ret_stx)
+{
+	size_t len = strlen(walk->here);
+
+	if (strcmp(component, ".") == 0)
+		return 0;
+	if (strcmp(component, "..") == 0) {
+		go_up(walk);
+		walk->is_seen = false;
+		return 0;
+	}
+	if (len + strlen(component) + 2 > sizeof(walk->here))
+		return -ENAMETOOLONG;
+	snprintf(walk->here + len, sizeof(walk->here) - len, "/%s", component);
+	return look(walk, ret_stx);
 }
 
 /* Walks from the directory of @path, in the tree, through its last component. */
@@ -149,7 +159,8 @@ static int walk_links(struct walk *walk, const char *path, struct statx *ret_stx
 		    !S_ISLNK(ret_stx->stx_mode))
 			return -ENOTDIR;
 	}
-	return r;
+	/* A link whose target ends with "." or "..", or is "/": it leads to a directory. */
+	return r < 0 || walk->is_seen ? r : look(walk, ret_stx);
 }
 
 /* ENOENT and its kin: Python, too, finds nothing there. */

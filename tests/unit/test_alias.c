@@ -199,6 +199,29 @@ static void test_at_the_root(void **state)
 	assert_true(is_marked(fixture, "a/__pycache__/" M));
 }
 
+/* To the link's own directory or to one above it: no name stands at the target's end. */
+static void test_link_up(void **state)
+{
+	static const char *const targets[] = {".",    "./",    "..",	 "../",	    "..//",
+					      "../.", "../..", "../../", "../../b/"};
+	struct fixture *fixture = *state;
+	struct stat st;
+
+	put(fixture, "b/x/m.py");
+	put(fixture, "b/x/" M);
+	put(fixture, "b/" M);
+	put(fixture, M);
+	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+		link_to(fixture, "b/x/__pycache__", targets[i]);
+		assert_int_equal(fstatat(fixture->fd, "b/x/__pycache__/" M, &st, 0), 0);
+		assert_check(fixture, "b/x/__pycache__", 1);
+		assert_true(alias_set_has(fixture->set, st.st_dev, st.st_ino));
+		assert_int_equal(unlinkat(fixture->fd, "b/x/__pycache__", 0), 0);
+		alias_set_free(fixture->set);
+		fixture->set = alias_set_new();
+	}
+}
+
 /* A link in the same directory under another name: n.py is not m.py. */
 static void test_beside(void **state)
 {
@@ -641,6 +664,7 @@ int main(void)
 		PLAIN(test_link_to_directory),
 		PLAIN(test_link_to_file),
 		PLAIN(test_at_the_root),
+		PLAIN(test_link_up),
 		PLAIN(test_beside),
 		PLAIN(test_link_farm),
 		PLAIN(test_no_source_beside_link),

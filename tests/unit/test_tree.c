@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,12 +105,16 @@ static int teardown(void **state)
 	struct fixture *fixture = *state;
 	scope_free char *mounted = below(fixture, "image/lib/mnt");
 	scope_free char *file = below(fixture, "image/lib/mnt.py");
+	scope_free char *view = below(fixture, "host/view");
+	scope_free char *deeper = below(fixture, "host/srv/view");
 
 	tree_close(&fixture->tree);
 	tree_close(&fixture->tree); /* twice is harmless */
 	if (fixture->mounted) {
 		umount2(mounted, MNT_DETACH);
 		umount2(file, MNT_DETACH);
+		umount2(view, MNT_DETACH);
+		umount2(deeper, MNT_DETACH);
 	}
 	close(fixture->fd);
 	scratch_remove(fixture->base);
@@ -630,6 +635,203 @@ static void test_mount_outside(void **state)
 	umount2(mounted, MNT_DETACH);
 }
 
+/* ---- links of every form, against the kernel ---- */
+
+static const char *const links_at[] = {"m.py", "lib/m.py", "lib/sub/__pycache__"};
+static const char *const link_roots[] = {
+	"",	    ".",	"..",	    "../..",   "../../..",   "lib",   "lib/a.py",
+	"a.py",	    "../lib",	"to_dir",   "to_file", "../to_file", "to_up", "to_here",
+	"to_root",  "to_slash", "to_loop",  "to_none", "to_etc",     "none",  "fifo",
+	"/",	    "//",	"/view",    "/view/",  "/view/lib",  "/etc",  "/etc/a.py",
+	"/to_view", "/..",	"/view/..", "/srv",    "/srv/view",
+};
+static const char *const link_ends[] = {
+	"",	 "/",	   "//",      "/.",	    "/./",	 "/..",
+	"/../",	 "/../.",  "/../..",  "/a.py",	    "//a.py",	 "/lib/../a.py",
+	"/view", "/lib/.", "/to_dir", "/../lib/..", "/to_file/", "/to_file/..",
+};
+
+/* How often the kernel said what. */
+struct outcomes {
+	unsigned inside, outside, directory, fifo, none, not_dir, loop;
+};
+
+/*
+ * What the kernel finds at @path in a readers' root of its own: a descriptor or -errno, and
+ * the path of the file as readers see it.
+ */
+static int resolve_by_kernel(const char *root, const char *path, char ret_seen[PATH_MAX])
+{
+	scope_fd int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat2_fd(root_fd, path, O_PATH, RESOLVE_IN_ROOT);
+	char link[64];
+	ssize_t len;
+
+	if (fd < 0)
+		return fd;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, ret_seen, PATH_MAX - 1);
+	assert_true(len >= (ssize_t)strlen(root));
+	ret_seen[len] = '\0';
+	assert_memory_equal(ret_seen, root, strlen(root));
+	memmove(ret_seen, ret_seen + strlen(root), (size_t)len - strlen(root) + 1);
+	return fd;
+}
+
+/* That a source that was found is the file that the kernel found, and can be opened. */
+static void check_found(struct fixture *fixture, const char *path,
+			const struct source *source, int fd, struct outcomes *outcomes)
+{
+	struct statx right, opened;
+	scope_fd int again = -1;
+
+	assert_int_equal(statx_at(fd, "", &right), 0);
+	assert_int_equal(source->stx.stx_ino, right.stx_ino);
+	assert_int_equal(source->stx.stx_mode, right.stx_mode);
+	assert_int_equal(source->state,
+			 S_ISREG(right.stx_mode) ? PYC_SOURCE_REGULAR : PYC_SOURCE_NONE);
+	outcomes->directory += S_ISDIR(right.stx_mode);
+	outcomes->fifo += S_ISFIFO(right.stx_mode);
+	if (!S_ISREG(right.stx_mode))
+		return;
+	again = source_open(&fixture->tree, path, source);
+	assert_true(again >= 0);
+	assert_int_equal(statx_at(again, "", &opened), 0);
+	assert_int_equal(opened.stx_ino, right.stx_ino);
+	outcomes->inside += source->path != NULL;
+	outcomes->outside += source->path == NULL;
+}
+
+/* The part of a path that is below the view; NULL for one outside. */
+static const char *below_view(const struct tree *tree, const char *seen)
+{
+	const char *below = path_below(seen[0] ? seen : "/", tree->view_path);
+
+	if (!below)
+		return NULL;
+	below += strspn(below, "/");
+	return *below ? below : ".";
+}
+
+static void check_link(struct fixture *fixture, const char *root, const char *path,
+		       struct outcomes *outcomes)
+{
+	scope_free char *seen_path = path_join(fixture->tree.view_path, path);
+	char seen[PATH_MAX];
+	scope_fd int fd = resolve_by_kernel(root, seen_path, seen);
+	struct source source;
+
+	source_find(&fixture->tree, path, &source);
+	assert_same_in(fixture, path, &source);
+	if (fd < 0) {
+		assert_int_equal(source.error, fd);
+		assert_int_equal(source.state,
+				 fd == -ELOOP ? PYC_SOURCE_UNKNOWN : PYC_SOURCE_NONE);
+		outcomes->none += fd == -ENOENT;
+		outcomes->not_dir += fd == -ENOTDIR;
+		outcomes->loop += fd == -ELOOP;
+	} else {
+		const char *inside = below_view(&fixture->tree, seen);
+
+		assert_int_equal(source.path == NULL, inside == NULL);
+		if (inside)
+			assert_string_equal(source.path, inside);
+		check_found(fixture, path, &source, fd, outcomes);
+	}
+	source_fini(&source);
+}
+
+static void put_what_links_lead_to(struct fixture *fixture, const char *root)
+{
+	scope_free char *to_view = NULL;
+
+	put(fixture, "image/a.py", "top");
+	put(fixture, "image/lib/sub/a.py", "sub");
+	put(fixture, "host/srv/a.py", "beside the view");
+	assert_int_equal(mkfifoat(fixture->fd, "image/lib/fifo", 0644), 0);
+	link_to(fixture, "image/lib/to_dir", "sub");
+	link_to(fixture, "image/to_file", "lib/a.py");
+	link_to(fixture, "image/lib/to_file", "a.py");
+	link_to(fixture, "image/lib/to_up", "..");
+	link_to(fixture, "image/lib/to_here", ".");
+	link_to(fixture, "image/lib/to_root", "../../../..");
+	link_to(fixture, "image/lib/to_slash", "/");
+	link_to(fixture, "image/lib/to_loop", "to_loop/.");
+	link_to(fixture, "image/lib/to_none", "none/..");
+	link_to(fixture, "image/lib/to_etc", "/etc");
+	assert_true(asprintf(&to_view, "%s/to_view", root) > 0);
+	assert_int_equal(symlinkat(fixture->tree.view_path, AT_FDCWD, to_view), 0);
+}
+
+/* Every root with every end, at every place. @host: the readers' root, of BASE. */
+static struct outcomes check_links(struct fixture *fixture, const char *host)
+{
+	scope_free char *root = below(fixture, host);
+	struct outcomes outcomes = {0};
+
+	put_what_links_lead_to(fixture, root);
+	for (size_t at = 0; at < ARRAY_SIZE(links_at); at++) {
+		scope_free char *path = path_join("image", links_at[at]);
+
+		for (size_t i = 0; i < ARRAY_SIZE(link_roots) * ARRAY_SIZE(link_ends);
+		     i++) {
+			char target[64];
+
+			snprintf(target, sizeof(target), "%s%s",
+				 link_roots[i % ARRAY_SIZE(link_roots)],
+				 link_ends[i / ARRAY_SIZE(link_roots)]);
+			if (!target[0])
+				continue;
+			link_to(fixture, path, target);
+			check_link(fixture, root, links_at[at], &outcomes);
+			assert_int_equal(unlinkat(fixture->fd, path, 0), 0);
+		}
+	}
+	return outcomes;
+}
+
+static void check_links_below(struct fixture *fixture, const char *view)
+{
+	scope_free char *image = below(fixture, "image");
+	scope_free char *host = below(fixture, "host");
+	scope_free char *mounted = NULL;
+	struct outcomes outcomes;
+
+	assert_true(asprintf(&mounted, "host%s", view) > 0);
+	tree_close(&fixture->tree);
+	assert_int_equal(tree_open(&fixture->tree, image, host, view), 0);
+	put(fixture, "host/srv/view/a.py", "decoy!");
+	bind(fixture, "image", mounted);
+	outcomes = check_links(fixture, "host");
+	assert_true(outcomes.inside > 20 && outcomes.outside > 20);
+	assert_true(outcomes.directory > 20 && outcomes.fifo > 0);
+	assert_true(outcomes.none > 20 && outcomes.not_dir > 20 && outcomes.loop > 10);
+}
+
+static void test_every_link(void **state)
+{
+	check_links_below(*state, "/view");
+}
+
+static void test_every_link_to_a_deeper_view(void **state)
+{
+	check_links_below(*state, "/srv/view");
+}
+
+static void test_every_link_where_the_view_is_the_root(void **state)
+{
+	struct fixture *fixture = *state;
+	scope_free char *image = below(fixture, "image");
+	struct outcomes outcomes;
+
+	tree_close(&fixture->tree);
+	assert_int_equal(tree_open(&fixture->tree, image, image, "/"), 0);
+	outcomes = check_links(fixture, "image");
+	assert_true(outcomes.inside > 20);
+	assert_int_equal(outcomes.outside, 0);
+	assert_true(outcomes.directory > 20);
+}
+
 static void test_join(void **state)
 {
 	char *path = path_join(".", "a");
@@ -669,6 +871,9 @@ int main(void)
 		PLAIN(test_mount_outside),
 		PLAIN(test_file_is_no_directory),
 		PLAIN(test_inode_reused),
+		PLAIN(test_every_link),
+		PLAIN(test_every_link_to_a_deeper_view),
+		PLAIN(test_every_link_where_the_view_is_the_root),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, NULL);
