@@ -96,16 +96,15 @@ static const char *seen_path(const struct import_record *record, const char *pat
 /* The directory that holds the sources of all cases like the first one; the caller's. */
 static char *common_folder(const struct trace_report *report, size_t first)
 {
-	char *folder = strdup(path_of(report->records[first]));
+	char *folder = path_parent(path_of(report->records[first]));
 
-	for (size_t i = first; folder && i < report->count; i++) {
-		if (!is_same_case(report, i, first))
-			continue;
-		do {
+	for (size_t i = first + 1; folder && i < report->count; i++) {
+		while (is_same_case(report, i, first) &&
+		       !path_below(path_of(report->records[i]), folder)) {
 			char *slash = strrchr(folder, '/');
 
 			slash[slash == folder] = '\0';
-		} while (folder[1] && !path_below(path_of(report->records[i]), folder));
+		}
 	}
 	return folder;
 }

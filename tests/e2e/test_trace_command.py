@@ -271,6 +271,18 @@ def test_compiled_at_the_level_that_is_read(python, folder):
         assert trace(folder, *command).of("absent")["how"] == "bytecode"
 
 
+def test_compile_what_holds_the_sources(system, folder):
+    """And not what is above it, however many there are."""
+    for name in ("a", "b", "c"):
+        make_module(system, folder / "usr/app", name, pyc=False)
+    for name in ("one", "two"):
+        make_module(system, folder / "usr/app" / name, "__init__", pyc=False)
+    program = os.path.realpath(system.program)
+    for names, place in ((("a", "b", "c"), "usr/app"), (("one", "two"), "usr/app"), (("one",), "usr/app/one")):
+        command = import_all(system, folder / "usr/app", *names)
+        assert commands(folder, *command) == [f"{program} -m compileall -q {folder / place}"]
+
+
 # ---- one module of each kind ----
 
 def test_kinds(python, folder):
