@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "cli/print/json.h"
-#include "fs/control/control_dir.h"
+#include "fs/control/dir.h"
 
 static struct json_object *status_json(const struct known_mount *mount)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Printing events; see print.h and fs/control/control.h.
+ * Printing events; see print.h and fs/control/server.h.
  */
 #include "cli/trace/print.h"
 

@@ -14,12 +14,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "fs/control/control_dir.h"
+#include "fs/control/dir.h"
 #include "fs/mount/mountinfo.h"
 
 /* An answer longer than this is nobody's. */
@@ -353,22 +353,14 @@ static void take_answer(struct known_mount *mount)
 		mount->source = copy_member(answer, "source");
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits for one or more answers; false when all have come, or it is too late. */
 static bool wait_for_answers(struct known_mounts *mounts, int64_t until_ms)
 {
 	scope_free struct pollfd *fds = calloc(mounts->count, sizeof(*fds));
-	int64_t left_ms = until_ms - now_ms();
+	int left_ms = clock_left_ms(until_ms);
 	bool waiting = false;
 
-	if (!fds || left_ms <= 0)
+	if (!fds || left_ms == 0)
 		return false;
 	for (size_t i = 0; i < mounts->count; i++) {
 		fds[i] = (struct pollfd){.fd = mounts->mounts[i].fd, .events = POLLIN};
@@ -376,7 +368,7 @@ static bool wait_for_answers(struct known_mounts *mounts, int64_t until_ms)
 	}
 	if (!waiting)
 		return false;
-	if (poll(fds, mounts->count, (int)left_ms) < 0)
+	if (poll(fds, mounts->count, left_ms) < 0)
 		return errno == EINTR;
 	for (size_t i = 0; i < mounts->count; i++)
 		if (fds[i].revents)
@@ -414,7 +406,7 @@ static void remove_dead_sockets(void)
 
 void mounts_ask(struct known_mounts *mounts)
 {
-	int64_t until_ms = now_ms() + MOUNTS_ANSWER_MS;
+	int64_t until_ms = clock_ms() + MOUNTS_ANSWER_MS;
 
 	for (size_t i = 0; i < mounts->count; i++)
 		begin(&mounts->mounts[i]);

@@ -19,7 +19,7 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "fs/control/control.h"
+#include "fs/control/socket.h"
 #include "fs/mount/attach.h"
 #include "fs/mount/mount_ends.h"
 #include "fs/mount/mountinfo.h"

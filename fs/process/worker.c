@@ -25,7 +25,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/store/store.h"
-#include "fs/control/control_status.h"
+#include "fs/control/server.h"
 #include "fs/front/alias_reply.h"
 #include "fs/front/ops.h"
 #include "fs/mount/mount_calls.h"

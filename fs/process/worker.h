@@ -5,7 +5,7 @@
 #ifndef CANONFS_FS_PROCESS_WORKER_H
 #define CANONFS_FS_PROCESS_WORKER_H
 
-#include "fs/control/control.h"
+#include "fs/control/socket.h"
 #include "fs/mount/mount_ends.h"
 #include "fs/mount/options.h"
 #include "fs/stack/stack.h"

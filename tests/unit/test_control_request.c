@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/scope.h"
-#include "fs/control/control_request.h"
+#include "fs/control/request.h"
 
 /* From memory of exactly that size, so that a sanitizer sees what is read beyond. */
 static const char *parse(const char *text, size_t len, struct control_request *ret_request)

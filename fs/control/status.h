@@ -2,12 +2,12 @@
 /*
  * What a worker tells about its mount.
  */
-#ifndef CANONFS_FS_CONTROL_CONTROL_STATUS_H
-#define CANONFS_FS_CONTROL_CONTROL_STATUS_H
+#ifndef CANONFS_FS_CONTROL_STATUS_H
+#define CANONFS_FS_CONTROL_STATUS_H
 
 #include <json-c/json.h>
 
-#include "fs/control/control.h"
+#include "fs/control/socket.h"
 #include "fs/front/front.h"
 #include "fs/mount/mount_ends.h"
 #include "fs/mount/options.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The two ends of the control socket that are not the client's; see control.h.
+ * The thread that answers; see server.h.
  */
-#include "fs/control/control.h"
+#include "fs/control/server.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,12 +15,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json_text.h"
 #include "base/log.h"
 #include "base/scope.h"
-#include "fs/control/control_request.h"
-#include "fs/control/control_status.h"
-#include "fs/watch/stats.h"
+#include "fs/control/request.h"
 
 /* Events that are taken from the ring at once. */
 #define BATCH 64
@@ -28,128 +27,14 @@
 /* Between attempts to accept, where there is no descriptor to be had. */
 #define ACCEPT_PAUSE_US 100000
 
-/* ---- the supervisor's ---- */
-
-int control_init(struct control *control)
-{
-	struct timespec now;
-
-	*control = (struct control){
-		.listen_fd = -1,
-		.dir_fd = -1,
-		.supervisor = getpid(),
-		.mode = "passthrough",
-		.mode_reason = "",
-		.stats = stats_new(),
-	};
-	clock_gettime(CLOCK_BOOTTIME, &control->started);
-	clock_gettime(CLOCK_REALTIME, &now);
-	control->started_s = now.tv_sec;
-	return control->stats ? 0 : -ENOMEM;
-}
-
-/* The first directory that can be used; -errno of the last one. */
-static int open_own_dir(void)
-{
-	struct control_dirs dirs = control_dirs_of(geteuid());
-	int fd = -ENOENT;
-
-	for (size_t i = 0; i < dirs.count && fd < 0; i++) {
-		fd = control_dir_open(dirs.path[i], geteuid(), true);
-		if (fd < 0)
-			log_info("cannot use %s for the control socket: %s",
-				 quoted(dirs.path[i]),
-				 fd == -EPERM ? "others can enter it, or it is not ours"
-					      : strerror(-fd));
-	}
-	control_dirs_free(&dirs);
-	return fd;
-}
-
-/* @name: CONTROL_NAME_MAX bytes */
-static void listen_as(struct control *control, const char *name)
-{
-	int r = open_own_dir();
-
-	if (r < 0) {
-		log_info("there is no control socket: canonfs status and trace will not "
-			 "see this mount");
-		return;
-	}
-	control->dir_fd = r;
-	control_dir_clean(control->dir_fd);
-	memcpy(control->name, name, sizeof(control->name));
-	r = control_dir_listen(control->dir_fd, control->name, &control->inode);
-	if (r < 0)
-		log_info("cannot make the control socket: %s; canonfs status and trace "
-			 "will not see this mount",
-			 strerror(-r));
-	else
-		control->listen_fd = r;
-}
-
-void control_open(struct control *control, uint64_t device)
-{
-	char name[CONTROL_NAME_MAX];
-
-	control->stats->device = control->device = device;
-	control_name(device, name);
-	listen_as(control, name);
-}
-
-void control_prepare(struct control *control)
-{
-	char name[CONTROL_NAME_MAX];
-
-	snprintf(name, sizeof(name), CONTROL_NEW_PREFIX "%d", (int)getpid());
-	listen_as(control, name);
-}
-
-void control_publish(struct control *control, uint64_t device)
-{
-	char name[CONTROL_NAME_MAX];
-
-	control->stats->device = control->device = device;
-	if (control->dir_fd < 0)
-		return;
-	control_name(device, name);
-	if (renameat(control->dir_fd, control->name, control->dir_fd, name) < 0)
-		log_info("cannot name the control socket: %s", strerror(errno));
-	else
-		memcpy(control->name, name, sizeof(name));
-}
-
-void control_set_mode(struct control *control, const char *mode, const char *reason)
-{
-	control->mode = mode;
-	control->mode_reason = reason;
-}
-
-void control_close(struct control *control)
-{
-	if (control->dir_fd >= 0)
-		control_dir_remove(control->dir_fd, control->name, control->inode);
-	close_fd(&control->listen_fd);
-	close_fd(&control->dir_fd);
-}
-
-void control_fini(struct control *control)
-{
-	control_close(control);
-	stats_free(control->stats);
-	control->stats = NULL;
-}
-
-/* ---- the worker's ---- */
-
 /**
- * struct client - a connection
+ * struct control_client - a connection
  * @fd:      -1: a free place
  * @kinds:   what it watches; 0: nothing
  * @lost:    events that it will have to be told of
  * @since_s: CLOCK_MONOTONIC; when it connected or last asked
  */
-struct client {
+struct control_client {
 	int fd;
 	unsigned kinds;
 	uint64_t lost;
@@ -162,19 +47,11 @@ struct control_server {
 	int stop_fd; /* an eventfd: readable at the end */
 	bool more;   /* events wait, although the ring's eventfd does not say so */
 	pthread_t thread;
-	struct client clients[CONTROL_CLIENTS_MAX];
+	struct control_client clients[CONTROL_CLIENTS_MAX];
 };
 
-static int64_t monotonic_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
 /* Tells the threads that answer requests what is watched now. */
-static void update_wanted(struct control_server *server)
+static void control_update_wanted(struct control_server *server)
 {
 	unsigned kinds = 0;
 
@@ -183,7 +60,7 @@ static void update_wanted(struct control_server *server)
 	trace_want(server->trace, kinds);
 }
 
-static void drop(struct control_server *server, struct client *client)
+static void control_drop(struct control_server *server, struct control_client *client)
 {
 	bool watched = client->kinds != 0;
 
@@ -191,11 +68,11 @@ static void drop(struct control_server *server, struct client *client)
 	client->kinds = 0;
 	client->lost = 0;
 	if (watched)
-		update_wanted(server);
+		control_update_wanted(server);
 }
 
 /* Sends a packet, or does not; never waits. */
-static int send_packet(struct client *client, const char *text, size_t len)
+static int control_send_packet(struct control_client *client, const char *text, size_t len)
 {
 	if (send(client->fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return -errno;
@@ -203,7 +80,7 @@ static int send_packet(struct client *client, const char *text, size_t len)
 }
 
 /* Takes ownership. */
-static int send_object(struct client *client, struct json_object *object)
+static int control_send(struct control_client *client, struct json_object *object)
 {
 	const char *text;
 	scope_free char *line = NULL;
@@ -217,24 +94,25 @@ static int send_object(struct client *client, struct json_object *object)
 	if (len < 0)
 		line = NULL;
 	else
-		r = send_packet(client, line, (size_t)len);
+		r = control_send_packet(client, line, (size_t)len);
 	json_object_put(object);
 	return r;
 }
 
-static void refuse(struct control_server *server, struct client *client, const char *why)
+static void control_refuse(struct control_server *server, struct control_client *client,
+			   const char *why)
 {
 	struct json_object *object = json_object_new_object();
 
 	if (object)
-		json_object_object_add(object, "error", json_text(why));
-	send_object(client, object);
-	drop(server, client);
+		json_add_text(object, "error", why);
+	control_send(client, object);
+	control_drop(server, client);
 }
 
 /* ---- connections ---- */
 
-static bool is_allowed(int fd)
+static bool control_is_allowed(int fd)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
@@ -244,12 +122,12 @@ static bool is_allowed(int fd)
 }
 
 /* A free place; else that of the one who has been silent longest; NULL: all watch. */
-static struct client *find_place(struct control_server *server)
+static struct control_client *control_find_place(struct control_server *server)
 {
-	struct client *best = NULL;
+	struct control_client *best = NULL;
 
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-		struct client *client = &server->clients[i];
+		struct control_client *client = &server->clients[i];
 
 		if (client->fd < 0)
 			return client;
@@ -257,28 +135,28 @@ static struct client *find_place(struct control_server *server)
 			best = client;
 	}
 	if (best)
-		drop(server, best);
+		control_drop(server, best);
 	return best;
 }
 
-static void accept_client(struct control_server *server)
+static void control_accept(struct control_server *server)
 {
 	scope_fd int fd = accept4(server->view->control->listen_fd, NULL, NULL,
 				  SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct client *client;
+	struct control_client *client;
 
 	/* Out of descriptors, or of memory: it would be ready again at once. */
 	if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 		usleep(ACCEPT_PAUSE_US);
-	if (fd < 0 || !is_allowed(fd))
+	if (fd < 0 || !control_is_allowed(fd))
 		return;
-	client = find_place(server);
+	client = control_find_place(server);
 	if (!client)
 		return;
-	*client = (struct client){.fd = take_fd(&fd), .since_s = monotonic_s()};
+	*client = (struct control_client){.fd = take_fd(&fd), .since_s = clock_coarse_s()};
 }
 
-static unsigned count_watchers(const struct control_server *server)
+static unsigned control_count_watchers(const struct control_server *server)
 {
 	unsigned count = 0;
 
@@ -287,43 +165,44 @@ static unsigned count_watchers(const struct control_server *server)
 	return count;
 }
 
-static void begin_trace(struct control_server *server, struct client *client, bool all)
+static void control_begin_trace(struct control_server *server,
+				struct control_client *client, bool all)
 {
 	static const int bytes = 1
 				 << 20; /* the kernel takes what net.core.wmem_max allows */
 	struct json_object *object = json_object_new_object();
 
-	if (client->kinds == 0 && count_watchers(server) >= CONTROL_WATCHERS_MAX) {
+	if (client->kinds == 0 && control_count_watchers(server) >= CONTROL_WATCHERS_MAX) {
 		json_object_put(object);
-		refuse(server, client, "there are too many who watch this mount");
+		control_refuse(server, client, "there are too many who watch this mount");
 		return;
 	}
 	setsockopt(client->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	if (object)
-		json_object_object_add(object, "event", json_object_new_string("begin"));
+		json_add_text(object, "event", "begin");
 	/* First: who reads "begin" is to see all that comes after. */
 	client->kinds = all ? TRACE_DECISION | TRACE_REQUEST : TRACE_DECISION;
-	update_wanted(server);
-	if (send_object(client, object) < 0)
-		drop(server, client);
+	control_update_wanted(server);
+	if (control_send(client, object) < 0)
+		control_drop(server, client);
 }
 
-static void answer(struct control_server *server, struct client *client, const char *text,
-		   size_t len)
+static void control_answer(struct control_server *server, struct control_client *client,
+			   const char *text, size_t len)
 {
 	struct control_request request;
 	const char *why = control_request_parse(text, len, &request);
 
-	client->since_s = monotonic_s();
+	client->since_s = clock_coarse_s();
 	if (why)
-		refuse(server, client, why);
+		control_refuse(server, client, why);
 	else if (request.command == CONTROL_TRACE)
-		begin_trace(server, client, request.all);
-	else if (send_object(client, control_status(server->view)) < 0)
-		drop(server, client);
+		control_begin_trace(server, client, request.all);
+	else if (control_send(client, control_status(server->view)) < 0)
+		control_drop(server, client);
 }
 
-static void hear(struct control_server *server, struct client *client)
+static void control_hear(struct control_server *server, struct control_client *client)
 {
 	char text[CONTROL_REQUEST_MAX + 1];
 	/* MSG_TRUNC: the length that it had. */
@@ -332,24 +211,24 @@ static void hear(struct control_server *server, struct client *client)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0)
-		drop(server, client);
+		control_drop(server, client);
 	else if ((size_t)n > CONTROL_REQUEST_MAX)
-		refuse(server, client, "the request is too long");
+		control_refuse(server, client, "the request is too long");
 	else
-		answer(server, client, text, (size_t)n);
+		control_answer(server, client, text, (size_t)n);
 }
 
 /* ---- events ---- */
 
 /* Lines for one client, and how many. */
-struct packet {
+struct control_packet {
 	char *text;
 	size_t len;
 	size_t size;
 	unsigned lines;
 };
 
-static bool add_line(struct packet *packet, struct json_object *object)
+static bool packet_add_line(struct control_packet *packet, struct json_object *object)
 {
 	const char *text = object ? json_object_to_json_string_ext(
 					    object, JSON_C_TO_STRING_NOSLASHESCAPE)
@@ -375,16 +254,15 @@ static bool add_line(struct packet *packet, struct json_object *object)
 }
 
 /* One more line, which says what was lost before. */
-static bool add_lost(struct packet *packet, uint64_t lost)
+static bool packet_add_lost(struct control_packet *packet, uint64_t lost)
 {
 	struct json_object *object = json_object_new_object();
 	bool added = false;
 
 	if (object) {
-		json_object_object_add(object, "event", json_object_new_string("lost"));
-		json_object_object_add(object, "lines",
-				       json_object_new_int64((int64_t)lost));
-		added = add_line(packet, object);
+		json_add_text(object, "event", "lost");
+		json_add_number(object, "lines", (int64_t)lost);
+		added = packet_add_line(packet, object);
 	}
 	json_object_put(object);
 	return added;
@@ -392,49 +270,49 @@ static bool add_lost(struct packet *packet, uint64_t lost)
 
 /* Sends what was lost before, then the lines; or counts them as lost. Empties the packet.
  */
-static void flush(struct control_server *server, struct client *client,
-		  struct packet *packet)
+static void control_flush(struct control_server *server, struct control_client *client,
+			  struct control_packet *packet)
 {
-	struct packet before = {.len = 0};
+	struct control_packet before = {.len = 0};
 	int r = 0;
 
-	if (client->lost > 0 && add_lost(&before, client->lost)) {
-		r = send_packet(client, before.text, before.len);
+	if (client->lost > 0 && packet_add_lost(&before, client->lost)) {
+		r = control_send_packet(client, before.text, before.len);
 		if (r == 0)
 			client->lost = 0;
 	}
 	if (r == 0 && packet->lines > 0)
-		r = send_packet(client, packet->text, packet->len);
+		r = control_send_packet(client, packet->text, packet->len);
 	if (r < 0)
 		client->lost += packet->lines;
 	packet->len = 0;
 	packet->lines = 0;
 	free(before.text);
 	if (r < 0 && r != -EAGAIN && r != -ENOBUFS && r != -ENOMEM && r != -EMSGSIZE)
-		drop(server, client);
+		control_drop(server, client);
 }
 
-static void hand_to(struct control_server *server, struct client *client,
-		    const struct trace_event *events, struct json_object *const *objects,
-		    size_t count)
+static void control_hand_to(struct control_server *server, struct control_client *client,
+			    const struct trace_event *events,
+			    struct json_object *const *objects, size_t count)
 {
-	struct packet packet = {.len = 0};
+	struct control_packet packet = {.len = 0};
 
 	for (size_t i = 0; i < count && client->fd >= 0; i++) {
 		if (!(events[i].kind & client->kinds))
 			continue;
-		if (!add_line(&packet, objects[i]))
+		if (!packet_add_line(&packet, objects[i]))
 			client->lost++;
 		if (packet.len >= CONTROL_PACKET_BYTES)
-			flush(server, client, &packet);
+			control_flush(server, client, &packet);
 	}
 	if (client->fd >= 0)
-		flush(server, client, &packet);
+		control_flush(server, client, &packet);
 	free(packet.text);
 }
 
 /* Hands a batch of events on; false when there were no more. */
-static bool hand_on(struct control_server *server)
+static bool control_hand_on(struct control_server *server)
 {
 	struct json_object *objects[BATCH];
 	struct trace_event events[BATCH];
@@ -444,12 +322,12 @@ static bool hand_on(struct control_server *server)
 	for (size_t i = 0; i < count; i++)
 		objects[i] = control_event(&events[i]);
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-		struct client *client = &server->clients[i];
+		struct control_client *client = &server->clients[i];
 
 		if (client->kinds == 0)
 			continue;
 		client->lost += lost;
-		hand_to(server, client, events, objects, count);
+		control_hand_to(server, client, events, objects, count);
 	}
 	for (size_t i = 0; i < count; i++) {
 		json_object_put(objects[i]);
@@ -461,18 +339,18 @@ static bool hand_on(struct control_server *server)
 /* ---- the thread ---- */
 
 /* Closes connections that ask nothing. Return: milliseconds until the next one, or -1. */
-static int drop_idle(struct control_server *server)
+static int control_drop_idle(struct control_server *server)
 {
-	int64_t now_s = monotonic_s();
+	int64_t now_s = clock_coarse_s();
 	int wait_ms = -1;
 
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-		struct client *client = &server->clients[i];
+		struct control_client *client = &server->clients[i];
 
 		if (client->fd < 0 || client->kinds != 0)
 			continue;
 		if (now_s - client->since_s > CONTROL_IDLE_S)
-			drop(server, client);
+			control_drop(server, client);
 		else
 			wait_ms = CONTROL_IDLE_S * 1000;
 	}
@@ -481,31 +359,31 @@ static int drop_idle(struct control_server *server)
 
 enum { POLL_STOP, POLL_LISTEN, POLL_TRACE, POLL_CLIENTS };
 
-static void look_at_client(struct control_server *server, struct client *client,
-			   short events)
+static void control_serve_client(struct control_server *server,
+				 struct control_client *client, short events)
 {
-	struct packet nothing = {.len = 0};
+	struct control_packet nothing = {.len = 0};
 
 	if (client->fd < 0)
 		return;
 	if (events & POLLOUT)
-		flush(server, client, &nothing);
+		control_flush(server, client, &nothing);
 	if (client->fd >= 0 && events & (POLLIN | POLLHUP | POLLERR))
-		hear(server, client);
+		control_hear(server, client);
 }
 
 /* Waits, and does what there is to do; false at the end. */
-static bool turn(struct control_server *server)
+static bool control_turn(struct control_server *server)
 {
 	struct pollfd fds[POLL_CLIENTS + CONTROL_CLIENTS_MAX] = {
 		[POLL_STOP] = {.fd = server->stop_fd, .events = POLLIN},
 		[POLL_LISTEN] = {.fd = server->view->control->listen_fd, .events = POLLIN},
 		[POLL_TRACE] = {.fd = server->trace->wake_fd, .events = POLLIN},
 	};
-	int timeout_ms = drop_idle(server);
+	int timeout_ms = control_drop_idle(server);
 
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-		const struct client *client = &server->clients[i];
+		const struct control_client *client = &server->clients[i];
 
 		fds[POLL_CLIENTS + i] = (struct pollfd){
 			.fd = client->fd,
@@ -515,27 +393,27 @@ static bool turn(struct control_server *server)
 	if (poll(fds, ARRAY_SIZE(fds), server->more ? 0 : timeout_ms) < 0)
 		return errno == EINTR;
 	if (server->more || fds[POLL_TRACE].revents)
-		server->more = hand_on(server);
+		server->more = control_hand_on(server);
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		if (fds[POLL_CLIENTS + i].revents)
-			look_at_client(server, &server->clients[i],
-				       fds[POLL_CLIENTS + i].revents);
+			control_serve_client(server, &server->clients[i],
+					     fds[POLL_CLIENTS + i].revents);
 	if (fds[POLL_LISTEN].revents)
-		accept_client(server);
+		control_accept(server);
 	return !fds[POLL_STOP].revents;
 }
 
-static void *run(void *context)
+static void *control_run(void *context)
 {
 	struct control_server *server = context;
 
-	while (turn(server))
+	while (control_turn(server))
 		;
-	while (hand_on(server))
+	while (control_hand_on(server))
 		;
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		if (server->clients[i].fd >= 0)
-			drop(server, &server->clients[i]);
+			control_drop(server, &server->clients[i]);
 	return NULL;
 }
 
@@ -553,7 +431,8 @@ struct control_server *control_start(const struct control_view *view)
 	server->stop_fd = eventfd(0, EFD_CLOEXEC);
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		server->clients[i].fd = -1;
-	if (server->stop_fd >= 0 && pthread_create(&server->thread, NULL, run, server) == 0)
+	if (server->stop_fd >= 0 &&
+	    pthread_create(&server->thread, NULL, control_run, server) == 0)
 		return server;
 	close_fd(&server->stop_fd);
 	free(server);

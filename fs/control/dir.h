@@ -7,8 +7,8 @@
  * mountinfo shows it: so a socket is found from a mount without asking the mount, which
  * may hang.
  */
-#ifndef CANONFS_FS_CONTROL_CONTROL_DIR_H
-#define CANONFS_FS_CONTROL_CONTROL_DIR_H
+#ifndef CANONFS_FS_CONTROL_DIR_H
+#define CANONFS_FS_CONTROL_DIR_H
 
 #include <stdbool.h>
 #include <stddef.h>

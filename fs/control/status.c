@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A mount in JSON; see control_status.h and cli/schema/status.json.
+ * A mount in JSON; see status.h and cli/schema/status.json.
  */
 #include "config.h"
 
-#include "fs/control/control_status.h"
+#include "fs/control/status.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fdio.h"
 #include "base/json_text.h"
 #include "base/scope.h"
@@ -95,7 +96,6 @@ static void add_requests(struct json_object *object, const struct stats *stats,
 	struct json_object *requests = add_object(object, "requests");
 	struct json_object *by_opcode = json_object_new_object();
 	double over = uptime_s < STATS_RATE_OVER ? uptime_s : STATS_RATE_OVER;
-	struct timespec now;
 	uint64_t total = 0;
 
 	for (uint32_t i = 0; i < STATS_OPCODES; i++) {
@@ -112,12 +112,12 @@ static void add_requests(struct json_object *object, const struct stats *stats,
 			others = json_object_get_int64(old);
 		json_add_number(by_opcode, name, others + count);
 	}
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	json_add_number(requests, "total", total);
 	json_add_decimal(requests, "per_s", uptime_s > 0 ? (double)total / uptime_s : 0, 2);
 	json_add_decimal(
 		requests, "per_s_last_minute",
-		over >= 1 ? (double)stats_recent(stats, (uint32_t)now.tv_sec) / over : 0,
+		over >= 1 ? (double)stats_recent(stats, (uint32_t)clock_coarse_s()) / over
+			  : 0,
 		2);
 	json_object_object_add(requests, "by_opcode", by_opcode);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The directories of control sockets; see control_dir.h.
+ * The directories of control sockets; see dir.h.
  */
-#include "fs/control/control_dir.h"
+#include "fs/control/dir.h"
 
 #include <dirent.h>
 #include <errno.h>

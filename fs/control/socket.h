@@ -1,45 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The control socket of a mount, over which canonfs status and canonfs trace ask.
- *
- * The supervisor makes it and removes it; workers inherit it, listening, and answer in a
- * thread of their own, which takes no lock that requests hold long, and for which no
- * request ever waits.
- *
- * The protocol. SOCK_SEQPACKET; a packet from a client is one request, a JSON object of at
- * most CONTROL_REQUEST_MAX bytes; a packet from the server is one or more JSON objects,
- *each ended by a newline.
- *
- *	{"command": "status"}	one object: cli/schema/status.json, "mount"
- *	{"command": "trace"}	objects as they happen: cli/schema/trace.json; "all": true
- *				for every request. The connection ends with the mount.
- *
- * File names stand in it as they are, be they UTF-8 or not: who prints JSON for others
- * has json_text() write them.
- *
- * What is not understood is answered with {"error": TEXT}, and the connection is closed.
- * Only the mount's owner and root are answered (SO_PEERCRED). Connections are bounded; one
- * that asks nothing for CONTROL_IDLE_S seconds is closed, or sooner if there are others.
+ * The control socket of a mount, over which canonfs status and canonfs trace ask: its life
+ * in the supervisor, which makes and removes it. Workers inherit it, listening, and answer
+ * (fs/control/server.h).
  */
-#ifndef CANONFS_FS_CONTROL_CONTROL_H
-#define CANONFS_FS_CONTROL_CONTROL_H
+#ifndef CANONFS_FS_CONTROL_SOCKET_H
+#define CANONFS_FS_CONTROL_SOCKET_H
 
 #include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
 
-#include "fs/control/control_dir.h"
+#include "fs/control/dir.h"
 
-struct control_view;
 struct stats;
-
-#define CONTROL_REQUEST_MAX  4096
-#define CONTROL_CLIENTS_MAX  16
-#define CONTROL_WATCHERS_MAX 8 /* of these */
-#define CONTROL_IDLE_S	     5
-
-/* Bytes of a packet from the server after which another one is begun. */
-#define CONTROL_PACKET_BYTES 32768
 
 /**
  * struct control - a mount, as the control socket knows it; made by the supervisor
@@ -93,17 +67,5 @@ void control_close(struct control *control);
 
 /* Removes the socket. For the supervisor; a worker just ends. */
 void control_fini(struct control *control);
-
-struct control_server;
-
-/**
- * control_start() - answer, in a thread
- * @view: borrowed until control_stop()
- * Return: NULL where there is no socket or no thread.
- */
-struct control_server *control_start(const struct control_view *view);
-
-/* Hands on what was traced, closes all connections. NULL is ignored. */
-void control_stop(struct control_server *server);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reading requests; see control_request.h.
+ * Reading requests; see request.h.
  */
-#include "fs/control/control_request.h"
+#include "fs/control/request.h"
 
 #include <json-c/json.h>
 #include <string.h>

@@ -2,8 +2,8 @@
 /*
  * What a client of the control socket asks; from anybody's hands.
  */
-#ifndef CANONFS_FS_CONTROL_CONTROL_REQUEST_H
-#define CANONFS_FS_CONTROL_CONTROL_REQUEST_H
+#ifndef CANONFS_FS_CONTROL_REQUEST_H
+#define CANONFS_FS_CONTROL_REQUEST_H
 
 #include <stdbool.h>
 #include <stddef.h>
