@@ -10,7 +10,7 @@
 #include "cli/cmd.h"
 #include "fs/mount/attach.h"
 #include "fs/mount/options.h"
-#include "fs/process/server.h"
+#include "fs/process/supervisor.h"
 
 static const char usage[] =
 	"usage: canonfs [mount] SOURCE MOUNTPOINT [-o OPTION[,OPTION]...] [-f] [-v]\n"
@@ -80,7 +80,7 @@ static int mount_operands(struct arguments *arguments, int argc, char **argv)
 		return 0;
 	if (arguments->options.remount)
 		return reattach(&arguments->options, argv[1]) < 0 ? EXIT_MOUNT_FAILURE : 0;
-	return server_run(&arguments->options, argv[0], argv[1], arguments->foreground);
+	return supervisor_run(&arguments->options, argv[0], argv[1], arguments->foreground);
 }
 
 static int run(int argc, char **argv)

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "cli/cmd.h"
 #include "cli/mount/umount.h"
-#include "fs/process/server.h"
+#include "fs/process/supervisor.h"
 
 static const char usage[] =
 	"usage: canonfs umount [-l] MOUNTPOINT\n"

@@ -19,7 +19,7 @@
 #include "fs/control/mounts.h"
 #include "fs/mount/attach.h"
 #include "fs/mount/mountinfo.h"
-#include "fs/process/server.h"
+#include "fs/process/supervisor.h"
 
 /* Its last rows are written long before. */
 #define SERVER_END_MS 5000

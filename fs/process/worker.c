@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Threads that answer requests; see worker.h and server.h.
+ * Threads that answer requests; see worker.h and supervisor.h.
  *
  * The loop is our own: libfuse's ends its threads with pthread_cancel(), which opens
  * libgcc_s.so.1, which may lie under this very mount.

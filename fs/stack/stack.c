@@ -318,7 +318,7 @@ static bool wait_for_answer(int socket, int stop_fd)
 }
 
 /*
- * @stop_fd: see stack_attach(); -1: nothing to wait for
+ * @stop_fd: see stack_open()
  * Return: a descriptor of the overlay, mounted nowhere; -errno.
  */
 static int build(const struct build *build, int stop_fd, struct reason *why)
@@ -420,7 +420,7 @@ static int check_source(const struct mount_options *options, const struct mount_
 
 /* The whole way once, with a layer of one stub, before the tree is read. */
 static int try_build(const struct stack *stack, const struct mount_options *options,
-		     const struct mount_ends *ends, struct reason *why)
+		     const struct mount_ends *ends, int stop_fd, struct reason *why)
 {
 	const struct build trial = {
 		.options = options,
@@ -428,7 +428,7 @@ static int try_build(const struct stack *stack, const struct mount_options *opti
 		.in_userns = stack->in_userns,
 		.has_data = true,
 	};
-	int fd = build(&trial, -1, why);
+	int fd = build(&trial, stop_fd, why);
 
 	if (fd < 0)
 		return fd;
@@ -437,7 +437,7 @@ static int try_build(const struct stack *stack, const struct mount_options *opti
 }
 
 int stack_open(struct stack *stack, const struct mount_options *options,
-	       const struct mount_ends *ends, struct reason *ret_why)
+	       const struct mount_ends *ends, int stop_fd, struct reason *ret_why)
 {
 	struct reason why;
 	int r;
@@ -450,7 +450,7 @@ int stack_open(struct stack *stack, const struct mount_options *options,
 	if (stack->stubs_fd < 0)
 		return reason_set_errno(ret_why, stack->stubs_fd, "cannot mount a tmpfs");
 	stack->in_userns = is_in_userns(stack->stubs_fd);
-	r = try_build(stack, options, ends, ret_why);
+	r = try_build(stack, options, ends, stop_fd, ret_why);
 	if (r < 0)
 		return r;
 	r = open_fuse_layer(stack, &why);

@@ -53,17 +53,18 @@ struct stack {
 
 /**
  * stack_open() - try whether stacking works here, and make the layers
+ * @stop_fd: readable when the mount is to be given up: -ECANCELED
  * @ret_why: on failure the reason
  * Return: 0 or -errno; stack_close() either way.
  */
 int stack_open(struct stack *stack, const struct mount_options *options,
-	       const struct mount_ends *ends, struct reason *ret_why);
+	       const struct mount_ends *ends, int stop_fd, struct reason *ret_why);
 
 /**
  * stack_attach() - mount the overlay
  *
  * The stubs are written, and the FUSE connection is served by another process.
- * @stop_fd: readable when the mount is to be given up: -ECANCELED
+ * @stop_fd: as of stack_open()
  * Return: 0, or -errno with the reason in @ret_why: nothing is mounted then.
  */
 int stack_attach(struct stack *stack, const struct mount_options *options,

@@ -18,8 +18,8 @@ import time
 
 import pytest
 
-from conftest import (CANONFS, END, FRONT, LONG, missing, mounted, mountinfo, mounts_at, run,
-                      servers, wait_until, with_front)
+from conftest import (CANONFS, END, FRONT, LONG, missing, mount_point, mounted, mountinfo,
+                      mounts_at, run, servers, wait_until, with_front)
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -858,6 +858,66 @@ def test_mount_helper(place):
     helper_says(1, ["canonfs: SOURCE and MOUNTPOINT are needed"], "source")
     helper_says(1, ["canonfs: mount.canonfs: option -N is not supported: enter the namespace "
                     "with nsenter(1) first"], "source", "point", "-N", "1")
+
+
+# ---- signals before it is usable ----
+
+def children(pid):
+    with contextlib.suppress(OSError):
+        found = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [int(child) for child in found.split()]
+    return []
+
+
+def name_of(pid):
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def stopped_early(place, connections, *words):
+    """A command whose server was stopped before it answered the first request; None where it
+    was too late."""
+    command = subprocess.Popen([CANONFS, place / "source", place / "point", "-o",
+                                "stack=off,cache=off", *words], stderr=subprocess.DEVNULL)
+    worker = []
+    while not worker and command.poll() is None:
+        found = children(command.pid)
+        found += sum(map(children, found), [])
+        worker = [pid for pid in found if name_of(pid) == "canonfs-worker"]
+    if worker:
+        os.kill(worker[0], signal.SIGSTOP)
+        device, = [line.split()[2] for line in mountinfo()
+                   if mount_point(line) == str(place / "point")]
+        waiting = connections / device.split(":")[1] / "waiting"
+        if wait_until(lambda: int(waiting.read_text()) > 0, 1) and command.poll() is None:
+            return command
+        os.kill(worker[0], signal.SIGCONT)
+    run(CANONFS, "umount", place / "point")
+    command.wait(END)
+    return None
+
+
+@pytest.fixture
+def connections(place):
+    """What the kernel tells of each FUSE connection, by the mount's device number."""
+    folder = place / "connections"
+    folder.mkdir()
+    run("mount", "-t", "fusectl", "none", folder)
+    yield folder
+    run("umount", folder)
+
+
+@pytest.mark.parametrize("ended", ["signal", "command"])
+def test_server_stops_before_its_first_answer(place, connections, ended):
+    """Nobody can look at the mount point then, and a signal ends the mount all the same; as does
+    the end of the command that waits."""
+    before = servers()
+    words = ["-f"] if ended == "signal" else []
+    command = next(filter(None, (stopped_early(place, connections, *words) for _ in range(100))))
+    (command.terminate if ended == "signal" else command.kill)()
+    command.wait(END)
+    assert wait_until(lambda: servers() == before, END)
+    assert mounts_at(place / "point") == []
 
 
 # ---- ordinary users ----
