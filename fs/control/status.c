@@ -18,7 +18,6 @@
 #include "base/json_text.h"
 #include "base/scope.h"
 #include "cache/store/store.h"
-#include "fs/stack/data_table.h"
 #include "fs/watch/stats.h"
 
 /* Any bytes, as they are: the protocol is not for others' JSON parsers. */
@@ -190,8 +189,7 @@ static void add_cache(struct json_object *object, const struct control_view *vie
 
 static void add_nodes(struct json_object *object, struct front *front)
 {
-	struct node_stats stats = front->data ? data_table_stats(front->data)
-					      : node_table_stats(front->nodes);
+	struct node_stats stats = front->kind->node_stats(front);
 	struct json_object *nodes = add_object(object, "nodes");
 
 	json_add_number(nodes, "count", stats.nodes);

@@ -22,15 +22,15 @@ struct file {
 /* A reply, and the files whose pages must be gone before it. */
 struct job {
 	fuse_req_t req;
-	struct front *front;
+	struct passthrough *passthrough;
 	struct fuse_entry_param param;
 	char *path;
 	struct file *files;
 	size_t count;
 };
 
-static struct job *job_new(fuse_req_t req, struct front *front, const char *path,
-			   const struct fuse_entry_param *param)
+static struct job *job_new(fuse_req_t req, struct passthrough *passthrough,
+			   const char *path, const struct fuse_entry_param *param)
 {
 	struct job *job = calloc(1, sizeof(*job));
 	char *copy = strdup(path);
@@ -40,14 +40,15 @@ static struct job *job_new(fuse_req_t req, struct front *front, const char *path
 		free(copy);
 		return NULL;
 	}
-	*job = (struct job){.req = req, .front = front, .param = *param, .path = copy};
-	front->alias_jobs++;
+	*job = (struct job){
+		.req = req, .passthrough = passthrough, .param = *param, .path = copy};
+	passthrough->alias_jobs++;
 	return job;
 }
 
 static void job_free(struct job *job)
 {
-	job->front->alias_jobs--;
+	job->passthrough->alias_jobs--;
 	free(job->files);
 	free(job->path);
 	free(job);
@@ -69,19 +70,20 @@ static int collect(void *context, uint64_t device, uint64_t inode)
 
 static int check(struct job *job)
 {
-	return resolve_link(job->front->resolver, job->path, collect, job);
+	return resolve_link(job->passthrough->front.resolver, job->path, collect, job);
 }
 
 static void forget_pages(struct job *job)
 {
-	struct front *front = job->front;
+	struct passthrough *passthrough = job->passthrough;
 
 	for (size_t i = 0; i < job->count; i++) {
 		const struct file *file = &job->files[i];
 		uint64_t id = NODE_ROOT;
 
-		while ((id = node_find(front->nodes, file->device, file->inode, id)))
-			fuse_lowlevel_notify_inval_inode(front->session, id++, 0, 0);
+		while ((id = node_find(passthrough->nodes, file->device, file->inode, id)))
+			fuse_lowlevel_notify_inval_inode(passthrough->front.session, id++,
+							 0, 0);
 	}
 }
 
@@ -93,7 +95,7 @@ static void reply(struct job *job, int error)
 	if (error)
 		op_fail(job->req, -error);
 	if (r == -ENOENT)
-		node_forget(job->front->nodes, job->param.ino, 1);
+		node_forget(job->passthrough->nodes, job->param.ino, 1);
 	job_free(job);
 }
 
@@ -101,7 +103,7 @@ static void reply(struct job *job, int error)
 static void forget_and_reply(struct job *job, int error)
 {
 	forget_pages(job);
-	sem_post(&job->front->alias_turn);
+	sem_post(&job->passthrough->alias_turn);
 	reply(job, error);
 }
 
@@ -116,7 +118,7 @@ static void *check_in_thread(void *context)
 {
 	struct job *job = context;
 
-	while (sem_wait(&job->front->alias_turn) < 0)
+	while (sem_wait(&job->passthrough->alias_turn) < 0)
 		; /* EINTR */
 	forget_and_reply(job, check(job));
 	return NULL;
@@ -132,18 +134,18 @@ static bool start_thread(void *(*run)(void *), struct job *job)
 	return true;
 }
 
-void alias_reply_entry(fuse_req_t req, struct front *front, const char *path,
+void alias_reply_entry(fuse_req_t req, struct passthrough *passthrough, const char *path,
 		       const struct fuse_entry_param *param)
 {
-	struct job *job = job_new(req, front, path, param);
+	struct job *job = job_new(req, passthrough, path, param);
 	int r;
 
 	if (!job) {
 		op_fail(req, ENOMEM);
-		node_forget(front->nodes, param->ino, 1);
+		node_forget(passthrough->nodes, param->ino, 1);
 		return;
 	}
-	if (sem_trywait(&front->alias_turn) < 0) {
+	if (sem_trywait(&passthrough->alias_turn) < 0) {
 		if (!start_thread(check_in_thread, job))
 			reply(job, -ENOMEM);
 		return;
@@ -155,8 +157,8 @@ void alias_reply_entry(fuse_req_t req, struct front *front, const char *path,
 		forget_and_reply(job, -ENOMEM);
 }
 
-void alias_reply_finish(struct front *front)
+void alias_reply_finish(struct passthrough *passthrough)
 {
-	while (front->alias_jobs > 0)
+	while (passthrough->alias_jobs > 0)
 		usleep(1000);
 }

@@ -18,10 +18,10 @@
  * one less to answer them. One link is answered at a time: a second link to the same pyc
  * finds it marked, and must not be shown before its pages are gone.
  */
-void alias_reply_entry(fuse_req_t req, struct front *front, const char *path,
+void alias_reply_entry(fuse_req_t req, struct passthrough *passthrough, const char *path,
 		       const struct fuse_entry_param *param);
 
 /* Waits until every such link is answered; when the mount has ended, that is at once. */
-void alias_reply_finish(struct front *front);
+void alias_reply_finish(struct passthrough *passthrough);
 
 #endif

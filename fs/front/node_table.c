@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/sysmacros.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
@@ -90,31 +90,6 @@ static char *name_at(struct node_table *table, uint32_t name)
 {
 	return pool_slot(&table->shared->names[name >> NAME_CLASS_SHIFT], table->shared,
 			 name & NAME_SLOT_MASK);
-}
-
-/* Unsigned arithmetic, so that absurd times wrap instead of being undefined. */
-static int64_t btime_ns(const struct statx *stx)
-{
-	if (!(stx->stx_mask & STATX_BTIME))
-		return 0;
-	return (int64_t)((uint64_t)stx->stx_btime.tv_sec * 1000000000u +
-			 stx->stx_btime.tv_nsec);
-}
-
-struct node_key node_key_of(const struct statx *stx)
-{
-	return (struct node_key){
-		.device = makedev(stx->stx_dev_major, stx->stx_dev_minor),
-		.inode = stx->stx_ino,
-		.btime_ns = btime_ns(stx),
-		.type = stx->stx_mode & S_IFMT,
-	};
-}
-
-bool node_key_equal(const struct node_key *a, const struct node_key *b)
-{
-	return a->device == b->device && a->inode == b->inode &&
-	       a->btime_ns == b->btime_ns && a->type == b->type;
 }
 
 /* ---- making and ending the table ---- */

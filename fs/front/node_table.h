@@ -22,27 +22,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/stat.h>
 
-#define NODE_ROOT UINT64_C(1) /* FUSE_ROOT_ID */
-
-/**
- * struct node_key - which file a name was
- * @device:   st_dev
- * @inode:    st_ino
- * @btime_ns: birth, 0 where the file system records none; tells a reused inode number
- * @type:     S_IFMT bits
- */
-struct node_key {
-	uint64_t device;
-	uint64_t inode;
-	int64_t btime_ns;
-	uint32_t type;
-};
-
-struct node_key node_key_of(const struct statx *stx);
-
-bool node_key_equal(const struct node_key *a, const struct node_key *b);
+#include "fs/front/node.h"
 
 struct node_table;
 
@@ -109,11 +90,6 @@ uint64_t node_find(struct node_table *table, uint64_t device, uint64_t inode, ui
  * bits tell the device.
  */
 uint64_t node_ino(struct node_table *table, uint64_t device, uint64_t inode);
-
-struct node_stats {
-	uint32_t nodes;
-	uint64_t bytes; /* of memory in use, names included */
-};
 
 struct node_stats node_table_stats(struct node_table *table);
 

@@ -15,28 +15,28 @@
 #include "base/scope.h"
 #include "fs/front/alias_reply.h"
 
-static int lookup(struct front *front, fuse_ino_t parent, const char *name,
-		  struct front_entry *ret_entry)
+static int op_lookup_in(struct passthrough *passthrough, fuse_ino_t parent,
+			const char *name, struct passthrough_entry *ret_entry)
 {
 	scope_free char *path = NULL;
 	scope_fd int dir = -1;
 	struct statx stx;
 
-	dir = front_open(front, parent, O_PATH | O_DIRECTORY, &path, &stx);
+	dir = passthrough_open(passthrough, parent, O_PATH | O_DIRECTORY, &path, &stx);
 	if (dir < 0)
 		return dir;
-	return front_lookup(front, parent, dir, path, name, ret_entry);
+	return passthrough_lookup(passthrough, parent, dir, path, name, ret_entry);
 }
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct front *front = front_of(req);
+	struct passthrough *passthrough = passthrough_of(req);
 	struct fuse_entry_param param = {
-		.attr_timeout = front->timeout_s,
-		.entry_timeout = front->timeout_s,
+		.attr_timeout = passthrough->front.timeout_s,
+		.entry_timeout = passthrough->front.timeout_s,
 	};
-	struct front_entry entry;
-	int r = lookup(front, parent, name, &entry);
+	struct passthrough_entry entry;
+	int r = op_lookup_in(passthrough, parent, name, &entry);
 
 	if (r == -ENOENT) {
 		/* A negative entry: node id 0, believed as long as a positive one. */
@@ -51,68 +51,68 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	param.generation = entry.generation;
 	param.attr = entry.st;
 	if (S_ISLNK(entry.st.st_mode) && alias_is_link_name(name)) {
-		alias_reply_entry(req, front, entry.path, &param);
+		alias_reply_entry(req, passthrough, entry.path, &param);
 		free(entry.path);
 		return;
 	}
 	free(entry.path);
 	/* An interrupted lookup never reached the kernel: it will not forget it either. */
 	if (fuse_reply_entry(req, &param) == -ENOENT)
-		node_forget(front->nodes, entry.id, 1);
+		node_forget(passthrough->nodes, entry.id, 1);
 }
 
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
-	node_forget(front_of(req)->nodes, ino, count);
+	node_forget(passthrough_of(req)->nodes, ino, count);
 	fuse_reply_none(req);
 }
 
 void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
 	for (size_t i = 0; i < count; i++)
-		node_forget(front_of(req)->nodes, forgets[i].ino, forgets[i].nlookup);
+		node_forget(passthrough_of(req)->nodes, forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct front *front = front_of(req);
+	struct passthrough *passthrough = passthrough_of(req);
 	scope_free char *path = NULL;
 	scope_fd int fd = -1;
 	struct statx stx;
 	struct stat st;
 
 	(void)fi;
-	fd = front_open(front, ino, O_PATH, &path, &stx);
+	fd = passthrough_open(passthrough, ino, O_PATH, &path, &stx);
 	if (fd < 0) {
 		op_fail(req, -fd);
 		return;
 	}
-	front_attr(front, path, &stx, &st);
-	fuse_reply_attr(req, &st, front->timeout_s);
+	passthrough_attr(passthrough, path, &stx, &st);
+	fuse_reply_attr(req, &st, passthrough->front.timeout_s);
 }
 
 #ifdef HAVE_STRUCT_FUSE_LOWLEVEL_OPS_STATX
 void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask,
 	      struct fuse_file_info *fi)
 {
-	struct front *front = front_of(req);
+	struct passthrough *passthrough = passthrough_of(req);
 	scope_free char *path = NULL;
 	scope_fd int fd = -1;
 	struct statx stx;
 	struct stat st;
 
 	(void)flags, (void)mask, (void)fi;
-	fd = front_open(front, ino, O_PATH, &path, &stx);
+	fd = passthrough_open(passthrough, ino, O_PATH, &path, &stx);
 	if (fd < 0) {
 		op_fail(req, -fd);
 		return;
 	}
-	front_attr(front, path, &stx, &st);
+	passthrough_attr(passthrough, path, &stx, &st);
 	stx.stx_ino = st.st_ino;
 	stx.stx_mtime.tv_sec = st.st_mtim.tv_sec;
 	stx.stx_mtime.tv_nsec = (uint32_t)st.st_mtim.tv_nsec;
-	fuse_reply_statx(req, 0, &stx, front->timeout_s);
+	fuse_reply_statx(req, 0, &stx, passthrough->front.timeout_s);
 }
 #endif
 
@@ -123,7 +123,7 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	struct statx stx;
 	ssize_t len;
 
-	fd = front_open(front_of(req), ino, O_PATH, NULL, &stx);
+	fd = passthrough_open(passthrough_of(req), ino, O_PATH, NULL, &stx);
 	if (fd < 0) {
 		op_fail(req, -fd);
 		return;

@@ -22,7 +22,7 @@
 /* A reply that is being filled. */
 struct listing {
 	fuse_req_t req;
-	struct front *front;
+	struct passthrough *passthrough;
 	uint64_t id;
 	int fd;
 	const char *path;
@@ -43,7 +43,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, ENOSYS);
 		return;
 	}
-	fd = front_open(front_of(req), ino, O_RDONLY | O_DIRECTORY, NULL, &stx);
+	fd = passthrough_open(passthrough_of(req), ino, O_RDONLY | O_DIRECTORY, NULL, &stx);
 	if (fd < 0)
 		op_fail(req, -fd);
 	else
@@ -64,13 +64,13 @@ static bool is_bytecode_link(const struct dirent64 *dirent)
 /* Adds a name with its attributes; false where it does not fit. */
 static bool add_plus(struct listing *listing, const struct dirent64 *dirent)
 {
-	struct front *front = listing->front;
+	struct passthrough *passthrough = listing->passthrough;
 	struct fuse_entry_param param = {
 		.attr = {.st_ino = dirent->d_ino, .st_mode = DTTOIF(dirent->d_type)},
-		.attr_timeout = front->timeout_s,
-		.entry_timeout = front->timeout_s,
+		.attr_timeout = passthrough->front.timeout_s,
+		.entry_timeout = passthrough->front.timeout_s,
 	};
-	struct front_entry entry;
+	struct passthrough_entry entry;
 	size_t need;
 
 	/*
@@ -79,8 +79,8 @@ static bool add_plus(struct listing *listing, const struct dirent64 *dirent)
 	 * only op_lookup may show.
 	 */
 	if (!is_dot(dirent->d_name) && !is_bytecode_link(dirent) &&
-	    front_lookup(front, listing->id, listing->fd, listing->path, dirent->d_name,
-			 &entry) == 0) {
+	    passthrough_lookup(passthrough, listing->id, listing->fd, listing->path,
+			       dirent->d_name, &entry) == 0) {
 		param.ino = entry.id;
 		param.generation = entry.generation;
 		param.attr = entry.st;
@@ -91,7 +91,7 @@ static bool add_plus(struct listing *listing, const struct dirent64 *dirent)
 				      dirent->d_off);
 	if (need > listing->size - listing->used) {
 		if (param.ino)
-			node_forget(front->nodes, param.ino, 1);
+			node_forget(passthrough->nodes, param.ino, 1);
 		return false;
 	}
 	listing->used += need;
@@ -119,7 +119,7 @@ static bool add_dents(struct listing *listing, const char *dents, size_t bytes)
 
 		at += dirent->d_reclen;
 		if (dirent->d_type == DT_DIR && !is_dot(dirent->d_name) &&
-		    front_hides(listing->front, listing->fd, dirent->d_name))
+		    passthrough_hides(listing->passthrough, listing->fd, dirent->d_name))
 			continue;
 		if (!(listing->plus ? add_plus : add_plain)(listing, dirent))
 			return false;
@@ -151,7 +151,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool
 {
 	struct listing listing = {
 		.req = req,
-		.front = front_of(req),
+		.passthrough = passthrough_of(req),
 		.id = ino,
 		.plus = plus,
 		.size = size,
@@ -166,7 +166,8 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool
 		op_fail(req, ENOMEM);
 		return;
 	}
-	fd = front_open(listing.front, ino, O_RDONLY | O_DIRECTORY, &path, &stx);
+	fd = passthrough_open(listing.passthrough, ino, O_RDONLY | O_DIRECTORY, &path,
+			      &stx);
 	if (fd < 0) {
 		op_fail(req, -fd);
 		return;

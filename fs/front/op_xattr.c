@@ -54,7 +54,7 @@ static void reply(fuse_req_t req, size_t size, const char *value, ssize_t len)
 static bool reply_virtual(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	char value[VIRTUAL_XATTR_MAX];
-	ssize_t len = virtual_xattr_get(front_of(req), ino, name, value);
+	ssize_t len = virtual_xattr_get(passthrough_of(req), ino, name, value);
 
 	if (len == -ENODATA)
 		return false;
@@ -76,7 +76,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	}
 	if (virtual_xattr_is(name) && reply_virtual(req, ino, name, size))
 		return;
-	fd = front_open(front_of(req), ino, O_PATH, NULL, &stx);
+	fd = passthrough_open(passthrough_of(req), ino, O_PATH, NULL, &stx);
 	if (fd < 0) {
 		op_fail(req, -fd);
 		return;
@@ -97,7 +97,7 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		op_fail(req, ENOMEM);
 		return;
 	}
-	fd = front_open(front_of(req), ino, O_PATH, NULL, &stx);
+	fd = passthrough_open(passthrough_of(req), ino, O_PATH, NULL, &stx);
 	if (fd < 0) {
 		op_fail(req, -fd);
 		return;

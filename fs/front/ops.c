@@ -6,13 +6,15 @@
 
 #include "fs/front/ops.h"
 
+#include "fs/front/alias_reply.h"
+
 /*
  * What the mount wants of the kernel; what an old kernel lacks is done without, but costs
  * requests.
  */
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-	const struct front *front = userdata;
+	const struct passthrough *passthrough = passthrough_from(userdata);
 	unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
 			FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_AUTO_INVAL_DATA |
 			FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_READDIRPLUS |
@@ -22,16 +24,23 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	 * Without it the kernel would grant what the mode's group bits say, which on a
 	 * file with an ACL are its mask.
 	 */
-	if (front->posix_acl)
+	if (passthrough->posix_acl)
 		want |= FUSE_CAP_POSIX_ACL;
 	/* Without this one every listing comes with attributes, so d_ino is st_ino. */
-	if (!front->many_devices)
+	if (!passthrough->many_devices)
 		want |= FUSE_CAP_READDIRPLUS_AUTO;
 	conn->want = conn->capable & want;
 }
 
-const struct fuse_lowlevel_ops front_ops = {
+/* Nothing is asked any more. */
+static void op_destroy(void *userdata)
+{
+	alias_reply_finish(passthrough_from(userdata));
+}
+
+const struct fuse_lowlevel_ops passthrough_ops = {
 	.init = op_init,
+	.destroy = op_destroy,
 	.lookup = op_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,

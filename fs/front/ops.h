@@ -8,16 +8,20 @@
 #define FUSE_USE_VERSION 310
 #include <fuse_lowlevel.h>
 
-#include "fs/front/front.h"
-#include "fs/stack/ahead.h"
+#include "fs/front/passthrough.h"
 #include "fs/watch/stats.h"
 
-/* The table for fuse_session_new(); its user data is a struct front. */
-extern const struct fuse_lowlevel_ops front_ops;
+/* The table for a passthrough; the user data of each session is its struct front. */
+extern const struct fuse_lowlevel_ops passthrough_ops;
 
 static inline struct front *front_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
+}
+
+static inline struct passthrough *passthrough_of(fuse_req_t req)
+{
+	return passthrough_from(front_of(req));
 }
 
 /* fuse_reply_err() for an error that may be worth counting. @error: a positive errno */
@@ -27,7 +31,7 @@ static inline void op_fail(fuse_req_t req, int error)
 	fuse_reply_err(req, error);
 }
 
-/* op_attr.c: names and attributes */
+/* op_attr.c: names and attributes; op_statfs() is for any front */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
 void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
@@ -46,32 +50,10 @@ void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		    struct fuse_file_info *fi);
 
-/* op_read.c: contents */
+/* op_read.c: contents (fs/front/served.h) */
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	     struct fuse_file_info *fi);
-
-/**
- * op_read_pyc() - the beginning of a bytecode file, with the header that it is served with
- * @path, @fd, @stx: as op_read_file()
- * @ret:             its data is the caller's to free
- * Return: 0 or -errno.
- */
-int op_read_pyc(struct front *front, const char *path, int fd, const struct statx *stx,
-		size_t size, off_t offset, struct pyc_bytes *ret);
-
-/* Replies with bytes, counts the decision, and frees the bytes. */
-void op_reply_pyc(fuse_req_t req, const char *path, struct pyc_bytes *bytes);
-
-/**
- * op_read_file() - reply with a part of a file
- * @path: relative to the tree
- * @fd:   the file, open; borrowed
- * @stx:  of @fd, just taken
- */
-void op_read_file(fuse_req_t req, const char *path, int fd, const struct statx *stx,
-		  size_t size, off_t offset);
-
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 	      struct fuse_file_info *fi);
 

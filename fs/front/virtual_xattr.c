@@ -11,6 +11,7 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
+#include "fs/front/served.h"
 
 #define PREFIX "user.canonfs."
 
@@ -50,7 +51,7 @@ static ssize_t header_text(int fd, const struct resolution *resolution, char *re
 	return n < 0 ? n : 2 * n;
 }
 
-ssize_t virtual_xattr_get(struct front *front, uint64_t id, const char *name,
+ssize_t virtual_xattr_get(struct passthrough *passthrough, uint64_t id, const char *name,
 			  char *ret_value)
 {
 	struct resolution resolution;
@@ -60,7 +61,7 @@ ssize_t virtual_xattr_get(struct front *front, uint64_t id, const char *name,
 	const char *text;
 	int r;
 
-	fd = front_open(front, id, O_PATH, &path, &stx);
+	fd = passthrough_open(passthrough, id, O_PATH, &path, &stx);
 	if (fd < 0)
 		return fd;
 	if (!S_ISREG(stx.stx_mode) || !pyc_name_is_bytecode(path))
@@ -68,10 +69,10 @@ ssize_t virtual_xattr_get(struct front *front, uint64_t id, const char *name,
 	close_fd(&fd);
 	free(take_ptr(path));
 	/* The file may be another by now: everything is asked of this descriptor. */
-	fd = front_open(front, id, O_RDONLY | O_NONBLOCK, &path, &stx);
+	fd = passthrough_open(passthrough, id, O_RDONLY | O_NONBLOCK, &path, &stx);
 	if (fd < 0)
 		return fd;
-	r = resolve_pyc(front->resolver,
+	r = resolve_pyc(passthrough->front.resolver,
 			&(struct pyc_question){
 				.path = path, .fd = fd, .stx = &stx, .source_dir = -1},
 			&resolution);

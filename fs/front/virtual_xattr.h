@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "fs/front/front.h"
+#include "fs/front/passthrough.h"
 
 #define VIRTUAL_XATTR_MAX 64
 
@@ -29,7 +29,7 @@ bool virtual_xattr_is(const char *name);
  * @ret_value: VIRTUAL_XATTR_MAX bytes; no terminator is part of the value
  * Return: its length; -ENODATA where the node is no bytecode file; another -errno.
  */
-ssize_t virtual_xattr_get(struct front *front, uint64_t id, const char *name,
+ssize_t virtual_xattr_get(struct passthrough *passthrough, uint64_t id, const char *name,
 			  char *ret_value);
 
 #endif

@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
@@ -27,20 +26,15 @@
 #include "cache/store/store.h"
 #include "fs/control/server.h"
 #include "fs/front/alias_reply.h"
+#include "fs/front/observe.h"
 #include "fs/front/ops.h"
 #include "fs/mount/mount_calls.h"
 #include "fs/mount/mountinfo.h"
-#include "fs/stack/ahead.h"
 #include "fs/stack/data.h"
 #include "fs/stack/scan.h"
-#include "fs/watch/observe.h"
 
 #define MIN_THREADS 4
 #define MAX_THREADS 16
-
-/* For ever, as far as a kernel is concerned; in seconds. */
-#define IMMUTABLE_TIMEOUT_S (365.0 * 86400)
-#define MUTABLE_TIMEOUT_S   1.0
 
 /* The mounts on the way to the cache, but not through one of our kind. */
 static bool leads_to(const struct mount_entry *entry, const char *path)
@@ -169,70 +163,7 @@ static struct store_start *start_store(const struct mount_options *options,
 	return store_start(cache, ends->tree.root_fd, options->cache_size);
 }
 
-static bool has_posix_acl(const struct tree *tree)
-{
-	struct proc_path path = proc_path(tree->root_fd);
-
-	return getxattr(path.text, "system.posix_acl_access", NULL, 0) >= 0 ||
-	       errno != EOPNOTSUPP;
-}
-
-static int front_init(struct front *front, const struct worker_task *task)
-{
-	const struct mount_options *options = task->options;
-	const struct mount_ends *ends = task->ends;
-	const struct tree *tree = &ends->tree;
-	struct node_key root;
-	struct statx stx;
-	int r = statx_at(tree->root_fd, "", &stx);
-
-	if (r < 0)
-		return r;
-	root = node_key_of(&stx);
-	*front = (struct front){
-		.tree = tree,
-		/* A source that is stacked is, or it was refused. */
-		.immutable = task->stack || mount_ends_immutable(ends, options),
-		.posix_acl = has_posix_acl(tree),
-		.many_devices = tree_has_many_devices(tree),
-		.stats = task->control->stats,
-	};
-	r = trace_init(&front->trace);
-	if (r < 0)
-		return r;
-	front->timeout_s = front->immutable ? IMMUTABLE_TIMEOUT_S : MUTABLE_TIMEOUT_S;
-	sem_init(&front->alias_turn, 0, 1);
-	if (!task->stack) {
-		front->nodes = node_table_new(&root, FRONT_MAX_NODES);
-		return front->nodes ? 0 : -ENOMEM;
-	}
-	front->data = data_table_new();
-	front->ahead = ahead_new();
-	return front->data && front->ahead ? 0 : -ENOMEM;
-}
-
-/* What verdicts need, when it is loaded; takes @start. */
-static int make_resolver(struct front *front, const struct worker_task *task,
-			 struct store_start *start)
-{
-	front->store = store_await(start);
-	front->resolver = resolver_new(front->tree, &task->options->policy, front->store,
-				       front->store ? store_proofs(front->store) : NULL);
-	return front->resolver ? 0 : -ENOMEM;
-}
-
-static void front_fini(struct front *front)
-{
-	node_table_free(front->nodes);
-	data_table_free(front->data);
-	ahead_free(front->ahead);
-	resolver_free(front->resolver);
-	store_close(front->store);
-	sem_destroy(&front->alias_turn);
-	trace_fini(&front->trace);
-}
-
-static void *serve(void *context)
+static void *serve_in_thread(void *context)
 {
 	struct front *front = context;
 	struct fuse_session *session = front->session;
@@ -266,7 +197,7 @@ static int serve_all(struct front *front)
 	if (threads > MAX_THREADS)
 		threads = MAX_THREADS;
 	while (started < threads &&
-	       pthread_create(&thread[started], NULL, serve, front) == 0)
+	       pthread_create(&thread[started], NULL, serve_in_thread, front) == 0)
 		started++;
 	if (started == 0) {
 		log_error("cannot start a thread: out of memory");
@@ -282,9 +213,8 @@ static int serve_front(struct front *front, int fuse_fd)
 	char name[] = "canonfs";
 	char *argv[] = {name, NULL};
 	struct fuse_args arguments = FUSE_ARGS_INIT(1, argv);
-	const struct fuse_lowlevel_ops *ops = front->data ? &data_ops : &front_ops;
-	struct fuse_session *session =
-		fuse_session_new(&arguments, ops, sizeof(*ops), front);
+	struct fuse_session *session = fuse_session_new(&arguments, front->kind->ops,
+							sizeof(*front->kind->ops), front);
 	char fd_path[32];
 	int status = 1;
 
@@ -297,21 +227,20 @@ static int serve_front(struct front *front, int fuse_fd)
 	snprintf(fd_path, sizeof(fd_path), "/dev/fd/%d", fuse_fd);
 	if (fuse_session_mount(session, fd_path) == 0)
 		status = serve_all(front);
-	alias_reply_finish(front);
 	fuse_session_destroy(session); /* closes fuse_fd */
 	return status;
 }
 
 /* ---- the stubs of a stacked mount ---- */
 
-static int write_stubs(const struct worker_task *task, struct front *front,
+static int write_stubs(const struct worker_task *task, struct data_layer *layer,
 		       struct scan *scan, struct worker_report *report)
 {
-	int r = scan_stubs(scan, front->resolver);
+	int r = scan_stubs(scan, layer->front.resolver);
 
 	/* Bytecode keeps its bytes, but where several embed different times. */
 	report->serverless = task->options->policy.view == PYC_VIEW_EMBEDDED &&
-			     data_table_stats(front->data).nodes == 0;
+			     data_table_stats(layer->table).nodes == 0;
 	if (r == 0 && !report->serverless && task->fuse_fd < 0) {
 		r = reason_set(&report->why, -ENODEV, "'/dev/fuse' cannot be used");
 	}
@@ -319,7 +248,7 @@ static int write_stubs(const struct worker_task *task, struct front *front,
 }
 
 /* Names are read while the store is loaded. Takes @start. */
-static int scan_source(const struct worker_task *task, struct front *front,
+static int scan_source(const struct worker_task *task, struct data_layer *layer,
 		       struct store_start *start, struct worker_report *report)
 {
 	bool all_sources = task->options->policy.view != PYC_VIEW_SOURCE;
@@ -328,15 +257,15 @@ static int scan_source(const struct worker_task *task, struct front *front,
 	int names_r;
 	int r;
 
-	stubs_init(&stubs, task->stack->stubs_fd, front->tree, front->data,
+	stubs_init(&stubs, task->stack->stubs_fd, layer->front.tree, layer->table,
 		   task->stack->in_userns);
-	scan = scan_new(front->tree, all_sources, &stubs, report->why.text);
+	scan = scan_new(layer->front.tree, all_sources, &stubs, report->why.text);
 	names_r = scan ? scan_names(scan) : -ENOMEM;
-	r = make_resolver(front, task, start);
+	r = front_load(&layer->front, &task->options->policy, start);
 	if (!scan || r < 0) {
 		r = reason_set(&report->why, -ENOMEM, "out of memory");
 	} else {
-		r = names_r < 0 ? names_r : write_stubs(task, front, scan, report);
+		r = names_r < 0 ? names_r : write_stubs(task, layer, scan, report);
 	}
 	scan_free(scan);
 	stubs_fini(&stubs);
@@ -348,13 +277,13 @@ static int scan_source(const struct worker_task *task, struct front *front,
  * process is nothing without it. Takes @start.
  * Return: 1; 0 if nothing has to be served; -errno.
  */
-static int prepare_stack(const struct worker_task *task, struct front *front,
+static int prepare_stack(const struct worker_task *task, struct data_layer *layer,
 			 struct store_start *start)
 {
 	struct worker_report report = {.error = 0};
 	int report_fd = task->report_fd;
 
-	report.error = scan_source(task, front, start, &report);
+	report.error = scan_source(task, layer, start, &report);
 	prctl(PR_SET_PDEATHSIG, 0);
 	if (write(report_fd, &report, sizeof(report)) < 0)
 		report.error = -errno;
@@ -364,28 +293,13 @@ static int prepare_stack(const struct worker_task *task, struct front *front,
 
 /* ---- the process ---- */
 
-/* All before the first request. Return: 1; 0 if nothing has to be served; -errno. */
-static int prepare(const struct worker_task *task, struct front *front)
-{
-	struct store_start *start = start_store(task->options, task->ends);
-	int r;
-
-	if (task->stack)
-		return prepare_stack(task, front, start);
-	r = make_resolver(front, task, start);
-	if (r < 0)
-		log_error("cannot serve %s: %s", quoted(task->ends->point), strerror(-r));
-	return r < 0 ? r : 1;
-}
-
-static int work(const struct worker_task *task, struct front *front)
+/* Serves until the mount ends. Return: an exit status. */
+static int serve(const struct worker_task *task, struct front *front)
 {
 	const char *point = task->ends->point;
 	struct control_server *server;
-	int status = prepare(task, front);
+	int status;
 
-	if (status <= 0)
-		return status < 0;
 	if (task->background)
 		log_to_syslog();
 	log_info("%s: the source is %s", quoted(point),
@@ -400,22 +314,52 @@ static int work(const struct worker_task *task, struct front *front)
 	return status;
 }
 
+/* Says why nothing can be served, and returns the exit status. */
+static int cannot_serve(const struct worker_task *task, int error)
+{
+	log_error("cannot serve %s: %s", quoted(task->ends->point), strerror(-error));
+	return 1;
+}
+
+static int run_passthrough(const struct worker_task *task)
+{
+	struct passthrough passthrough;
+	struct front *front = &passthrough.front;
+	int r = passthrough_init(&passthrough, &task->ends->tree,
+				 mount_ends_immutable(task->ends, task->options),
+				 task->control->stats);
+	int status;
+
+	if (r == 0)
+		r = front_load(front, &task->options->policy,
+			       start_store(task->options, task->ends));
+	status = r < 0 ? cannot_serve(task, r) : serve(task, front);
+	passthrough_fini(&passthrough);
+	return status;
+}
+
+/* A failure to prepare is reported to the supervisor, which says so. */
+static int run_data_layer(const struct worker_task *task)
+{
+	struct data_layer layer;
+	int r = data_layer_init(&layer, &task->ends->tree, task->control->stats);
+	int status;
+
+	if (r < 0) {
+		status = cannot_serve(task, r);
+	} else {
+		r = prepare_stack(task, &layer, start_store(task->options, task->ends));
+		status = r > 0 ? serve(task, &layer.front) : r < 0;
+	}
+	data_layer_fini(&layer);
+	return status;
+}
+
 int worker_run(const struct worker_task *task)
 {
-	struct front front;
-	int status;
-	int r;
-
 	prctl(PR_SET_NAME, "canonfs-worker");
 	if (task->stack)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	leave_mounts(task->ends->cache.path);
-	r = front_init(&front, task);
-	if (r < 0) {
-		log_error("cannot serve %s: %s", quoted(task->ends->point), strerror(-r));
-		return 1;
-	}
-	status = work(task, &front);
-	front_fini(&front);
-	return status;
+	return task->stack ? run_data_layer(task) : run_passthrough(task);
 }

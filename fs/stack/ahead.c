@@ -6,8 +6,8 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/scope.h"
 
 /* One for each thread that serves, at most; most mounts have fewer. */
@@ -21,8 +21,8 @@ enum slot_state { SLOT_EMPTY, SLOT_BUSY, SLOT_READY };
 struct slot {
 	enum slot_state state;
 	uint64_t id;
-	time_t ready_s; /* CLOCK_MONOTONIC */
-	struct pyc_bytes bytes;
+	int64_t ready_s; /* clock_coarse_s() */
+	struct served_bytes bytes;
 };
 
 struct ahead {
@@ -97,22 +97,14 @@ bool ahead_begin(struct ahead *ahead, uint64_t id)
 	return slot;
 }
 
-static time_t now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return now.tv_sec;
-}
-
-void ahead_end(struct ahead *ahead, uint64_t id, const struct pyc_bytes *bytes)
+void ahead_end(struct ahead *ahead, uint64_t id, const struct served_bytes *bytes)
 {
 	struct slot *slot;
 
 	pthread_mutex_lock(&ahead->lock);
 	slot = find_locked(ahead, id);
 	slot->bytes = *bytes;
-	slot->ready_s = now_s();
+	slot->ready_s = clock_coarse_s();
 	slot->state = SLOT_READY;
 	if (!bytes->data)
 		empty(slot);
@@ -120,7 +112,7 @@ void ahead_end(struct ahead *ahead, uint64_t id, const struct pyc_bytes *bytes)
 	pthread_mutex_unlock(&ahead->lock);
 }
 
-bool ahead_take(struct ahead *ahead, uint64_t id, struct pyc_bytes *ret_bytes)
+bool ahead_take(struct ahead *ahead, uint64_t id, struct served_bytes *ret_bytes)
 {
 	struct slot *slot;
 	bool found = false;
@@ -129,7 +121,7 @@ bool ahead_take(struct ahead *ahead, uint64_t id, struct pyc_bytes *ret_bytes)
 	while ((slot = find_locked(ahead, id)) && slot->state == SLOT_BUSY)
 		pthread_cond_wait(&ahead->ended, &ahead->lock);
 	if (slot) {
-		found = now_s() - slot->ready_s <= MAX_AGE_S;
+		found = clock_coarse_s() - slot->ready_s <= MAX_AGE_S;
 		if (found) {
 			*ret_bytes = slot->bytes;
 			slot->bytes.data = NULL;

@@ -14,20 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pyc/verdict.h"
-
-/**
- * struct pyc_bytes - the beginning of a bytecode file, as it is served
- * @data:     owned; NULL: there are none
- * @len:      bytes
- * @resolved: a decision was made
- */
-struct pyc_bytes {
-	uint8_t *data;
-	size_t len;
-	bool resolved;
-	struct pyc_decision decision;
-};
+#include "fs/front/served.h"
 
 struct ahead;
 
@@ -44,12 +31,12 @@ void ahead_free(struct ahead *ahead);
 bool ahead_begin(struct ahead *ahead, uint64_t id);
 
 /* Takes what is in @bytes; without data it was in vain. */
-void ahead_end(struct ahead *ahead, uint64_t id, const struct pyc_bytes *bytes);
+void ahead_end(struct ahead *ahead, uint64_t id, const struct served_bytes *bytes);
 
 /**
  * ahead_take() - take what was prepared; waits for it where it is on the way
  * Return: whether there was something; its bytes are the caller's to free.
  */
-bool ahead_take(struct ahead *ahead, uint64_t id, struct pyc_bytes *ret_bytes);
+bool ahead_take(struct ahead *ahead, uint64_t id, struct served_bytes *ret_bytes);
 
 #endif

@@ -10,11 +10,31 @@
 #ifndef CANONFS_FS_STACK_DATA_H
 #define CANONFS_FS_STACK_DATA_H
 
-#include "fs/front/ops.h"
+#include "fs/front/front.h"
 #include "fs/stack/data_table.h"
 
-/* The table for fuse_session_new() of a data layer. */
-extern const struct fuse_lowlevel_ops data_ops;
+struct ahead;
+
+/**
+ * struct data_layer - the layer of one stacked mount
+ * @table: its files
+ * @ahead: what will be asked next
+ */
+struct data_layer {
+	struct front front;
+	struct data_table *table;
+	struct ahead *ahead;
+};
+
+/**
+ * data_layer_init() - an empty layer; front_load() has to follow, and the files to be added
+ * @tree, @stats: borrowed; the tree is one that cannot change
+ * Return: 0 or -errno; data_layer_fini() either way.
+ */
+int data_layer_init(struct data_layer *layer, const struct tree *tree, struct stats *stats);
+
+/* After the session has ended. */
+void data_layer_fini(struct data_layer *layer);
 
 /**
  * data_lookup_name() - the node of a name

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "fs/front/node_table.h"
+#include "fs/front/node.h"
 
 /* The only directory of the layer; no file of the source may have its name. */
 #define DATA_DIR ".canonfs"

@@ -31,7 +31,7 @@ int clock_gettime(clockid_t clock, struct timespec *ret)
 
 static void prepare(struct ahead *ahead, uint64_t id, const char *text)
 {
-	const struct pyc_bytes bytes = {
+	const struct served_bytes bytes = {
 		.data = (uint8_t *)strdup(text), .len = strlen(text), .resolved = true};
 
 	assert_true(ahead_begin(ahead, id));
@@ -40,7 +40,7 @@ static void prepare(struct ahead *ahead, uint64_t id, const char *text)
 
 static void assert_takes(struct ahead *ahead, uint64_t id, const char *text)
 {
-	struct pyc_bytes bytes;
+	struct served_bytes bytes;
 
 	assert_true(ahead_take(ahead, id, &bytes));
 	assert_int_equal(bytes.len, strlen(text));
@@ -51,7 +51,7 @@ static void assert_takes(struct ahead *ahead, uint64_t id, const char *text)
 
 static void assert_nothing(struct ahead *ahead, uint64_t id)
 {
-	struct pyc_bytes bytes;
+	struct served_bytes bytes;
 
 	assert_false(ahead_take(ahead, id, &bytes));
 }
@@ -90,7 +90,7 @@ static void test_is_prepared_once(void **state)
 
 static void test_in_vain(void **state)
 {
-	const struct pyc_bytes nothing = {.data = NULL};
+	const struct served_bytes nothing = {.data = NULL};
 
 	assert_true(ahead_begin(*state, 1));
 	ahead_end(*state, 1, &nothing);
@@ -114,7 +114,7 @@ static void test_old_bytes_are_not_used(void **state)
 /* What nobody takes gives way, the oldest first; the last ones are there. */
 static void test_is_bounded(void **state)
 {
-	struct pyc_bytes bytes;
+	struct served_bytes bytes;
 	unsigned kept = 0;
 
 	for (uint64_t id = 1; id <= 1000; id++)
@@ -132,7 +132,7 @@ static void test_is_bounded(void **state)
 
 struct reader {
 	struct ahead *ahead;
-	struct pyc_bytes bytes;
+	struct served_bytes bytes;
 	bool found;
 };
 
@@ -158,7 +158,7 @@ static void *take_in_thread(void *closure)
 
 static void test_reader_waits(void **state)
 {
-	const struct pyc_bytes bytes = {.data = (uint8_t *)strdup("late"), .len = 4};
+	const struct served_bytes bytes = {.data = (uint8_t *)strdup("late"), .len = 4};
 	struct reader reader = {.ahead = *state};
 	pthread_t thread;
 

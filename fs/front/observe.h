@@ -3,8 +3,8 @@
  * What the request handlers tell about their work: to the counters (fs/watch/stats.h)
  * always, to those who watch (fs/watch/trace.h) if there are any.
  */
-#ifndef CANONFS_FS_WATCH_OBSERVE_H
-#define CANONFS_FS_WATCH_OBSERVE_H
+#ifndef CANONFS_FS_FRONT_OBSERVE_H
+#define CANONFS_FS_FRONT_OBSERVE_H
 
 #include <stddef.h>
 #include <sys/types.h>

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From node ids to open files and attributes; see passthrough.h.
+ */
+#include "config.h"
+
+#include "fs/front/passthrough.h"
+
+#include <errno.h>
+#include <sys/xattr.h>
+
+#include "base/fdio.h"
+#include "base/path.h"
+#include "base/scope.h"
+#include "fs/front/ops.h"
+
+static void passthrough_describe(struct front *front, uint64_t id,
+				 struct trace_event *event)
+{
+	if (node_path(passthrough_from(front)->nodes, id, &event->path, NULL) < 0)
+		event->path = NULL;
+}
+
+static struct node_stats passthrough_node_stats(struct front *front)
+{
+	return node_table_stats(passthrough_from(front)->nodes);
+}
+
+static const struct front_kind passthrough_kind = {
+	.ops = &passthrough_ops,
+	.describe = passthrough_describe,
+	.node_stats = passthrough_node_stats,
+};
+
+static bool passthrough_has_acl(const struct tree *tree)
+{
+	struct proc_path path = proc_path(tree->root_fd);
+
+	return getxattr(path.text, "system.posix_acl_access", NULL, 0) >= 0 ||
+	       errno != EOPNOTSUPP;
+}
+
+int passthrough_init(struct passthrough *passthrough, const struct tree *tree,
+		     bool immutable, struct stats *stats)
+{
+	struct node_key root;
+	struct statx stx;
+	int r;
+
+	*passthrough = (struct passthrough){
+		.posix_acl = passthrough_has_acl(tree),
+		.many_devices = tree_has_many_devices(tree),
+	};
+	sem_init(&passthrough->alias_turn, 0, 1);
+	r = front_init(&passthrough->front, &passthrough_kind, tree, immutable, stats);
+	if (r == 0)
+		r = statx_at(tree->root_fd, "", &stx);
+	if (r < 0)
+		return r;
+	root = node_key_of(&stx);
+	passthrough->nodes = node_table_new(&root, PASSTHROUGH_MAX_NODES);
+	return passthrough->nodes ? 0 : -ENOMEM;
+}
+
+void passthrough_fini(struct passthrough *passthrough)
+{
+	front_fini(&passthrough->front);
+	node_table_free(passthrough->nodes);
+	sem_destroy(&passthrough->alias_turn);
+}
+
+int passthrough_open(struct passthrough *passthrough, uint64_t id, uint64_t flags,
+		     char **ret_path, struct statx *ret_stx)
+{
+	scope_free char *path = NULL;
+	struct node_key known;
+	int r = node_path(passthrough->nodes, id, &path, &known);
+
+	if (r < 0)
+		return r;
+	r = front_open_known(&passthrough->front, path, &known, flags, ret_stx);
+	if (r >= 0 && ret_path)
+		*ret_path = take_ptr(path);
+	return r;
+}
+
+void passthrough_attr(struct passthrough *passthrough, const char *path,
+		      const struct statx *stx, struct stat *ret_st)
+{
+	statx_to_stat(stx, ret_st);
+	ret_st->st_ino = node_ino(passthrough->nodes, ret_st->st_dev, ret_st->st_ino);
+	ret_st->st_mtim = resolve_mtime(passthrough->front.resolver, path, stx);
+}
+
+bool passthrough_hides(struct passthrough *passthrough, int dir_fd, const char *name)
+{
+	struct statx stx;
+
+	return !passthrough->front.tree->is_clone && statx_at(dir_fd, name, &stx) == 0 &&
+	       tree_is_submount(&stx);
+}
+
+int passthrough_lookup(struct passthrough *passthrough, uint64_t parent, int dir_fd,
+		       const char *dir_path, const char *name,
+		       struct passthrough_entry *ret_entry)
+{
+	scope_free char *path = NULL;
+	struct passthrough_entry entry;
+	struct node_key key;
+	struct statx stx;
+	int r = statx_at(dir_fd, name, &stx);
+
+	if (r < 0)
+		return r;
+	if (tree_is_submount(&stx))
+		return -ENOENT;
+	path = path_join(dir_path, name);
+	if (!path)
+		return -ENOMEM;
+	passthrough_attr(passthrough, path, &stx, &entry.st);
+	key = node_key_of(&stx);
+	r = node_lookup(passthrough->nodes, parent, name, &key, &entry.id,
+			&entry.generation);
+	if (r < 0)
+		return r;
+	entry.path = take_ptr(path);
+	*ret_entry = entry;
+	return 0;
+}

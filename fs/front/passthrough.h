@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The passthrough: all of a tree shown by FUSE.
+ */
+#ifndef CANONFS_FS_FRONT_PASSTHROUGH_H
+#define CANONFS_FS_FRONT_PASSTHROUGH_H
+
+#include <semaphore.h>
+#include <stddef.h>
+
+#include "fs/front/front.h"
+#include "fs/front/node_table.h"
+
+/* Nodes at most; 110 bytes and a page of the kernel's own for each. */
+#define PASSTHROUGH_MAX_NODES (UINT32_C(1) << 24)
+
+/**
+ * struct passthrough - a tree that is shown by FUSE alone
+ * @nodes:        what the kernel's node ids mean
+ * @posix_acl:    the source's file system has POSIX ACLs, so the kernel must ask for them
+ * @many_devices: st_ino is made up for some files (node_ino())
+ * @alias_turn:   held by the one lookup of a link to bytecode that is being answered
+ * @alias_jobs:   lookups of such links that are not answered yet
+ */
+struct passthrough {
+	struct front front;
+	struct node_table *nodes;
+	bool posix_acl;
+	bool many_devices;
+	sem_t alias_turn;
+	_Atomic unsigned alias_jobs;
+};
+
+/**
+ * passthrough_init() - before the first request; front_load() has to follow
+ * @tree, @stats: borrowed
+ * @immutable:    the source cannot change
+ *
+ * Return: 0 or -errno; passthrough_fini() either way.
+ */
+int passthrough_init(struct passthrough *passthrough, const struct tree *tree,
+		     bool immutable, struct stats *stats);
+
+/* After the session has ended. */
+void passthrough_fini(struct passthrough *passthrough);
+
+/**
+ * passthrough_open() - open the file that a node stands for
+ * @flags:    as of front_open_known()
+ * @ret_path: relative path in the tree, the caller's to free; may be NULL
+ * @ret_stx:  of the open file
+ *
+ * Return: as front_open_known().
+ */
+int passthrough_open(struct passthrough *passthrough, uint64_t id, uint64_t flags,
+		     char **ret_path, struct statx *ret_stx);
+
+/* The passthrough that a front is part of. */
+static inline struct passthrough *passthrough_from(struct front *front)
+{
+	return (void *)((char *)front - offsetof(struct passthrough, front));
+}
+
+/* The attributes that the mount shows for a file at @path. */
+void passthrough_attr(struct passthrough *passthrough, const char *path,
+		      const struct statx *stx, struct stat *ret_st);
+
+/**
+ * struct passthrough_entry - the answer to a lookup
+ * @id, @generation: of the node; one kernel reference was counted
+ * @path: relative to the tree; the caller's to free
+ */
+struct passthrough_entry {
+	uint64_t id;
+	uint64_t generation;
+	struct stat st;
+	char *path;
+};
+
+/**
+ * passthrough_lookup() - look a name up in an open directory
+ * @parent: its node
+ * @dir_fd: the directory; @dir_path: where it is
+ * Return: 0 or -errno; -ENOENT also for what the mount hides (submounts). @ret_entry is
+ * written on success only.
+ */
+int passthrough_lookup(struct passthrough *passthrough, uint64_t parent, int dir_fd,
+		       const char *dir_path, const char *name,
+		       struct passthrough_entry *ret_entry);
+
+/* Whether a name in the directory @dir_fd is hidden from readers. */
+bool passthrough_hides(struct passthrough *passthrough, int dir_fd, const char *name);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Contents, with the headers that were decided on; see served.h.
+ */
+#include "config.h"
+
+#include "fs/front/served.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/fdio.h"
+#include "base/scope.h"
+#include "fs/front/observe.h"
+#include "pyc/names.h"
+
+/* Puts the decided header over the part of it that was read. */
+static void served_patch_header(const struct resolution *resolution, uint8_t *data,
+				size_t len, off_t offset)
+{
+	const struct pyc_header *disk = &resolution->facts.header;
+	size_t end = (size_t)offset + len;
+
+	if (!resolution->decision.changed)
+		return;
+	if (end > disk->magic->header_size)
+		end = disk->magic->header_size;
+	if ((size_t)offset >= end)
+		return;
+	len = end - (size_t)offset;
+	/* Not the bytes that were judged: somebody wrote meanwhile. As they are, then. */
+	if (memcmp(data, disk->raw + offset, len) == 0)
+		memcpy(data, resolution->decision.header.raw + offset, len);
+}
+
+int served_read_pyc(struct front *front, const char *path, int fd, const struct statx *stx,
+		    size_t size, off_t offset, struct served_bytes *ret)
+{
+	const struct pyc_question question = {
+		.path = path, .fd = fd, .stx = stx, .source_dir = -1};
+	struct resolution resolution = {0};
+	bool resolved = resolve_pyc(front->resolver, &question, &resolution) == 0;
+	scope_free uint8_t *data = malloc(size);
+	ssize_t n = data ? pread_full(fd, data, size, offset) : -ENOMEM;
+
+	if (n < 0)
+		return (int)n;
+	if (resolved)
+		served_patch_header(&resolution, data, (size_t)n, offset);
+	*ret = (struct served_bytes){
+		.data = take_ptr(data),
+		.len = (size_t)n,
+		.resolved = resolved,
+		.decision = resolution.decision,
+	};
+	return 0;
+}
+
+void served_reply_bytes(fuse_req_t req, const char *path, struct served_bytes *bytes)
+{
+	observe_decision(front_of(req), path, fuse_req_ctx(req)->pid,
+			 bytes->resolved ? &bytes->decision : NULL);
+	fuse_reply_buf(req, (const char *)bytes->data, bytes->len);
+	free(bytes->data);
+}
+
+static void served_reply_pyc(fuse_req_t req, const char *path, int fd,
+			     const struct statx *stx, size_t size, off_t offset)
+{
+	struct served_bytes bytes;
+	int r = served_read_pyc(front_of(req), path, fd, stx, size, offset, &bytes);
+
+	if (r < 0)
+		op_fail(req, -r);
+	else
+		served_reply_bytes(req, path, &bytes);
+}
+
+static void served_reply_plain(fuse_req_t req, int fd, size_t size, off_t offset)
+{
+	struct fuse_bufvec buffer = FUSE_BUFVEC_INIT(size);
+
+	buffer.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
+	buffer.buf[0].fd = fd;
+	buffer.buf[0].pos = offset;
+	fuse_reply_data(req, &buffer, FUSE_BUF_SPLICE_MOVE);
+}
+
+void served_reply(fuse_req_t req, const char *path, int fd, const struct statx *stx,
+		  size_t size, off_t offset)
+{
+	if (offset < PYC_HEADER_MAX && pyc_name_is_bytecode(path))
+		served_reply_pyc(req, path, fd, stx, size, offset);
+	else
+		served_reply_plain(req, fd, size, offset);
+}
