@@ -2,9 +2,10 @@
 /*
  * The node table; see node_table.h for what a node is and how long it lives.
  *
- * Layout of the memfd: a header, an array of hash buckets, the nodes, and a pool of names
- * for each size class. The ranges have their final size from the start, in a sparse file:
- * nothing ever moves, and pages cost memory only once they are touched.
+ * Layout of the memfd: a header, and behind it the chunks of several pools (node_pool.h) in
+ * the order in which they were needed: of hash buckets, of nodes, and of names in each size
+ * class. So the file and its mappings are as large as the table, which lives under ulimit
+ * -v and -f as well. Nothing ever moves, and pages cost memory only once they are touched.
  */
 #include "fs/front/node_table.h"
 
@@ -31,7 +32,7 @@
 #define MAX_DEVICES  1024
 
 /* Bytes of a name's slot, with its NUL; the last takes any name. */
-static const uint32_t name_class_size[NAME_CLASSES] = {16, 32, 64, 128, 256};
+static const uint32_t node_name_size[NAME_CLASSES] = {16, 32, 64, 128, 256};
 
 /* A name: its size class in the upper three bits, its slot in the others. */
 #define NAME_CLASS_SHIFT 29
@@ -56,65 +57,47 @@ struct node {
 };
 _Static_assert(sizeof(struct node) == 72, "a node is 72 bytes");
 
-struct shared {
-	uint64_t bytes;	       /* of the whole memfd */
+struct node_shared {
 	uint32_t bucket_count; /* a power of two */
 	uint32_t device_count;
 	uint64_t device[MAX_DEVICES]; /* [0] is the root's; the order never changes */
-	struct pool nodes;
-	struct pool names[NAME_CLASSES];
-	uint64_t buckets; /* bytes from the start */
+	struct pool_state buckets;    /* uint32_t: the first node of a hash chain */
+	struct pool_state nodes;
+	struct pool_state names[NAME_CLASSES];
 };
 
 struct node_table {
 	int memfd;
-	size_t bytes;
-	pthread_mutex_t lock; /* guards all of *shared; no i/o under it */
-	struct shared *shared;
+	/*
+	 * Guards all of *shared, and the pools. No i/o under it, but that the memfd grows:
+	 * three system calls for some thousand nodes.
+	 */
+	pthread_mutex_t lock;
+	struct node_shared *shared;
+	struct pool buckets;
+	struct pool nodes;
+	struct pool names[NAME_CLASSES];
 };
 
-static uint32_t *bucket_locked(struct node_table *table, uint32_t hash)
+/* The first node of the chain that a hash is in. */
+static uint32_t *node_bucket_locked(struct node_table *table, uint32_t hash)
 {
-	struct shared *shared = table->shared;
-
-	return (uint32_t *)((char *)shared + shared->buckets) +
-	       (hash & (shared->bucket_count - 1));
+	return pool_slot(&table->buckets, hash & (table->shared->bucket_count - 1));
 }
 
 static struct node *node_at(struct node_table *table, uint32_t slot)
 {
-	return pool_slot(&table->shared->nodes, table->shared, slot);
+	return pool_slot(&table->nodes, slot);
 }
 
-static char *name_at(struct node_table *table, uint32_t name)
+static char *node_name_at(struct node_table *table, uint32_t name)
 {
-	return pool_slot(&table->shared->names[name >> NAME_CLASS_SHIFT], table->shared,
-			 name & NAME_SLOT_MASK);
+	return pool_slot(&table->names[name >> NAME_CLASS_SHIFT], name & NAME_SLOT_MASK);
 }
 
 /* ---- making and ending the table ---- */
 
-/* Lays the ranges out one after the other; returns their end. */
-static uint64_t lay_out(struct shared *shared, uint32_t max_nodes)
-{
-	uint64_t end = pool_bytes(sizeof(struct shared), 1);
-
-	shared->bucket_count = MIN_BUCKETS;
-	shared->buckets = end;
-	end += pool_bytes(sizeof(uint32_t), 2 * max_nodes + MIN_BUCKETS);
-	shared->nodes = (struct pool){
-		.offset = end, .slot_size = sizeof(struct node), .capacity = max_nodes};
-	end += pool_bytes(sizeof(struct node), max_nodes);
-	for (size_t i = 0; i < NAME_CLASSES; i++) {
-		shared->names[i] = (struct pool){.offset = end,
-						 .slot_size = name_class_size[i],
-						 .capacity = max_nodes};
-		end += pool_bytes(name_class_size[i], max_nodes);
-	}
-	return end;
-}
-
-static void set_key(struct node *node, const struct node_key *key)
+static void node_set_key(struct node *node, const struct node_key *key)
 {
 	node->device = key->device;
 	node->inode = key->inode;
@@ -122,40 +105,71 @@ static void set_key(struct node *node, const struct node_key *key)
 	node->type = (uint16_t)key->type;
 }
 
+/* The header, which is all 0, and pools without a chunk. */
+static int node_table_map(struct node_table *table, uint32_t max_nodes)
+{
+	struct node_shared *shared = MAP_FAILED;
+	int r;
+
+	table->memfd = memfd_create("canonfs-nodes", MFD_CLOEXEC);
+	if (table->memfd >= 0 && ftruncate(table->memfd, sizeof(*shared)) == 0)
+		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED,
+			      table->memfd, 0);
+	if (shared == MAP_FAILED)
+		return -ENOMEM;
+	table->shared = shared;
+	r = pool_init(&table->buckets, &shared->buckets, table->memfd, sizeof(uint32_t),
+		      POOL_MAX_SLOTS);
+	if (r == 0)
+		r = pool_init(&table->nodes, &shared->nodes, table->memfd,
+			      sizeof(struct node), max_nodes);
+	for (size_t i = 0; r == 0 && i < NAME_CLASSES; i++)
+		r = pool_init(&table->names[i], &shared->names[i], table->memfd,
+			      node_name_size[i], max_nodes);
+	return r;
+}
+
+/* The first slot is 1, which is FUSE_ROOT_ID: an id is its slot. */
+static int node_add_root(struct node_table *table, const struct node_key *root)
+{
+	uint32_t slot;
+	int r = pool_reach(&table->buckets, MIN_BUCKETS - 1);
+
+	if (r == 0)
+		r = pool_take(&table->nodes, &slot);
+	if (r < 0)
+		return r;
+	table->shared->bucket_count = MIN_BUCKETS;
+	table->shared->device_count = 1;
+	table->shared->device[0] = root->device;
+	node_set_key(node_at(table, slot), root);
+	node_at(table, slot)->lookup_count = 1; /* the kernel never forgets it */
+	return 0;
+}
+
 struct node_table *node_table_new(const struct node_key *root, uint32_t max_nodes)
 {
 	struct node_table *table = calloc(1, sizeof(*table));
-	struct shared layout = {.device_count = 1, .device = {root->device}};
-	struct node *node;
 
 	if (!table)
 		return NULL;
 	pthread_mutex_init(&table->lock, NULL);
-	layout.bytes = lay_out(&layout, max_nodes);
-	table->bytes = layout.bytes;
-	table->shared = MAP_FAILED;
-	table->memfd = memfd_create("canonfs-nodes", MFD_CLOEXEC);
-	if (table->memfd >= 0 && ftruncate(table->memfd, (off_t)table->bytes) == 0)
-		table->shared = mmap(NULL, table->bytes, PROT_READ | PROT_WRITE,
-				     MAP_SHARED | MAP_NORESERVE, table->memfd, 0);
-	if (table->shared == MAP_FAILED) {
-		node_table_free(table);
-		return NULL;
-	}
-	*table->shared = layout;
-	/* The first slot is 1, which is FUSE_ROOT_ID: an id is its slot. */
-	node = node_at(table, pool_take(&table->shared->nodes, table->shared));
-	set_key(node, root);
-	node->lookup_count = 1; /* the kernel never forgets the root */
-	return table;
+	if (node_table_map(table, max_nodes) == 0 && node_add_root(table, root) == 0)
+		return table;
+	node_table_free(table);
+	return NULL;
 }
 
 void node_table_free(struct node_table *table)
 {
 	if (!table)
 		return;
-	if (table->shared != MAP_FAILED)
-		munmap(table->shared, table->bytes);
+	pool_fini(&table->buckets);
+	pool_fini(&table->nodes);
+	for (size_t i = 0; i < NAME_CLASSES; i++)
+		pool_fini(&table->names[i]);
+	if (table->shared)
+		munmap(table->shared, sizeof(*table->shared));
 	close_fd(&table->memfd);
 	pthread_mutex_destroy(&table->lock);
 	free(table);
@@ -165,37 +179,38 @@ void node_table_free(struct node_table *table)
 
 _Static_assert(NAME_MAX + 1 == 256, "the last class takes any name");
 
-static uint32_t name_class(size_t bytes)
+static uint32_t node_name_class(size_t bytes)
 {
 	uint32_t class = 0;
 
-	while (name_class_size[class] < bytes)
+	while (node_name_size[class] < bytes)
 		class ++;
 	return class;
 }
 
-/* Return: a name, 0 when its pool is full. */
-static uint32_t name_new_locked(struct node_table *table, const char *text)
+/* Return: 0, or -errno as pool_take(). */
+static int node_name_new_locked(struct node_table *table, const char *text,
+				uint32_t *ret_name)
 {
 	size_t bytes = strlen(text) + 1;
-	uint32_t class = name_class(bytes);
-	uint32_t slot = pool_take(&table->shared->names[class], table->shared);
-	uint32_t name = class << NAME_CLASS_SHIFT | slot;
+	uint32_t class = node_name_class(bytes);
+	uint32_t slot;
+	int r = pool_take(&table->names[class], &slot);
 
-	if (slot == 0)
-		return 0;
-	memcpy(name_at(table, name), text, bytes);
-	return name;
+	if (r < 0)
+		return r;
+	*ret_name = class << NAME_CLASS_SHIFT | slot;
+	memcpy(node_name_at(table, *ret_name), text, bytes);
+	return 0;
 }
 
-static void name_free_locked(struct node_table *table, uint32_t name)
+static void node_name_free_locked(struct node_table *table, uint32_t name)
 {
-	pool_give(&table->shared->names[name >> NAME_CLASS_SHIFT], table->shared,
-		  name & NAME_SLOT_MASK);
+	pool_give(&table->names[name >> NAME_CLASS_SHIFT], name & NAME_SLOT_MASK);
 }
 
 /* FNV-1a over the name, from the parent's slot. */
-static uint32_t hash_name(uint32_t parent, const char *name)
+static uint32_t node_hash(uint32_t parent, const char *name)
 {
 	uint32_t hash = UINT32_C(2166136261) ^ parent * UINT32_C(0x9e3779b1);
 
@@ -207,7 +222,7 @@ static uint32_t hash_name(uint32_t parent, const char *name)
 /* ---- nodes ---- */
 
 /* The node of an id, NULL where it is not a live one. */
-static struct node *live_locked(struct node_table *table, uint64_t id)
+static struct node *node_live_locked(struct node_table *table, uint64_t id)
 {
 	struct node *node;
 
@@ -217,16 +232,16 @@ static struct node *live_locked(struct node_table *table, uint64_t id)
 	return node->type ? node : NULL;
 }
 
-static uint32_t find_locked(struct node_table *table, uint32_t parent, const char *name,
-			    uint32_t hash)
+static uint32_t node_find_locked(struct node_table *table, uint32_t parent,
+				 const char *name, uint32_t hash)
 {
-	uint32_t slot = *bucket_locked(table, hash);
+	uint32_t slot = *node_bucket_locked(table, hash);
 
 	while (slot) {
 		struct node *node = node_at(table, slot);
 
 		if (node->name_hash == hash && node->parent == parent &&
-		    strcmp(name_at(table, node->name), name) == 0)
+		    strcmp(node_name_at(table, node->name), name) == 0)
 			return slot;
 		slot = node->hash_next;
 	}
@@ -234,10 +249,10 @@ static uint32_t find_locked(struct node_table *table, uint32_t parent, const cha
 }
 
 /* Takes a node off its name; it lives on while it is referenced. */
-static void unlink_locked(struct node_table *table, uint32_t slot)
+static void node_unlink_locked(struct node_table *table, uint32_t slot)
 {
 	struct node *node = node_at(table, slot);
-	uint32_t *link = bucket_locked(table, node->name_hash);
+	uint32_t *link = node_bucket_locked(table, node->name_hash);
 
 	if (!node->linked)
 		return;
@@ -248,7 +263,7 @@ static void unlink_locked(struct node_table *table, uint32_t slot)
 }
 
 /* Ends a node that nothing refers to, then its parent if that was the last child. */
-static void reap_locked(struct node_table *table, uint32_t slot)
+static void node_reap_locked(struct node_table *table, uint32_t slot)
 {
 	while (slot) {
 		struct node *node = node_at(table, slot);
@@ -256,61 +271,76 @@ static void reap_locked(struct node_table *table, uint32_t slot)
 
 		if (node->lookup_count || node->children || slot == NODE_ROOT)
 			return;
-		unlink_locked(table, slot);
-		name_free_locked(table, node->name);
+		node_unlink_locked(table, slot);
+		node_name_free_locked(table, node->name);
 		node->type = 0;
-		pool_give(&table->shared->nodes, table->shared, slot);
+		pool_give(&table->nodes, slot);
 		node_at(table, parent)->children--;
 		slot = parent;
 	}
 }
 
-/*
- * Twice as many buckets: each chain is split by one more bit of the hash. Not all at once
- * to the final size, as a sparse hash would touch every page of it.
- */
-static void grow_locked(struct node_table *table)
+/* Splits a chain by one more bit of the hash: those that have it go to @high. */
+static void node_split_locked(struct node_table *table, uint32_t *low, uint32_t *high,
+			      uint32_t bit)
 {
-	struct shared *shared = table->shared;
-	uint32_t *bucket = (uint32_t *)((char *)shared + shared->buckets);
-	uint32_t old = shared->bucket_count;
+	uint32_t slot = *low;
 
-	for (uint32_t i = 0; i < old; i++) {
-		uint32_t *low = &bucket[i];
-		uint32_t *high = &bucket[i + old];
-		uint32_t slot = *low;
+	while (slot) {
+		struct node *node = node_at(table, slot);
+		uint32_t **end = node->name_hash & bit ? &high : &low;
 
-		while (slot) {
-			struct node *node = node_at(table, slot);
-			uint32_t **end = node->name_hash & old ? &high : &low;
-
-			**end = slot;
-			*end = &node->hash_next;
-			slot = node->hash_next;
-		}
-		*low = *high = 0;
+		**end = slot;
+		*end = &node->hash_next;
+		slot = node->hash_next;
 	}
-	shared->bucket_count = 2 * old;
+	*low = *high = 0;
 }
 
-/* Return: the slot of a new, linked node; 0 when the table is full. */
-static uint32_t create_locked(struct node_table *table, uint32_t parent, const char *name,
-			      uint32_t hash, const struct node_key *key)
+/*
+ * Twice as many buckets. Not all at once to the final number, as a sparse hash would touch
+ * every page of it. Where there is no memory for them the chains get longer instead.
+ */
+static void node_grow_locked(struct node_table *table)
 {
-	uint32_t slot = pool_take(&table->shared->nodes, table->shared);
-	uint32_t text = slot ? name_new_locked(table, name) : 0;
+	uint32_t old = table->shared->bucket_count;
+
+	if (2 * old > POOL_MAX_SLOTS || pool_reach(&table->buckets, 2 * old - 1) < 0)
+		return;
+	for (uint32_t i = 0; i < old; i++)
+		node_split_locked(table, pool_slot(&table->buckets, i),
+				  pool_slot(&table->buckets, i + old), old);
+	table->shared->bucket_count = 2 * old;
+}
+
+/* Slots for a node and its name. Return: 0, or -errno as pool_take(). */
+static int node_take_locked(struct node_table *table, const char *name, uint32_t *ret_slot,
+			    uint32_t *ret_name)
+{
+	int r = pool_take(&table->nodes, ret_slot);
+
+	if (r < 0)
+		return r;
+	r = node_name_new_locked(table, name, ret_name);
+	if (r < 0)
+		pool_give(&table->nodes, *ret_slot);
+	return r;
+}
+
+/* Makes a new, linked node. Return: 0, or -errno as pool_take(). */
+static int node_create_locked(struct node_table *table, uint32_t parent, const char *name,
+			      uint32_t hash, const struct node_key *key, uint32_t *ret_slot)
+{
+	uint32_t slot, text;
 	struct node *node;
 	uint32_t *bucket;
+	int r = node_take_locked(table, name, &slot, &text);
 
-	if (!slot)
-		return 0;
-	if (!text) {
-		pool_give(&table->shared->nodes, table->shared, slot);
-		return 0;
-	}
+	if (r < 0)
+		return r;
 	if (table->shared->nodes.live > table->shared->bucket_count)
-		grow_locked(table);
-	bucket = bucket_locked(table, hash);
+		node_grow_locked(table);
+	bucket = node_bucket_locked(table, hash);
 	node = node_at(table, slot);
 	*node = (struct node){
 		.hash_next = *bucket,
@@ -320,13 +350,14 @@ static uint32_t create_locked(struct node_table *table, uint32_t parent, const c
 		.generation = node->generation + 1,
 		.linked = 1,
 	};
-	set_key(node, key);
+	node_set_key(node, key);
 	*bucket = slot;
 	node_at(table, parent)->children++;
-	return slot;
+	*ret_slot = slot;
+	return 0;
 }
 
-static struct node_key key_of_node(const struct node *node)
+static struct node_key node_key_at(const struct node *node)
 {
 	return (struct node_key){
 		.device = node->device,
@@ -336,44 +367,40 @@ static struct node_key key_of_node(const struct node *node)
 	};
 }
 
-static uint32_t lookup_locked(struct node_table *table, uint32_t parent, const char *name,
-			      const struct node_key *key)
+static int node_lookup_locked(struct node_table *table, uint32_t parent, const char *name,
+			      const struct node_key *key, uint32_t *ret_slot)
 {
-	uint32_t hash = hash_name(parent, name);
-	uint32_t slot = find_locked(table, parent, name, hash);
+	uint32_t hash = node_hash(parent, name);
+	uint32_t slot = node_find_locked(table, parent, name, hash);
 
 	if (slot) {
-		struct node_key known = key_of_node(node_at(table, slot));
+		struct node_key known = node_key_at(node_at(table, slot));
 
-		if (node_key_equal(&known, key))
-			return slot;
-		unlink_locked(table, slot);
+		if (node_key_equal(&known, key)) {
+			*ret_slot = slot;
+			return 0;
+		}
+		node_unlink_locked(table, slot);
 	}
-	return create_locked(table, parent, name, hash, key);
+	return node_create_locked(table, parent, name, hash, key, ret_slot);
 }
 
 int node_lookup(struct node_table *table, uint64_t parent, const char *name,
 		const struct node_key *key, uint64_t *ret_id, uint64_t *ret_generation)
 {
 	uint32_t slot;
-	int r = 0;
+	int r = -ESTALE;
 
 	if (strlen(name) > NAME_MAX)
 		return -ENAMETOOLONG;
 	pthread_mutex_lock(&table->lock);
-	if (!live_locked(table, parent)) {
-		r = -ESTALE;
-		goto out;
+	if (node_live_locked(table, parent))
+		r = node_lookup_locked(table, (uint32_t)parent, name, key, &slot);
+	if (r == 0) {
+		node_at(table, slot)->lookup_count++;
+		*ret_id = slot;
+		*ret_generation = node_at(table, slot)->generation;
 	}
-	slot = lookup_locked(table, (uint32_t)parent, name, key);
-	if (!slot) {
-		r = -ENFILE;
-		goto out;
-	}
-	node_at(table, slot)->lookup_count++;
-	*ret_id = slot;
-	*ret_generation = node_at(table, slot)->generation;
-out:
 	pthread_mutex_unlock(&table->lock);
 	return r;
 }
@@ -383,28 +410,28 @@ void node_forget(struct node_table *table, uint64_t id, uint64_t count)
 	struct node *node;
 
 	pthread_mutex_lock(&table->lock);
-	node = id == NODE_ROOT ? NULL : live_locked(table, id);
+	node = id == NODE_ROOT ? NULL : node_live_locked(table, id);
 	if (node) {
 		node->lookup_count -=
 			count < node->lookup_count ? count : node->lookup_count;
-		reap_locked(table, (uint32_t)id);
+		node_reap_locked(table, (uint32_t)id);
 	}
 	pthread_mutex_unlock(&table->lock);
 }
 
 /* Bytes of a node's path with its NUL. */
-static size_t path_bytes_locked(struct node_table *table, uint32_t slot)
+static size_t node_path_bytes_locked(struct node_table *table, uint32_t slot)
 {
 	size_t bytes = 0;
 
 	for (; slot != NODE_ROOT; slot = node_at(table, slot)->parent)
-		bytes += strlen(name_at(table, node_at(table, slot)->name)) + 1;
+		bytes += strlen(node_name_at(table, node_at(table, slot)->name)) + 1;
 	return bytes ? bytes : sizeof(".");
 }
 
 /* Fills @path from its end. */
-static void write_path_locked(struct node_table *table, uint32_t slot, char *path,
-			      size_t bytes)
+static void node_write_path_locked(struct node_table *table, uint32_t slot, char *path,
+				   size_t bytes)
 {
 	char *end = path + bytes;
 	char separator = '\0';
@@ -414,7 +441,7 @@ static void write_path_locked(struct node_table *table, uint32_t slot, char *pat
 		return;
 	}
 	for (; slot != NODE_ROOT; slot = node_at(table, slot)->parent) {
-		const char *name = name_at(table, node_at(table, slot)->name);
+		const char *name = node_name_at(table, node_at(table, slot)->name);
 		size_t len = strlen(name);
 
 		*--end = separator;
@@ -432,20 +459,20 @@ int node_path(struct node_table *table, uint64_t id, char **ret_path,
 	int r = 0;
 
 	pthread_mutex_lock(&table->lock);
-	node = live_locked(table, id);
+	node = node_live_locked(table, id);
 	if (!node) {
 		r = -ESTALE;
 		goto out;
 	}
-	bytes = path_bytes_locked(table, (uint32_t)id);
+	bytes = node_path_bytes_locked(table, (uint32_t)id);
 	*ret_path = malloc(bytes);
 	if (!*ret_path) {
 		r = -ENOMEM;
 		goto out;
 	}
-	write_path_locked(table, (uint32_t)id, *ret_path, bytes);
+	node_write_path_locked(table, (uint32_t)id, *ret_path, bytes);
 	if (ret_key)
-		*ret_key = key_of_node(node);
+		*ret_key = node_key_at(node);
 out:
 	pthread_mutex_unlock(&table->lock);
 	return r;
@@ -457,7 +484,7 @@ bool node_stamp(struct node_table *table, uint64_t id, uint64_t stamp, uint32_t 
 	bool good = false;
 
 	pthread_mutex_lock(&table->lock);
-	node = live_locked(table, id);
+	node = node_live_locked(table, id);
 	if (node && stamp != 0 && node->stamp == stamp) {
 		good = now_s - node->stamp_s >= STAMP_SETTLE_S;
 	} else if (node) {
@@ -477,7 +504,7 @@ uint64_t node_find(struct node_table *table, uint64_t device, uint64_t inode, ui
 
 	pthread_mutex_lock(&table->lock);
 	for (; !found && id < table->shared->nodes.used; id++) {
-		struct node *node = live_locked(table, id);
+		struct node *node = node_live_locked(table, id);
 
 		if (node && node->inode == inode && node->device == device)
 			found = id;
@@ -490,7 +517,7 @@ uint64_t node_find(struct node_table *table, uint64_t device, uint64_t inode, ui
 
 #define INO_BITS 48
 
-static uint32_t device_index_locked(struct shared *shared, uint64_t device)
+static uint32_t node_device_locked(struct node_shared *shared, uint64_t device)
 {
 	uint32_t i = 0;
 
@@ -508,7 +535,7 @@ uint64_t node_ino(struct node_table *table, uint64_t device, uint64_t inode)
 	if (device == table->shared->device[0]) /* set once, before threads */
 		return inode;
 	pthread_mutex_lock(&table->lock);
-	index = device_index_locked(table->shared, device);
+	index = node_device_locked(table->shared, device);
 	pthread_mutex_unlock(&table->lock);
 	return inode ^ (uint64_t)index << INO_BITS;
 }
@@ -516,14 +543,14 @@ uint64_t node_ino(struct node_table *table, uint64_t device, uint64_t inode)
 struct node_stats node_table_stats(struct node_table *table)
 {
 	struct node_stats stats;
-	struct shared *shared = table->shared;
+	struct node_shared *shared = table->shared;
 
 	pthread_mutex_lock(&table->lock);
 	stats.nodes = shared->nodes.live;
 	stats.bytes =
 		(uint64_t)shared->nodes.live * (sizeof(struct node) + sizeof(uint32_t));
 	for (size_t i = 0; i < NAME_CLASSES; i++)
-		stats.bytes += (uint64_t)shared->names[i].live * name_class_size[i];
+		stats.bytes += (uint64_t)shared->names[i].live * node_name_size[i];
 	pthread_mutex_unlock(&table->lock);
 	return stats;
 }

@@ -30,7 +30,7 @@ struct node_table;
 /**
  * node_table_new() - an empty table that knows the root only
  * @root:      the root's key
- * @max_nodes: bound; memory is used as nodes are
+ * @max_nodes: bound, at most 2^24; memory and address space are taken as nodes are made
  * Return: NULL when out of memory.
  */
 struct node_table *node_table_new(const struct node_key *root, uint32_t max_nodes);
@@ -44,8 +44,9 @@ void node_table_free(struct node_table *table);
  * @key:            the file that the name is now
  * @ret_id, @ret_generation: the node's
  *
- * Return: 0; -ENFILE when the table is full; -ESTALE where @parent is not a live node;
- * -ENAMETOOLONG for a name over NAME_MAX.
+ * Return: 0; -ENFILE when the table is full; -ENOMEM where there is no memory for a new
+ * node now; -ESTALE where @parent is not a live node; -ENAMETOOLONG for a name over
+ * NAME_MAX.
  */
 int node_lookup(struct node_table *table, uint64_t parent, const char *name,
 		const struct node_key *key, uint64_t *ret_id, uint64_t *ret_generation);

@@ -14,28 +14,20 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/scope.h"
+#include "fs/front/node_pool.h"
 #include "fs/front/node_table.h"
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "tests/unit/sanitized.h"
 
 #define DEVICE 7
 
@@ -602,6 +594,119 @@ static void test_churn_is_bounded(void **state)
 	node_table_free(table);
 }
 
+/* ---- growing ---- */
+
+/* Names of all size classes. */
+static struct seen look_many(struct node_table *table, uint64_t i)
+{
+	char name[NAME_MAX + 1];
+
+	snprintf(name, sizeof(name), "%0*u", (int)(i * 37 % (NAME_MAX - 8)) + 8,
+		 (unsigned)i);
+	return look(table, NODE_ROOT, name, key(10 + i));
+}
+
+#define STEPS	  5
+#define MANY_EACH (STEPS * POOL_CHUNK_SLOTS)
+
+/* Over several chunks of each pool: ids, names and generations stay what they were. */
+static void test_grows_in_steps(void **state)
+{
+	struct node_table *table = new_table(UINT32_C(1) << 24);
+	struct seen *seen = calloc(MANY_EACH, sizeof(*seen));
+
+	(void)state;
+	assert_non_null(seen);
+	for (uint64_t i = 0; i < MANY_EACH; i++)
+		seen[i] = look_many(table, i);
+	assert_int_equal(count(table), MANY_EACH + 1);
+	for (uint64_t i = 0; i < MANY_EACH; i++) {
+		struct seen again = look_many(table, i);
+		scope_free char *path = NULL;
+		struct node_key known;
+
+		assert_int_equal(again.id, seen[i].id);
+		assert_int_equal(again.generation, seen[i].generation);
+		assert_int_equal(node_path(table, again.id, &path, &known), 0);
+		assert_int_equal(known.inode, 10 + i);
+		assert_int_equal(strtoul(path, NULL, 10), i);
+	}
+	for (uint64_t i = 0; i < MANY_EACH; i++)
+		node_forget(table, seen[i].id, 2);
+	assert_int_equal(count(table), 1);
+	free(seen);
+	node_table_free(table);
+}
+
+static rlim_t limit_files(rlim_t soft)
+{
+	struct rlimit limit;
+	rlim_t before;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	before = limit.rlim_cur;
+	limit.rlim_cur = soft;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	return before;
+}
+
+/* The table cannot grow for a while: lookups that need a new node fail, no others. */
+static void test_no_memory_to_grow(void **state)
+{
+	struct node_table *table = new_table(UINT32_C(1) << 24);
+	struct node_key file = key(1);
+	struct seen first = look(table, NODE_ROOT, "first", key(2));
+	uint64_t id, generation;
+	uint64_t made = 0;
+	char name[16];
+	rlim_t before;
+	int r;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN); /* as the server does */
+	before = limit_files(4096);
+	do {
+		snprintf(name, sizeof(name), "f%u", (unsigned)made);
+		r = node_lookup(table, NODE_ROOT, name, &file, &id, &generation);
+		made += r == 0;
+	} while (r == 0);
+	assert_int_equal(r, -ENOMEM);
+	assert_in_range(made, 1, POOL_CHUNK_SLOTS);
+	assert_int_equal(count(table), made + 2);
+	/* A name of another size needs a chunk of another pool. */
+	assert_int_equal(node_lookup(table, NODE_ROOT, "a name that is not as short", &file,
+				     &id, &generation),
+			 -ENOMEM);
+	assert_int_equal(count(table), made + 2);
+	assert_int_equal(look(table, NODE_ROOT, "first", key(2)).id, first.id);
+	assert_path(table, first.id, "first");
+	/* A forgotten node makes room. */
+	node_forget(table, id, 1);
+	assert_path(table, look(table, NODE_ROOT, "other", key(3)).id, "other");
+	limit_files(before);
+	assert_path(table, look(table, NODE_ROOT, name, file).id, name);
+	for (uint64_t i = 0; i < 2 * POOL_CHUNK_SLOTS; i++)
+		look_many(table, i);
+	assert_path(table, first.id, "first");
+	node_table_free(table);
+}
+
+/* Not even the first nodes have room. */
+static void test_no_memory_at_all(void **state)
+{
+	struct node_key root = directory(1);
+	rlim_t before;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	before = limit_files(0);
+	assert_null(node_table_new(&root, 16));
+	limit_files(200000); /* more than the header, less than the first chunks */
+	assert_null(node_table_new(&root, 16));
+	limit_files(before);
+	node_table_free(new_table(16));
+}
+
 /* ---- many threads ---- */
 
 #define THREADS 8
@@ -734,6 +839,9 @@ int main(void)
 		cmocka_unit_test(test_ino_unique),
 		cmocka_unit_test(test_a_million),
 		cmocka_unit_test(test_churn_is_bounded),
+		cmocka_unit_test(test_grows_in_steps),
+		cmocka_unit_test(test_no_memory_to_grow),
+		cmocka_unit_test(test_no_memory_at_all),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_too_long_name),
 	};
