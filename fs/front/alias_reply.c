@@ -7,32 +7,31 @@
 #include "fs/front/alias_reply.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/scope.h"
+#include "fs/front/ops.h"
 
-struct file {
-	uint64_t device;
-	uint64_t inode;
-};
-
-/* A reply, and the files whose pages must be gone before it. */
-struct job {
+/**
+ * struct alias_job - a reply, and the files whose pages must be gone before it
+ * @is_checked: @files are known; @error is what the check said
+ */
+struct alias_job {
+	struct alias_job *next;
 	fuse_req_t req;
-	struct passthrough *passthrough;
 	struct fuse_entry_param param;
 	char *path;
-	struct file *files;
+	bool is_checked;
+	int error;
+	struct node_file *files;
 	size_t count;
 };
 
-static struct job *job_new(fuse_req_t req, struct passthrough *passthrough,
-			   const char *path, const struct fuse_entry_param *param)
+static struct alias_job *alias_job_new(fuse_req_t req, const char *path,
+				       const struct fuse_entry_param *param)
 {
-	struct job *job = calloc(1, sizeof(*job));
+	struct alias_job *job = calloc(1, sizeof(*job));
 	char *copy = strdup(path);
 
 	if (!job || !copy) {
@@ -40,125 +39,202 @@ static struct job *job_new(fuse_req_t req, struct passthrough *passthrough,
 		free(copy);
 		return NULL;
 	}
-	*job = (struct job){
-		.req = req, .passthrough = passthrough, .param = *param, .path = copy};
-	passthrough->alias_jobs++;
+	*job = (struct alias_job){.req = req, .param = *param, .path = copy};
 	return job;
 }
 
-static void job_free(struct job *job)
+static void alias_job_free(struct alias_job *job)
 {
-	job->passthrough->alias_jobs--;
 	free(job->files);
 	free(job->path);
 	free(job);
 }
 
 /* An alias_found_fn. */
-static int collect(void *context, uint64_t device, uint64_t inode)
+static int alias_job_add(void *context, uint64_t device, uint64_t inode)
 {
-	struct job *job = context;
-	struct file *grown =
+	struct alias_job *job = context;
+	struct node_file *grown =
 		reallocarray(job->files, job->count + 1, sizeof(job->files[0]));
 
 	if (!grown)
 		return -ENOMEM;
 	job->files = grown;
-	job->files[job->count++] = (struct file){.device = device, .inode = inode};
+	job->files[job->count++] = (struct node_file){.device = device, .inode = inode};
 	return 0;
 }
 
-static int check(struct job *job)
+static void alias_check_job(struct passthrough *passthrough, struct alias_job *job)
 {
-	return resolve_link(job->passthrough->front.resolver, job->path, collect, job);
+	job->error =
+		resolve_link(passthrough->front.resolver, job->path, alias_job_add, job);
+	job->is_checked = true;
 }
 
-static void forget_pages(struct job *job)
+/* What was marked is marked, also where the check ended with an error. */
+static void alias_forget_pages(struct passthrough *passthrough, struct alias_job *job)
 {
-	struct passthrough *passthrough = job->passthrough;
+	uint64_t ids[NODE_FIND_STEP];
+	uint64_t from = NODE_ROOT;
 
-	for (size_t i = 0; i < job->count; i++) {
-		const struct file *file = &job->files[i];
-		uint64_t id = NODE_ROOT;
+	node_file_sort(job->files, job->count);
+	while (job->count > 0 && from) {
+		size_t found =
+			node_find(passthrough->nodes, job->files, job->count, &from, ids);
 
-		while ((id = node_find(passthrough->nodes, file->device, file->inode, id)))
-			fuse_lowlevel_notify_inval_inode(passthrough->front.session, id++,
+		for (size_t i = 0; i < found; i++)
+			fuse_lowlevel_notify_inval_inode(passthrough->front.session, ids[i],
 							 0, 0);
 	}
 }
 
 /* The link is shown, or, on an error, not: better no bytecode than somebody else's. */
-static void reply(struct job *job, int error)
+static void alias_answer(struct passthrough *passthrough, struct alias_job *job)
 {
-	int r = error ? -ENOENT : fuse_reply_entry(job->req, &job->param);
+	int r = job->error ? -ENOENT : fuse_reply_entry(job->req, &job->param);
 
-	if (error)
-		op_fail(job->req, -error);
+	if (job->error)
+		op_fail(job->req, -job->error);
 	if (r == -ENOENT)
-		node_forget(job->passthrough->nodes, job->param.ino, 1);
-	job_free(job);
+		node_forget(passthrough->nodes, job->param.ino, 1);
+	alias_job_free(job);
 }
 
-/* Ends the turn: what was marked, though an error came after, is marked. */
-static void forget_and_reply(struct job *job, int error)
+/* ---- the queue ---- */
+
+static void alias_put_last_locked(struct alias_queue *queue, struct alias_job *job)
 {
-	forget_pages(job);
-	sem_post(&job->passthrough->alias_turn);
-	reply(job, error);
+	*queue->end = job;
+	queue->end = &job->next;
 }
 
-/* With the turn: the check is done, and has found something. */
-static void *forget_in_thread(void *context)
+static void alias_put_first_locked(struct alias_queue *queue, struct alias_job *job)
 {
-	forget_and_reply(context, 0);
+	job->next = queue->first;
+	queue->first = job;
+	if (!job->next)
+		queue->end = &job->next;
+}
+
+/*
+ * The turn where nobody has it and nobody waits for it; else @job waits. The thread need not
+ * be woken for it: whoever is first in the queue has woken it, or will end the turn.
+ */
+static bool alias_turn_or_wait(struct alias_queue *queue, struct alias_job *job)
+{
+	bool turn;
+
+	pthread_mutex_lock(&queue->lock);
+	turn = !queue->busy && !queue->first;
+	if (turn)
+		queue->busy = true;
+	else
+		alias_put_last_locked(queue, job);
+	pthread_mutex_unlock(&queue->lock);
+	return turn;
+}
+
+/* Ends the turn. @rest: what the thread has to do before all others; NULL for nothing */
+static void alias_end_turn(struct alias_queue *queue, struct alias_job *rest)
+{
+	pthread_mutex_lock(&queue->lock);
+	if (rest)
+		alias_put_first_locked(queue, rest);
+	queue->busy = false;
+	if (queue->first)
+		pthread_cond_signal(&queue->changed);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+/* The turn, and the job that it is for; NULL at the end. */
+static struct alias_job *alias_await_turn(struct alias_queue *queue)
+{
+	struct alias_job *job;
+
+	pthread_mutex_lock(&queue->lock);
+	while (queue->busy || (!queue->first && !queue->ending))
+		pthread_cond_wait(&queue->changed, &queue->lock);
+	job = queue->first;
+	if (job) {
+		queue->first = job->next;
+		if (!queue->first)
+			queue->end = &queue->first;
+		queue->busy = true;
+	}
+	pthread_mutex_unlock(&queue->lock);
+	return job;
+}
+
+static void *alias_reply_thread(void *context)
+{
+	struct passthrough *passthrough = context;
+	struct alias_queue *queue = &passthrough->aliases;
+	struct alias_job *job;
+
+	while ((job = alias_await_turn(queue))) {
+		if (!job->is_checked)
+			alias_check_job(passthrough, job);
+		alias_forget_pages(passthrough, job);
+		alias_end_turn(queue, NULL);
+		alias_answer(passthrough, job);
+	}
 	return NULL;
-}
-
-static void *check_in_thread(void *context)
-{
-	struct job *job = context;
-
-	while (sem_wait(&job->passthrough->alias_turn) < 0)
-		; /* EINTR */
-	forget_and_reply(job, check(job));
-	return NULL;
-}
-
-static bool start_thread(void *(*run)(void *), struct job *job)
-{
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, run, job) != 0)
-		return false;
-	pthread_detach(thread);
-	return true;
 }
 
 void alias_reply_entry(fuse_req_t req, struct passthrough *passthrough, const char *path,
 		       const struct fuse_entry_param *param)
 {
-	struct job *job = job_new(req, passthrough, path, param);
-	int r;
+	struct alias_queue *queue = &passthrough->aliases;
+	struct alias_job *job = alias_job_new(req, path, param);
 
 	if (!job) {
 		op_fail(req, ENOMEM);
 		node_forget(passthrough->nodes, param->ino, 1);
 		return;
 	}
-	if (sem_trywait(&passthrough->alias_turn) < 0) {
-		if (!start_thread(check_in_thread, job))
-			reply(job, -ENOMEM);
+	if (!alias_turn_or_wait(queue, job))
+		return;
+	alias_check_job(passthrough, job);
+	if (job->count > 0) {
+		alias_end_turn(queue, job); /* the thread's from now on */
 		return;
 	}
-	r = check(job);
-	if (job->count == 0 || r < 0)
-		forget_and_reply(job, r);
-	else if (!start_thread(forget_in_thread, job))
-		forget_and_reply(job, -ENOMEM);
+	alias_end_turn(queue, NULL);
+	alias_answer(passthrough, job);
+}
+
+/* ---- its begin and end ---- */
+
+int alias_reply_init(struct passthrough *passthrough)
+{
+	struct alias_queue *queue = &passthrough->aliases;
+	int r;
+
+	*queue = (struct alias_queue){.end = &queue->first};
+	pthread_mutex_init(&queue->lock, NULL);
+	pthread_cond_init(&queue->changed, NULL);
+	r = pthread_create(&queue->thread, NULL, alias_reply_thread, passthrough);
+	queue->started = r == 0;
+	return -r;
 }
 
 void alias_reply_finish(struct passthrough *passthrough)
 {
-	while (passthrough->alias_jobs > 0)
-		usleep(1000);
+	struct alias_queue *queue = &passthrough->aliases;
+
+	if (!queue->started)
+		return;
+	pthread_mutex_lock(&queue->lock);
+	queue->ending = true;
+	pthread_cond_signal(&queue->changed);
+	pthread_mutex_unlock(&queue->lock);
+	pthread_join(queue->thread, NULL);
+	queue->started = false;
+}
+
+void alias_reply_fini(struct passthrough *passthrough)
+{
+	alias_reply_finish(passthrough);
+	pthread_cond_destroy(&passthrough->aliases.changed);
+	pthread_mutex_destroy(&passthrough->aliases.lock);
 }

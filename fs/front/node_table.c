@@ -498,17 +498,44 @@ bool node_stamp(struct node_table *table, uint64_t id, uint64_t stamp, uint32_t 
 	return good;
 }
 
-uint64_t node_find(struct node_table *table, uint64_t device, uint64_t inode, uint64_t id)
+static int node_file_compare(const void *a, const void *b)
 {
-	uint64_t found = 0;
+	const struct node_file *x = a;
+	const struct node_file *y = b;
+
+	if (x->inode != y->inode)
+		return x->inode < y->inode ? -1 : 1;
+	return (x->device > y->device) - (x->device < y->device);
+}
+
+void node_file_sort(struct node_file *files, size_t count)
+{
+	if (count > 0)
+		qsort(files, count, sizeof(*files), node_file_compare);
+}
+
+static bool node_is_any(const struct node *node, const struct node_file *files,
+			size_t count)
+{
+	struct node_file file = {.device = node->device, .inode = node->inode};
+
+	return node->type &&
+	       bsearch(&file, files, count, sizeof(*files), node_file_compare);
+}
+
+size_t node_find(struct node_table *table, const struct node_file *files, size_t count,
+		 uint64_t *from, uint64_t *ret_ids)
+{
+	uint64_t end = *from + NODE_FIND_STEP;
+	size_t found = 0;
 
 	pthread_mutex_lock(&table->lock);
-	for (; !found && id < table->shared->nodes.used; id++) {
-		struct node *node = node_live_locked(table, id);
-
-		if (node && node->inode == inode && node->device == device)
-			found = id;
-	}
+	if (end > table->shared->nodes.used)
+		end = table->shared->nodes.used;
+	for (uint64_t id = *from; id < end; id++)
+		if (node_is_any(node_at(table, (uint32_t)id), files, count))
+			ret_ids[found++] = id;
+	*from = end < table->shared->nodes.used ? end : 0;
 	pthread_mutex_unlock(&table->lock);
 	return found;
 }

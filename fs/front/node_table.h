@@ -21,6 +21,7 @@
 #define CANONFS_FS_FRONT_NODE_TABLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "fs/front/node.h"
@@ -76,12 +77,29 @@ int node_path(struct node_table *table, uint64_t id, char **ret_path,
  */
 bool node_stamp(struct node_table *table, uint64_t id, uint64_t stamp, uint32_t now_s);
 
+/* A file, as the names that it has may be looked for. */
+struct node_file {
+	uint64_t device;
+	uint64_t inode;
+};
+
+/* Puts files into the order that node_find() wants. */
+void node_file_sort(struct node_file *files, size_t count);
+
+/* How many nodes node_find() looks at while others wait for the lock. */
+#define NODE_FIND_STEP 1024
+
 /**
- * node_find() - the nodes of a file
- * @id: where to go on; NODE_ROOT at first
- * Return: the first live node from @id on whose file it is; 0 for none.
+ * node_find() - the nodes of some files
+ * @files:   node_file_sort()ed
+ * @from:    the id to go on from: NODE_ROOT at first; 0 when there are no more
+ * @ret_ids: room for NODE_FIND_STEP
+ *
+ * To be called until *@from is 0. Found are the nodes that live all that time.
+ * Return: how many ids there are in @ret_ids, live ones.
  */
-uint64_t node_find(struct node_table *table, uint64_t device, uint64_t inode, uint64_t id);
+size_t node_find(struct node_table *table, const struct node_file *files, size_t count,
+		 uint64_t *from, uint64_t *ret_ids);
 
 /**
  * node_ino() - a st_ino that is unique in the whole tree

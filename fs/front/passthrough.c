@@ -45,14 +45,16 @@ int passthrough_init(struct passthrough *passthrough, const struct tree *tree,
 {
 	struct node_key root;
 	struct statx stx;
-	int r;
+	int front_r, r;
 
 	*passthrough = (struct passthrough){
 		.posix_acl = passthrough_has_acl(tree),
 		.many_devices = tree_has_many_devices(tree),
 	};
-	sem_init(&passthrough->alias_turn, 0, 1);
-	r = front_init(&passthrough->front, &passthrough_kind, tree, immutable, stats);
+	front_r = front_init(&passthrough->front, &passthrough_kind, tree, immutable, stats);
+	r = alias_reply_init(passthrough);
+	if (front_r < 0)
+		r = front_r;
 	if (r == 0)
 		r = statx_at(tree->root_fd, "", &stx);
 	if (r < 0)
@@ -64,9 +66,9 @@ int passthrough_init(struct passthrough *passthrough, const struct tree *tree,
 
 void passthrough_fini(struct passthrough *passthrough)
 {
+	alias_reply_fini(passthrough);
 	front_fini(&passthrough->front);
 	node_table_free(passthrough->nodes);
-	sem_destroy(&passthrough->alias_turn);
 }
 
 int passthrough_open(struct passthrough *passthrough, uint64_t id, uint64_t flags,

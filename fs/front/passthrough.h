@@ -5,9 +5,9 @@
 #ifndef CANONFS_FS_FRONT_PASSTHROUGH_H
 #define CANONFS_FS_FRONT_PASSTHROUGH_H
 
-#include <semaphore.h>
 #include <stddef.h>
 
+#include "fs/front/alias_reply.h"
 #include "fs/front/front.h"
 #include "fs/front/node_table.h"
 
@@ -19,16 +19,14 @@
  * @nodes:        what the kernel's node ids mean
  * @posix_acl:    the source's file system has POSIX ACLs, so the kernel must ask for them
  * @many_devices: st_ino is made up for some files (node_ino())
- * @alias_turn:   held by the one lookup of a link to bytecode that is being answered
- * @alias_jobs:   lookups of such links that are not answered yet
+ * @aliases:      lookups of links to bytecode, which are answered one by one
  */
 struct passthrough {
 	struct front front;
 	struct node_table *nodes;
 	bool posix_acl;
 	bool many_devices;
-	sem_t alias_turn;
-	_Atomic unsigned alias_jobs;
+	struct alias_queue aliases;
 };
 
 /**

@@ -707,6 +707,56 @@ static void test_no_memory_at_all(void **state)
 	node_table_free(new_table(16));
 }
 
+/* ---- the nodes of files ---- */
+
+/* All ids, and how many calls it took. */
+static size_t find_all(struct node_table *table, const struct node_file *files,
+		       size_t count, uint64_t *ret_ids, unsigned *ret_calls)
+{
+	uint64_t from = NODE_ROOT;
+	size_t n = 0;
+
+	for (*ret_calls = 0; from; ++*ret_calls)
+		n += node_find(table, files, count, &from, ret_ids + n);
+	return n;
+}
+
+static void test_find(void **state)
+{
+	struct node_table *table = new_table(UINT32_C(1) << 16);
+	uint64_t ids[NODE_FIND_STEP];
+	uint64_t wanted[3];
+	unsigned calls;
+	struct node_file files[] = {{DEVICE, 10 + 4000},
+				    {DEVICE + 1, 10 + 5000},
+				    {DEVICE, 10 + 2},
+				    {DEVICE, 9}};
+
+	(void)state;
+	assert_int_equal(find_all(table, files, 0, ids, &calls), 0);
+	for (uint64_t i = 0; i < 5 * NODE_FIND_STEP; i++) {
+		struct seen seen = look_many(table, i);
+
+		if (i == 2)
+			wanted[0] = seen.id;
+		if (i == 4000)
+			wanted[1] = seen.id;
+	}
+	/* A second name of the first; the last one in the table. */
+	wanted[2] = look(table, NODE_ROOT, "link", key(10 + 2)).id;
+	node_file_sort(files, ARRAY_SIZE(files));
+	assert_int_equal(find_all(table, files, ARRAY_SIZE(files), ids, &calls), 3);
+	assert_memory_equal(ids, wanted, sizeof(wanted));
+	/* Nobody waits for the lock until all are looked at. */
+	assert_int_equal(calls, 6);
+	/* What was forgotten is not found. */
+	node_forget(table, wanted[1], 1);
+	assert_int_equal(find_all(table, files, ARRAY_SIZE(files), ids, &calls), 2);
+	assert_int_equal(ids[0], wanted[0]);
+	assert_int_equal(ids[1], wanted[2]);
+	node_table_free(table);
+}
+
 /* ---- many threads ---- */
 
 #define THREADS 8
@@ -842,6 +892,7 @@ int main(void)
 		cmocka_unit_test(test_grows_in_steps),
 		cmocka_unit_test(test_no_memory_to_grow),
 		cmocka_unit_test(test_no_memory_at_all),
+		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_too_long_name),
 	};
