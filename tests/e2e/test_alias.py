@@ -2,6 +2,8 @@
 """Symbolic links to bytecode. A pyc is judged by the place where it lies; a reader who comes
 through a link pairs it with another source, and must not be given that source's time.
 """
+import concurrent.futures
+import contextlib
 import os
 import py_compile
 import shutil
@@ -11,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import FRONT, mounted
+from conftest import FRONT, mounted, mounts_at
 
 pytestmark = pytest.mark.usefixtures("front")
 VIEWS = ["mtime=source", "mtime=777", "mtime=embedded"]
@@ -129,3 +131,55 @@ def test_sources_of_the_time_in_the_bytecode(tree, folder):
         assert imported(point / "a") == (1, before_links())
         for name, value in [("b", 2), ("c", 3), ("d", 4), ("a", 1)]:
             assert imported(point / name)[0] == value
+
+
+MANY = 40
+
+
+@pytest.fixture
+def linked(folder):
+    """One bytecode file, and many sources that a link pairs it with."""
+    tree = folder / "source"
+    module(tree / "a", 1, compiled=True)
+    for number in range(MANY):
+        module(tree / f"l{number}", 2 + number % 7)
+        link(tree / f"l{number}/__pycache__", "../a/__pycache__")
+    canonicalise(tree)
+    (folder / "point").mkdir()
+    return folder
+
+
+def looked_at(point, number):
+    """Is the link there? None: the mount ended."""
+    with contextlib.suppress(OSError):
+        return (point / f"l{number % MANY}/__pycache__").is_symlink()
+    return None
+
+
+def test_many_links_at_once(linked):
+    """They are answered one by one; each is, and by then nothing is vouched for any more."""
+    point = linked / "point"
+    with mounted(linked / "source", point, "immutable"):
+        assert imported(point / "a") == (1, before_links())
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            looks = pool.map(lambda number: looked_at(point, number), range(4 * MANY))
+            values = pool.map(lambda number: imported(point / f"l{number}")[0], range(8))
+            assert list(values) == [2 + number % 7 for number in range(8)]
+            assert set(looks) == {True}
+        assert imported(point / "a") == (1, False)
+
+
+@pytest.mark.parametrize("end", ["-f", "-l"], ids=["aborted", "lazily"])
+def test_ends_while_links_wait(linked, end):
+    """Whoever waits is answered, and the server ends: mounted() sees to that."""
+    point = linked / "point"
+    with mounted(linked / "source", point, "immutable") as mount:
+        assert imported(point / "a") == (1, before_links())
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            looks = pool.map(lambda number: looked_at(point, number), range(4 * MANY))
+            # -f ends the connection and then, the mount being in use, fails.
+            subprocess.run(["umount", end, mount], check=end == "-l", capture_output=True)
+            assert len(list(looks)) == 4 * MANY
+        # Something for mounted() to unmount.
+        if not mounts_at(mount):
+            subprocess.run(["mount", "-t", "tmpfs", "none", mount], check=True)
