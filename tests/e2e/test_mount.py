@@ -862,7 +862,7 @@ def test_mount_helper(place):
 
 # ---- signals before it is usable ----
 
-def children(pid):
+def children_of(pid):
     with contextlib.suppress(OSError):
         found = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
         return [int(child) for child in found.split()]
@@ -881,8 +881,8 @@ def stopped_early(place, connections, *words):
                                 "stack=off,cache=off", *words], stderr=subprocess.DEVNULL)
     worker = []
     while not worker and command.poll() is None:
-        found = children(command.pid)
-        found += sum(map(children, found), [])
+        found = children_of(command.pid)
+        found += sum(map(children_of, found), [])
         worker = [pid for pid in found if name_of(pid) == "canonfs-worker"]
     if worker:
         os.kill(worker[0], signal.SIGSTOP)
