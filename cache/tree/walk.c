@@ -206,12 +206,12 @@ static void walk_enter(struct walk_worker *worker, const struct walk_dir *dir,
 static void walk_put_dirs(struct walk_worker *worker, const struct walk_dir *dir,
 			  const struct walk_dir *cache)
 {
-	bool forward = worker->walk->order == WALK_BREADTH_FIRST;
+	/* The last is taken first. */
+	bool backward = worker->walk->order == WALK_SORTED;
 
-	/* In depth-first order the last is taken first. */
 	for (size_t i = 0; i < dir->count; i++) {
 		const struct listing_entry *entry =
-			&dir->entries[forward ? i : dir->count - 1 - i];
+			&dir->entries[backward ? dir->count - 1 - i : i];
 
 		if (entry->type == DT_DIR && !(cache && walk_is_cache(worker->walk, entry)))
 			walk_enter(worker, dir, entry);

@@ -24,7 +24,7 @@
 
 /* The order is exact with one thread only. */
 enum walk_order {
-	WALK_DEPTH_FIRST,
+	WALK_DEPTH_FIRST, /* the last that was found is the next */
 	WALK_BREADTH_FIRST,
 	WALK_SORTED, /* depth first, the names of each directory in bytewise order */
 };
