@@ -5,7 +5,6 @@
 #include "cli/mount/umount.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "fs/control/mounts.h"
 #include "fs/mount/attach.h"
@@ -25,42 +25,31 @@
 #define SERVER_END_MS 5000
 
 /*
- * The absolute path of the mount point. Its last component is not looked at: behind a
- * mount whose server is gone, that fails.
+ * The absolute path of the mount point, the caller's. Its last component is not looked at:
+ * behind a mount whose server is gone, that fails.
  */
-static int umount_resolve_point(const char *path, char ret_point[PATH_MAX])
+static int umount_resolve_point(const char *path, char **ret_point)
 {
-	char parent[PATH_MAX];
-	size_t len = strlen(path);
-	const char *name;
-	size_t used;
+	scope_free char *trimmed = NULL;
+	scope_free char *parent = NULL;
+	scope_free char *real = NULL;
+	size_t len;
 
-	if (realpath(path, ret_point))
+	*ret_point = realpath(path, NULL);
+	if (*ret_point)
 		return 0;
 	if (errno != ENOTCONN && errno != EACCES)
 		return -errno;
-	while (len > 1 && path[len - 1] == '/')
-		len--;
-	if (len >= sizeof(parent))
-		return -ENAMETOOLONG;
-	memcpy(parent, path, len);
-	parent[len] = '\0';
-	name = strrchr(parent, '/');
-	if (name) {
-		parent[name++ - parent] = '\0';
-		if (!realpath(parent[0] ? parent : "/", ret_point))
-			return -errno;
-	} else {
-		name = parent;
-		if (!realpath(".", ret_point))
-			return -errno;
-	}
-	used = strcmp(ret_point, "/") ? strlen(ret_point) : 0;
-	if (used + strlen(name) + 2 > PATH_MAX)
-		return -ENAMETOOLONG;
-	ret_point[used] = '/';
-	memcpy(ret_point + used + 1, name, strlen(name) + 1);
-	return 0;
+	trimmed = strdup(path);
+	len = trimmed ? strlen(trimmed) : 0;
+	while (len > 1 && trimmed[len - 1] == '/')
+		trimmed[--len] = '\0';
+	parent = trimmed ? path_parent(trimmed) : NULL;
+	real = parent ? realpath(parent, NULL) : NULL;
+	if (parent && !real)
+		return -errno;
+	*ret_point = real ? path_join(real, path_last(trimmed)) : NULL;
+	return *ret_point ? 0 : -ENOMEM;
 }
 
 /*
@@ -101,10 +90,10 @@ static void umount_wait_for_end(int server)
 
 int umount_run(const char *path, bool lazy)
 {
-	char point[PATH_MAX];
+	scope_free char *point = NULL;
 	scope_fd int server = -1;
 	uint64_t device;
-	int r = umount_resolve_point(path, point);
+	int r = umount_resolve_point(path, &point);
 
 	if (r < 0) {
 		log_error("cannot find MOUNTPOINT %s: %s", quoted(path), strerror(-r));
