@@ -6,7 +6,7 @@
  *	record.c	what the cache knows, and will know
  *	collect.c	which bytecode files, and with which sources
  *	choose.c		which interpreters could have compiled a file
- *	run.c		compiles and compares, on all processors
+ *	compile.c	compiles and compares, on all processors
  *	worker.c		an interpreter as a compiler
  *	report.c		what is printed
  *
