@@ -2,11 +2,10 @@
 """What every end-to-end test needs: a private mount namespace, the program, real images
 and interpreters, and a mount that is gone when the test is over.
 
-Nothing here touches the host's mounts: the whole test run moves to a mount namespace of
-its own first. Run with scripts/test-e2e, or plainly with pytest as root.
+Nothing here touches the host's mounts: each test process moves to a mount namespace of its
+own first (isolation.py). Run with scripts/test-e2e, or plainly with pytest as root.
 """
 import contextlib
-import ctypes
 import os
 import pathlib
 import re
@@ -20,30 +19,40 @@ import time
 
 import pytest
 
+import isolation
+import sanitizers
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CANONFS_BUILDDIR", TOP / "build")).resolve()
 CANONFS = BUILD / "canonfs"
+SANITIZER = CANONFS.exists() and sanitizers.sanitizer_of(CANONFS)
 IN_CI = os.environ.get("CI") == "true"
 LONG = os.environ.get("CANONFS_LONG") == "1"
 END = 5  # seconds in which a mount has to end
 
-CLONE_NEWNS = 0x00020000
-MS_REC_PRIVATE = 0x4000 | 0x40000
+# Seconds that one test may take, also on a slow machine that is busy with other things.
+LIMIT = float(os.environ.get("CANONFS_TEST_LIMIT", 3600 if LONG else 900))
 
 
 def pytest_configure(config):
     """Leave the host's mount namespace, cache and control sockets, before anything is mounted."""
-    state = tempfile.TemporaryDirectory(prefix="canonfs-test-state-")
-    config.add_cleanup(state.cleanup)
-    os.environ["STATE_DIRECTORY"] = state.name
-    runtime = pathlib.Path(state.name, "run")
-    runtime.mkdir(0o700)
-    os.environ["RUNTIME_DIRECTORY"] = str(runtime)
-    if os.geteuid() != 0:
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC_PRIVATE, None):
-        pytest.exit(f"no private mount namespace: {os.strerror(ctypes.get_errno())}", 2)
+    state = isolation.make_state(config)
+    config.sanitizer_reports = SANITIZER and sanitizers.Reports(state / "reports", SANITIZER)
+    isolation.adopt_orphans()
+    wrong = os.geteuid() == 0 and isolation.make_private_mounts()
+    if wrong:
+        pytest.exit(f"no private mount namespace: {wrong}", 2)
+
+
+WATCHDOG = isolation.Watchdog(LIMIT)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol():
+    WATCHDOG.start()
+    yield
+    WATCHDOG.stop()
+    isolation.reap()
 
 
 def missing(reason):
@@ -61,6 +70,14 @@ def prerequisites():
         missing("these tests mount, which needs root")
     if not os.path.exists("/dev/fuse"):
         missing("/dev/fuse is not there")
+
+
+@pytest.fixture(autouse=True)
+def no_sanitizer_report(request):
+    """Set up before all others of a test, so that it looks when all servers have ended."""
+    yield
+    reports = request.config.sanitizer_reports
+    assert not reports or not (found := reports.take()), found
 
 
 def run(*command, check=True, **options):
@@ -99,13 +116,12 @@ def mounts_at(point):
 
 
 def servers():
-    """Pids of the canonfs processes in this mount namespace's process tree."""
+    """Pids of the canonfs processes that this test process and its children have started."""
     found = set()
-    for proc in pathlib.Path("/proc").iterdir():
-        if proc.name.isdigit():
-            with contextlib.suppress(OSError):
-                if os.readlink(proc / "exe") == str(CANONFS):
-                    found.add(int(proc.name))
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{pid}/exe") == str(CANONFS) and isolation.is_ours(pid):
+                found.add(int(pid))
     return found
 
 
@@ -249,7 +265,9 @@ def place(folder):
 
 def image(name):
     """The folder of a stale image made from real packages (tests/images/make)."""
+    WATCHDOG.stop()  # that takes minutes where it is not cached
     made = subprocess.run([TOP / "tests/images/make", name], text=True, capture_output=True)
+    WATCHDOG.start()
     if made.returncode == 77:
         # pyenv and a newer suite are not something that scripts/deps can provide.
         give_up = pytest.skip if name in ("pyenv", "newer") else missing

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The tests of the tests: one that hangs fails, and those after it go on; test processes see
+no servers but their own."""
+import os
+import re
+import subprocess
+
+from conftest import CANONFS, TOP, mounted, run, servers, wait_until
+
+HANGS = """
+import os, signal
+from conftest import mounted, servers
+
+def test_that_hangs(place):
+    with mounted(place / "source", place / "point", "stack=off,mutable") as point:
+        for pid in servers():
+            os.kill(pid, signal.SIGSTOP)
+        os.listdir(point / "bare")
+
+def test_after_it(place):
+    assert not servers()
+    with mounted(place / "source", place / "point") as point:
+        assert (point / "bare/file").read_text() == "text"
+"""
+
+
+def pytest_of_its_own(folder, text, **environment):
+    """Runs tests like those of this folder, in a test process of their own."""
+    (folder / "test_inner.py").write_text(text)
+    return run("/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest",
+               "--rootdir", folder, folder, check=False, timeout=120,
+               env={**os.environ, "PYTHONPATH": TOP / "tests/e2e", **environment})
+
+
+def test_a_hung_server_fails_one_test(folder):
+    """Nothing but an abort of the connection, or a kill, ends the wait for a stopped server."""
+    done = pytest_of_its_own(folder, HANGS, CANONFS_TEST_LIMIT="3")
+    assert re.search(r"^1 failed, 1 passed in ", done.stdout, re.M), done.stdout + done.stderr
+    assert "TimeIsOver: the test took more than 3.0 s" in done.stdout
+    assert str(folder) not in run("ps", "axww", "-o", "args").stdout
+
+
+def test_servers_are_of_this_process_only(place):
+    """Another test process is no child of this one; here it is, but its server is not."""
+    with mounted(place / "source", place / "point"):
+        mine = servers()
+        assert len(mine) == 2
+        script = "import conftest; print(conftest.servers())"
+        seen = run("/usr/bin/python3", "-c", script, cwd=TOP / "tests/e2e", env=os.environ).stdout
+        assert seen == "set()\n"
+
+
+def test_orphans_are_ours(folder):
+    """What went to the background is found, although its parent is gone."""
+    before = servers()
+    source, point = folder / "source", folder / "point"
+    source.mkdir()
+    point.mkdir()
+    subprocess.run(["sh", "-c", f"{CANONFS} {source} {point} & exit"], check=True)
+    assert wait_until(lambda: len(servers() - before) == 2 and os.path.ismount(point))
+    run(CANONFS, "umount", point)
+    assert wait_until(lambda: servers() == before)
