@@ -38,6 +38,9 @@ class Samples:
             self.failures[key] = str(failure)
 
 
+LOOKS = 3  # at what a warm mount asks for
+
+
 class Observed:
     """What the servers did. requests and cpu_s: {(column, row): of one measurement}."""
 
@@ -45,7 +48,8 @@ class Observed:
         self.requests, self.cpu_s = {}, {}
 
     def observe(self, column, row, view):
-        """Measures once more, and looks."""
+        """Measures once more, and looks. Of several looks, the one with the fewest requests
+        counts: the kernel may take back pages at any time, and then it asks again."""
         key = column.name, row.name
         row.before(view, column)
         before = harness.cpu_seconds(view.pids)
@@ -53,8 +57,10 @@ class Observed:
             with harness.requests_of(harness.connections(view.pids, view.usr)) as counts:
                 column.measure(view)
             after = harness.cpu_seconds(view.pids)
-            self.requests[key] = counts
-            self.cpu_s[key] = None if before is None else after - before
+            known = self.requests.get(key)
+            if known is None or sum(counts.values()) < sum(known.values()):
+                self.requests[key] = counts
+                self.cpu_s[key] = None if before is None else after - before
 
 
 def turns(rows, columns, rounds, say):
@@ -100,7 +106,8 @@ class Conditions:
             for number, column, row in self.turns(self.rounds + 1, "warm"):
                 sink = samples if number else Samples()
                 sink.take(column, row, lambda: self.sample(row, column, shown))
-            self.observe_all(observed, shown)
+            for _ in range(LOOKS):
+                self.observe_all(observed, shown)
             for row in self.rows:
                 look(row, views[row])
         return samples, observed

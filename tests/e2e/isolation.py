@@ -10,6 +10,7 @@ import ctypes
 import faulthandler
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ CLONE_NEWNS = 0x00020000
 MS_REC_PRIVATE = 0x4000 | 0x40000
 PR_SET_CHILD_SUBREAPER = 36
 
+ME = os.getpid()  # a test may go on in a child of this process
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -62,12 +64,12 @@ def parent_of(pid):
 def is_ours(pid):
     """Did it come from this test process?"""
     above = parent_of(pid)
-    while above and above != os.getpid():
+    while above and above != ME:
         above = parent_of(above)
         if above is None:
             # One on the way up has just ended, and its children have another parent by now.
             above = parent_of(pid)
-    return above == os.getpid()
+    return above == ME
 
 
 def descendants():
@@ -90,14 +92,17 @@ GRACE = 1 / 30  # of the time limit: in that time a test has to fail by itself o
 
 
 def fuse_connections():
-    """The numbers of the FUSE mounts that this process and its descendants see."""
+    """The numbers of the FUSE mounts that this process and its descendants see or serve."""
     found = set()
-    for pid in {os.getpid()} | descendants():
+    for pid in {ME} | descendants():
         with contextlib.suppress(OSError):
             for line in pathlib.Path(f"/proc/{pid}/mountinfo").read_text(errors="replace").splitlines():
                 major, minor = map(int, line.split()[2].split(":"))
                 if " - fuse" in line and " - fusectl" not in line:
                     found.add(major << 20 | minor)
+        with contextlib.suppress(OSError):  # newer kernels; also of a mount that nobody sees
+            for info in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+                found.update(map(int, re.findall(r"^fuse_connection:\s*(\d+)", info.read_text(), re.M)))
     return found
 
 

@@ -155,11 +155,10 @@ def walk(root):
 def test_requests_are_those_that_the_kernel_sends(place, options):
     corpus.make(place / "one")
     with mounted(place / "one", place / "at-one", options) as point:
-        os.stat(point)
-        before = status_of(point)["requests"]
         with requests_of(point) as traced:
+            before = status_of(point)["requests"]
             walk(point)
-        after = status_of(point)["requests"]
+            after = status_of(point)["requests"]
     counted = {opcode: count - before["by_opcode"].get(opcode, 0)
                for opcode, count in after["by_opcode"].items()}
     counted = {opcode: count for opcode, count in counted.items() if count}
