@@ -39,6 +39,7 @@ def pytest_configure(config):
     state = isolation.make_state(config)
     config.sanitizer_reports = SANITIZER and sanitizers.Reports(state / "reports", SANITIZER)
     isolation.adopt_orphans()
+    isolation.undo_ignored_signals()
     wrong = os.geteuid() == 0 and isolation.make_private_mounts()
     if wrong:
         pytest.exit(f"no private mount namespace: {wrong}", 2)

@@ -46,6 +46,14 @@ def make_state(config):
     return pathlib.Path(state.name)
 
 
+def undo_ignored_signals():
+    """Whoever starts the tests in the background, or with nohup, has signals ignored, and
+    programs inherit that. A handler they do not inherit: theirs is the default."""
+    for number in set(signal.Signals) - {signal.SIGPIPE, signal.SIGXFSZ}:  # subprocess does those
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
 # ---- processes ----
 
 def adopt_orphans():

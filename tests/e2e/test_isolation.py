@@ -3,7 +3,10 @@
 no servers but their own."""
 import os
 import re
+import signal
 import subprocess
+
+import pytest
 
 from conftest import CANONFS, TOP, mounted, run, servers, wait_until
 
@@ -38,6 +41,27 @@ def test_a_hung_server_fails_one_test(folder):
     assert re.search(r"^1 failed, 1 passed in ", done.stdout, re.M), done.stdout + done.stderr
     assert "TimeIsOver: the test took more than 3.0 s" in done.stdout
     assert str(folder) not in run("ps", "axww", "-o", "args").stdout
+
+
+SIGNALS = """
+import pathlib, re, subprocess
+
+def test_that_nothing_is_ignored():
+    status = pathlib.Path("/proc/self/status")
+    seen = subprocess.run(["cat", status], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"^SigIgn:\\t0+$", seen, re.M), seen
+"""
+
+
+@pytest.mark.parametrize("ignored", [signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
+def test_ignored_signals_are_not_inherited(folder, ignored):
+    """As the shell does for what it starts in the background."""
+    before = signal.signal(ignored, signal.SIG_IGN)
+    try:
+        done = pytest_of_its_own(folder, SIGNALS)
+    finally:
+        signal.signal(ignored, before)
+    assert re.search(r"^1 passed in ", done.stdout, re.M), done.stdout + done.stderr
 
 
 def test_servers_are_of_this_process_only(place):
