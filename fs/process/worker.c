@@ -11,130 +11,27 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
 #include "base/log.h"
-#include "base/path.h"
 #include "base/scope.h"
 #include "cache/store/store.h"
 #include "fs/control/server.h"
 #include "fs/front/alias_reply.h"
 #include "fs/front/observe.h"
 #include "fs/front/ops.h"
-#include "fs/mount/mount_calls.h"
 #include "fs/mount/mountinfo.h"
+#include "fs/process/leave.h"
 #include "fs/stack/data.h"
 #include "fs/stack/scan.h"
 
 #define MIN_THREADS 4
 #define MAX_THREADS 16
-
-/* The mounts on the way to the cache, but not through one of our kind. */
-static bool leads_to(const struct mount_entry *entry, const char *path)
-{
-	return path && path_below(path, entry->point) && !entry->ours;
-}
-
-/* Those at the places that the worker has a use for. */
-static bool is_kept(const struct mount_entry *entry, const char *cache)
-{
-	static const char *const kept[] = {"/", "/proc", "/dev", "/run"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
-		if (strcmp(entry->point, kept[i]) == 0)
-			return true;
-	return leads_to(entry, cache);
-}
-
-/* A mount that the worker leaves; owned. */
-struct left_mount {
-	unsigned id;
-	char *point;
-};
-
-/* Each behind those that it is upon. */
-struct left_mounts {
-	struct left_mount *mount;
-	size_t count;
-};
-
-static bool is_left(const struct left_mounts *left, unsigned id)
-{
-	for (size_t i = 0; i < left->count; i++)
-		if (left->mount[i].id == id)
-			return true;
-	return false;
-}
-
-static bool add_left(struct left_mounts *left, const struct mount_entry *entry)
-{
-	struct left_mount *grown =
-		reallocarray(left->mount, left->count + 1, sizeof(*grown));
-	char *point = strdup(entry->point);
-
-	if (grown)
-		left->mount = grown;
-	if (!grown || !point) {
-		free(point);
-		return false;
-	}
-	left->mount[left->count++] = (struct left_mount){.id = entry->id, .point = point};
-	return true;
-}
-
-/*
- * Whatever is upon a mount to be left goes with it. The list is of a new mount namespace,
- * where a mount stands behind the one that it is upon (the kernel's copy_tree()).
- * @cache: path of the cache, may be NULL
- */
-static void collect_left(const char *cache, struct left_mounts *left)
-{
-	scope_mountinfo struct mountinfo list = {.count = 0};
-
-	mountinfo_read(&list);
-	for (size_t i = 0; i < list.count; i++) {
-		const struct mount_entry *entry = &list.entry[i];
-
-		if ((!is_kept(entry, cache) || is_left(left, entry->parent)) &&
-		    !add_left(left, entry))
-			break;
-	}
-}
-
-/*
- * Moves to a mount namespace without our own mount, and without all others that it has no
- * use for: a file system that the host unmounts later would live on here. The tree and the
- * readers' root are open already. The cache is reached by its path. /proc is for extended
- * attributes, /dev and /run for syslog.
- *
- * Not possible without CAP_SYS_ADMIN; cache/tree/source.c stays out of the mount by itself.
- */
-static void leave_mounts(const char *cache)
-{
-	struct left_mounts left = {.count = 0};
-
-	if (mount_unshare() < 0)
-		return;
-	collect_left(cache, &left);
-	/*
-	 * From the end, so that a path leads to the mount that is meant. One that cannot be
-	 * left (locked by a user namespace) stays, and what it hides may stay with it.
-	 */
-	while (left.count > 0) {
-		char *point = left.mount[--left.count].point;
-
-		umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW);
-		free(point);
-	}
-	free(left.mount);
-}
 
 /* Does a path lead through a canonfs mount? Where it cannot be told, it may. */
 static bool is_covered(const char *path)
