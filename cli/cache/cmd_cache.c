@@ -66,7 +66,7 @@ static int take_option(struct cache_request *request, int option)
 		request->json = true;
 		break;
 	case 's':
-		good = parse_size(optarg, &request->size);
+		good = mount_options_size(optarg, &request->size);
 		break;
 	case 'd':
 		good = command_number(optarg, 0, 100000, &days);

@@ -23,17 +23,17 @@
 /* Connections that wait to be accepted. */
 #define BACKLOG 128
 
-static const char *environment(const char *name)
+static const char *control_environment(const char *name)
 {
 	const char *value = getenv(name);
 
 	return value && value[0] == '/' ? value : NULL;
 }
 
-static void add(struct control_dirs *dirs, const char *format, ...)
+static void control_dirs_add(struct control_dirs *dirs, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static void add(struct control_dirs *dirs, const char *format, ...)
+static void control_dirs_add(struct control_dirs *dirs, const char *format, ...)
 {
 	va_list arguments;
 
@@ -45,19 +45,19 @@ static void add(struct control_dirs *dirs, const char *format, ...)
 
 struct control_dirs control_dirs_of(uid_t owner)
 {
-	const char *runtime = environment("RUNTIME_DIRECTORY");
-	const char *user_runtime = environment("XDG_RUNTIME_DIR");
+	const char *runtime = control_environment("RUNTIME_DIRECTORY");
+	const char *user_runtime = control_environment("XDG_RUNTIME_DIR");
 	struct control_dirs dirs = {.count = 0};
 
 	if (runtime && owner == geteuid()) {
-		add(&dirs, "%.*s", (int)strcspn(runtime, ":"), runtime);
+		control_dirs_add(&dirs, "%.*s", (int)strcspn(runtime, ":"), runtime);
 	} else if (owner == 0) {
-		add(&dirs, "/run/canonfs");
+		control_dirs_add(&dirs, "/run/canonfs");
 	} else {
 		if (user_runtime && owner == geteuid())
-			add(&dirs, "%s/canonfs", user_runtime);
-		add(&dirs, "/run/user/%u/canonfs", owner);
-		add(&dirs, "/tmp/canonfs-%u", owner);
+			control_dirs_add(&dirs, "%s/canonfs", user_runtime);
+		control_dirs_add(&dirs, "/run/user/%u/canonfs", owner);
+		control_dirs_add(&dirs, "/tmp/canonfs-%u", owner);
 	}
 	return dirs;
 }
@@ -102,7 +102,7 @@ bool control_name_parse(const char *name, uint64_t *ret_device)
 
 /* The address of a name in an open directory, which may lie deeper than an address holds.
  */
-static struct sockaddr_un address_of(int dir_fd, const char *name)
+static struct sockaddr_un control_address(int dir_fd, const char *name)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
@@ -111,7 +111,7 @@ static struct sockaddr_un address_of(int dir_fd, const char *name)
 	return address;
 }
 
-static int new_socket(void)
+static int control_new_socket(void)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -120,21 +120,21 @@ static int new_socket(void)
 
 /* Who cleans up looks twice under this lock; nobody waits for it, a holder may be stopped.
  */
-static bool lock_dir(int dir_fd)
+static bool control_dir_lock(int dir_fd)
 {
 	return flock(dir_fd, LOCK_EX | LOCK_NB) == 0;
 }
 
-static void unlock_dir(int dir_fd)
+static void control_dir_unlock(int dir_fd)
 {
 	flock(dir_fd, LOCK_UN);
 }
 
-static int listen_as(int dir_fd, const char *temporary, const char *name,
-		     uint64_t *ret_inode)
+static int control_dir_listen_as(int dir_fd, const char *temporary, const char *name,
+				 uint64_t *ret_inode)
 {
-	struct sockaddr_un address = address_of(dir_fd, temporary);
-	scope_fd int fd = new_socket();
+	struct sockaddr_un address = control_address(dir_fd, temporary);
+	scope_fd int fd = control_new_socket();
 	struct stat st;
 	bool locked;
 	int r = 0;
@@ -144,7 +144,7 @@ static int listen_as(int dir_fd, const char *temporary, const char *name,
 	unlinkat(dir_fd, temporary, 0);
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
-	locked = lock_dir(dir_fd);
+	locked = control_dir_lock(dir_fd);
 	if (fchmodat(dir_fd, temporary, 0600, 0) < 0 || listen(fd, BACKLOG) < 0 ||
 	    fstatat(dir_fd, temporary, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    renameat(dir_fd, temporary, dir_fd, name) < 0) {
@@ -152,7 +152,7 @@ static int listen_as(int dir_fd, const char *temporary, const char *name,
 		unlinkat(dir_fd, temporary, 0);
 	}
 	if (locked)
-		unlock_dir(dir_fd);
+		control_dir_unlock(dir_fd);
 	if (r < 0)
 		return r;
 	*ret_inode = st.st_ino;
@@ -164,24 +164,24 @@ int control_dir_listen(int dir_fd, const char *name, uint64_t *ret_inode)
 	char temporary[CONTROL_NAME_MAX + 16];
 
 	snprintf(temporary, sizeof(temporary), ".%s.%d", name, (int)getpid());
-	return listen_as(dir_fd, temporary, name, ret_inode);
+	return control_dir_listen_as(dir_fd, temporary, name, ret_inode);
 }
 
 void control_dir_remove(int dir_fd, const char *name, uint64_t inode)
 {
-	bool locked = lock_dir(dir_fd);
+	bool locked = control_dir_lock(dir_fd);
 	struct stat st;
 
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == inode)
 		unlinkat(dir_fd, name, 0);
 	if (locked)
-		unlock_dir(dir_fd);
+		control_dir_unlock(dir_fd);
 }
 
 int control_dir_connect(int dir_fd, const char *name)
 {
-	struct sockaddr_un address = address_of(dir_fd, name);
-	scope_fd int fd = new_socket();
+	struct sockaddr_un address = control_address(dir_fd, name);
+	scope_fd int fd = control_new_socket();
 
 	if (fd < 0)
 		return fd;
@@ -190,14 +190,14 @@ int control_dir_connect(int dir_fd, const char *name)
 	return take_fd(&fd);
 }
 
-static bool is_dead(int dir_fd, const char *name)
+static bool control_dir_is_dead(int dir_fd, const char *name)
 {
 	scope_fd int fd = control_dir_connect(dir_fd, name);
 
 	return fd == -ECONNREFUSED;
 }
 
-static bool is_new(const char *name)
+static bool control_name_is_new(const char *name)
 {
 	return strncmp(name, CONTROL_NEW_PREFIX, strlen(CONTROL_NEW_PREFIX)) == 0;
 }
@@ -215,12 +215,13 @@ void control_dir_clean(int dir_fd)
 	}
 	while ((entry = readdir(dir))) {
 		if (!(control_name_parse(entry->d_name, &device) ||
-		      is_new(entry->d_name)) ||
-		    !is_dead(dir_fd, entry->d_name) || !lock_dir(dir_fd))
+		      control_name_is_new(entry->d_name)) ||
+		    !control_dir_is_dead(dir_fd, entry->d_name) ||
+		    !control_dir_lock(dir_fd))
 			continue;
-		if (is_dead(dir_fd, entry->d_name))
+		if (control_dir_is_dead(dir_fd, entry->d_name))
 			unlinkat(dir_fd, entry->d_name, 0);
-		unlock_dir(dir_fd);
+		control_dir_unlock(dir_fd);
 	}
 	closedir(dir);
 }

@@ -63,7 +63,7 @@ int mount_state_exit(enum mount_state state)
 
 /* ---- finding ---- */
 
-static struct known_mount *find_device(struct known_mounts *mounts, uint64_t device)
+static struct known_mount *mounts_find_device(struct known_mounts *mounts, uint64_t device)
 {
 	for (size_t i = 0; i < mounts->count; i++)
 		if (mounts->mounts[i].device == device)
@@ -71,7 +71,8 @@ static struct known_mount *find_device(struct known_mounts *mounts, uint64_t dev
 	return NULL;
 }
 
-static struct known_mount *add(struct known_mounts *mounts, uint64_t device, uid_t owner)
+static struct known_mount *mounts_add(struct known_mounts *mounts, uint64_t device,
+				      uid_t owner)
 {
 	struct known_mount *grown =
 		reallocarray(mounts->mounts, mounts->count + 1, sizeof(*grown));
@@ -84,7 +85,7 @@ static struct known_mount *add(struct known_mounts *mounts, uint64_t device, uid
 	return grown;
 }
 
-static int find_visible(struct known_mounts *mounts)
+static int mounts_find_visible(struct known_mounts *mounts)
 {
 	scope_mountinfo struct mountinfo list = {.count = 0};
 	int r = mountinfo_read(&list);
@@ -94,9 +95,9 @@ static int find_visible(struct known_mounts *mounts)
 		struct known_mount *mount;
 
 		/* One mount can be bound to several places. */
-		if (!entry->ours || find_device(mounts, entry->device))
+		if (!entry->ours || mounts_find_device(mounts, entry->device))
 			continue;
-		mount = add(mounts, entry->device, entry->user_id);
+		mount = mounts_add(mounts, entry->device, entry->user_id);
 		if (!mount)
 			return -ENOMEM;
 		mount->visible = true;
@@ -109,7 +110,7 @@ static int find_visible(struct known_mounts *mounts)
 	return r;
 }
 
-static int find_sockets_in(struct known_mounts *mounts, const char *path)
+static int mounts_find_sockets(struct known_mounts *mounts, const char *path)
 {
 	int fd = control_dir_open(path, geteuid(), false);
 	const struct dirent *entry;
@@ -126,7 +127,8 @@ static int find_sockets_in(struct known_mounts *mounts, const char *path)
 	}
 	while (r == 0 && (entry = readdir(dir)))
 		if (control_name_parse(entry->d_name, &device) &&
-		    !find_device(mounts, device) && !add(mounts, device, geteuid()))
+		    !mounts_find_device(mounts, device) &&
+		    !mounts_add(mounts, device, geteuid()))
 			r = -ENOMEM;
 	closedir(dir);
 	return r;
@@ -138,9 +140,9 @@ int mounts_find(struct known_mounts *ret_mounts)
 	int r;
 
 	*ret_mounts = (struct known_mounts){.count = 0};
-	r = find_visible(ret_mounts);
+	r = mounts_find_visible(ret_mounts);
 	for (size_t i = 0; i < dirs.count && r == 0; i++)
-		r = find_sockets_in(ret_mounts, dirs.path[i]);
+		r = mounts_find_sockets(ret_mounts, dirs.path[i]);
 	control_dirs_free(&dirs);
 	return r;
 }
@@ -159,7 +161,7 @@ void mounts_free(struct known_mounts *mounts)
 }
 
 /* An absolute path without "", "." and "..", worked out on the text alone. */
-static char *clean_path(const char *path)
+static char *mounts_clean_path(const char *path)
 {
 	char here[PATH_MAX] = "";
 	scope_free char *whole = NULL;
@@ -196,13 +198,14 @@ static char *clean_path(const char *path)
  * The mount that is visible at @point; else by the name that its own server gives it: in
  * another namespace, or of another type.
  */
-static struct known_mount *find_point(struct known_mounts *mounts,
-				      const struct mountinfo *list, const char *point)
+static struct known_mount *mounts_find_point(struct known_mounts *mounts,
+					     const struct mountinfo *list,
+					     const char *point)
 {
 	const struct mount_entry *top = mountinfo_top(list, point);
 
 	if (top && top->ours)
-		return find_device(mounts, top->device);
+		return mounts_find_device(mounts, top->device);
 	for (size_t i = 0; i < mounts->count; i++) {
 		struct known_mount *mount = &mounts->mounts[i];
 
@@ -214,7 +217,7 @@ static struct known_mount *find_point(struct known_mounts *mounts,
 
 struct known_mount *mounts_at(struct known_mounts *mounts, const char *path)
 {
-	scope_free char *clean = clean_path(path);
+	scope_free char *clean = mounts_clean_path(path);
 	scope_free char *real = NULL;
 	scope_mountinfo struct mountinfo list = {.count = 0};
 	struct known_mount *mount;
@@ -222,16 +225,16 @@ struct known_mount *mounts_at(struct known_mounts *mounts, const char *path)
 	if (!clean)
 		return NULL;
 	mountinfo_read(&list);
-	mount = find_point(mounts, &list, clean);
+	mount = mounts_find_point(mounts, &list, clean);
 	if (mount || mountinfo_leads_through_ours(&list, clean))
 		return mount;
 	real = realpath(clean, NULL);
-	return real ? find_point(mounts, &list, real) : NULL;
+	return real ? mounts_find_point(mounts, &list, real) : NULL;
 }
 
 /* ---- asking ---- */
 
-static enum mount_state state_of(int error)
+static enum mount_state mount_state_of(int error)
 {
 	switch (error) {
 	case -EACCES:
@@ -247,7 +250,7 @@ static enum mount_state state_of(int error)
 }
 
 /* Connects to the socket in one of the directories; -errno of the one that came closest. */
-static int connect_in(const struct control_dirs *dirs, uid_t owner, const char *name)
+static int mount_connect_in(const struct control_dirs *dirs, uid_t owner, const char *name)
 {
 	int best = -ENOENT;
 
@@ -276,10 +279,10 @@ bool mount_connect(struct known_mount *mount)
 	}
 	dirs = control_dirs_of(mount->owner);
 	control_name(mount->device, name);
-	fd = connect_in(&dirs, mount->owner, name);
+	fd = mount_connect_in(&dirs, mount->owner, name);
 	control_dirs_free(&dirs);
 	if (fd < 0) {
-		mount->state = mount->serverless ? MOUNT_SERVERLESS : state_of(fd);
+		mount->state = mount->serverless ? MOUNT_SERVERLESS : mount_state_of(fd);
 		return false;
 	}
 	mount->fd = fd;
@@ -307,7 +310,7 @@ ssize_t mount_receive(int fd, char **ret_text)
 	return n;
 }
 
-static void begin(struct known_mount *mount)
+static void mount_ask(struct known_mount *mount)
 {
 	static const char request[] = "{\"command\": \"status\"}";
 
@@ -319,7 +322,7 @@ static void begin(struct known_mount *mount)
 	}
 }
 
-static char *copy_member(struct json_object *object, const char *key)
+static char *mount_copy_member(struct json_object *object, const char *key)
 {
 	struct json_object *member;
 
@@ -329,7 +332,7 @@ static char *copy_member(struct json_object *object, const char *key)
 		       : NULL;
 }
 
-static void take_answer(struct known_mount *mount)
+static void mount_take_answer(struct known_mount *mount)
 {
 	scope_free char *text = NULL;
 	struct json_object *answer;
@@ -348,13 +351,13 @@ static void take_answer(struct known_mount *mount)
 	mount->state = MOUNT_ANSWERS;
 	mount->answer = answer;
 	if (!mount->point)
-		mount->point = copy_member(answer, "point");
+		mount->point = mount_copy_member(answer, "point");
 	if (!mount->source)
-		mount->source = copy_member(answer, "source");
+		mount->source = mount_copy_member(answer, "source");
 }
 
 /* Waits for one or more answers; false when all have come, or it is too late. */
-static bool wait_for_answers(struct known_mounts *mounts, int64_t until_ms)
+static bool mounts_wait(struct known_mounts *mounts, int64_t until_ms)
 {
 	scope_free struct pollfd *fds = calloc(mounts->count, sizeof(*fds));
 	int left_ms = clock_left_ms(until_ms);
@@ -372,12 +375,12 @@ static bool wait_for_answers(struct known_mounts *mounts, int64_t until_ms)
 		return errno == EINTR;
 	for (size_t i = 0; i < mounts->count; i++)
 		if (fds[i].revents)
-			take_answer(&mounts->mounts[i]);
+			mount_take_answer(&mounts->mounts[i]);
 	return true;
 }
 
 /* What only a socket told of is no mount if nobody listens any more. */
-static void drop_dead(struct known_mounts *mounts)
+static void mounts_drop_dead(struct known_mounts *mounts)
 {
 	size_t kept = 0;
 
@@ -391,7 +394,7 @@ static void drop_dead(struct known_mounts *mounts)
 	mounts->count = kept;
 }
 
-static void remove_dead_sockets(void)
+static void mounts_remove_dead_sockets(void)
 {
 	struct control_dirs dirs = control_dirs_of(geteuid());
 
@@ -409,8 +412,8 @@ void mounts_ask(struct known_mounts *mounts)
 	int64_t until_ms = clock_ms() + MOUNTS_ANSWER_MS;
 
 	for (size_t i = 0; i < mounts->count; i++)
-		begin(&mounts->mounts[i]);
-	while (wait_for_answers(mounts, until_ms))
+		mount_ask(&mounts->mounts[i]);
+	while (mounts_wait(mounts, until_ms))
 		;
 	for (size_t i = 0; i < mounts->count; i++) {
 		struct known_mount *mount = &mounts->mounts[i];
@@ -419,6 +422,6 @@ void mounts_ask(struct known_mounts *mounts)
 			mount->state = MOUNT_SILENT;
 		close_fd(&mount->fd);
 	}
-	drop_dead(mounts);
-	remove_dead_sockets();
+	mounts_drop_dead(mounts);
+	mounts_remove_dead_sockets();
 }

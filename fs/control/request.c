@@ -10,7 +10,8 @@
 /* Objects in objects: a request has none. */
 #define MAX_DEPTH 4
 
-static const char *take(struct json_object *object, struct control_request *ret_request)
+static const char *control_request_take(struct json_object *object,
+					struct control_request *ret_request)
 {
 	struct control_request request = {.all = false};
 	struct json_object *member;
@@ -35,7 +36,7 @@ static const char *take(struct json_object *object, struct control_request *ret_
 	return NULL;
 }
 
-static bool is_blank(const char *text, size_t len)
+static bool control_request_is_blank(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		if (!memchr(" \t\r\n", text[i], 4))
@@ -56,8 +57,8 @@ const char *control_request_parse(const char *text, size_t len,
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
 	object = json_tokener_parse_ex(tokener, text, (int)len);
 	used = (size_t)json_tokener_get_parse_end(tokener);
-	if (object && is_blank(text + used, len - used))
-		why = take(object, ret_request);
+	if (object && control_request_is_blank(text + used, len - used))
+		why = control_request_take(object, ret_request);
 	json_object_put(object);
 	json_tokener_free(tokener);
 	return why;

@@ -21,12 +21,12 @@
 #include "fs/watch/stats.h"
 
 /* Any bytes, as they are: the protocol is not for others' JSON parsers. */
-static void add_text(struct json_object *object, const char *key, const char *text)
+static void control_add_text(struct json_object *object, const char *key, const char *text)
 {
 	json_object_object_add(object, key, text ? json_object_new_string(text) : NULL);
 }
 
-static struct json_object *add_object(struct json_object *object, const char *key)
+static struct json_object *control_add_object(struct json_object *object, const char *key)
 {
 	struct json_object *member = json_object_new_object();
 
@@ -34,14 +34,14 @@ static struct json_object *add_object(struct json_object *object, const char *ke
 	return member;
 }
 
-static uint64_t read_counter(const _Atomic uint64_t *counter)
+static uint64_t control_counter(const _Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
 /* ---- memory ---- */
 
-static int64_t kib_after(const char *text, const char *key)
+static int64_t control_kib_after(const char *text, const char *key)
 {
 	const char *found = strstr(text, key);
 
@@ -61,14 +61,14 @@ bool control_memory(pid_t pid, int64_t *ret_rss, int64_t *ret_anon)
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	*ret_rss = kib_after(text, "\nVmRSS:");
-	*ret_anon = kib_after(text, "\nRssAnon:");
+	*ret_rss = control_kib_after(text, "\nVmRSS:");
+	*ret_anon = control_kib_after(text, "\nRssAnon:");
 	return *ret_rss >= 0 && *ret_anon >= 0;
 }
 
-static void add_process(struct json_object *object, const char *key, pid_t pid)
+static void control_add_process(struct json_object *object, const char *key, pid_t pid)
 {
-	struct json_object *process = add_object(object, key);
+	struct json_object *process = control_add_object(object, key);
 	int64_t rss, anon;
 
 	json_add_number(process, "pid", pid);
@@ -80,7 +80,7 @@ static void add_process(struct json_object *object, const char *key, pid_t pid)
 
 /* ---- the parts ---- */
 
-static double seconds_since(struct timespec then)
+static double control_seconds_since(struct timespec then)
 {
 	struct timespec now;
 
@@ -89,16 +89,16 @@ static double seconds_since(struct timespec then)
 	       (double)(now.tv_nsec - then.tv_nsec) / 1e9;
 }
 
-static void add_requests(struct json_object *object, const struct stats *stats,
-			 double uptime_s)
+static void control_add_requests(struct json_object *object, const struct stats *stats,
+				 double uptime_s)
 {
-	struct json_object *requests = add_object(object, "requests");
+	struct json_object *requests = control_add_object(object, "requests");
 	struct json_object *by_opcode = json_object_new_object();
 	double over = uptime_s < STATS_RATE_OVER ? uptime_s : STATS_RATE_OVER;
 	uint64_t total = 0;
 
 	for (uint32_t i = 0; i < STATS_OPCODES; i++) {
-		uint64_t count = read_counter(&stats->requests[i]);
+		uint64_t count = control_counter(&stats->requests[i]);
 		const char *name = stats_opcode_name(i);
 		uint64_t others = 0;
 		struct json_object *old;
@@ -121,38 +121,38 @@ static void add_requests(struct json_object *object, const struct stats *stats,
 	json_object_object_add(requests, "by_opcode", by_opcode);
 }
 
-static void add_bytecode(struct json_object *object, const struct stats *stats)
+static void control_add_bytecode(struct json_object *object, const struct stats *stats)
 {
-	struct json_object *bytecode = add_object(object, "bytecode");
+	struct json_object *bytecode = control_add_object(object, "bytecode");
 	struct json_object *verdicts = json_object_new_object();
 	uint64_t total = 0;
 
 	for (int i = 0; i < PYC_VERDICTS; i++) {
-		uint64_t count = read_counter(&stats->verdicts[i]);
+		uint64_t count = control_counter(&stats->verdicts[i]);
 
 		total += count;
 		json_add_number(verdicts, pyc_verdict_name((enum pyc_verdict)i), count);
 	}
 	json_add_number(bytecode, "decisions", total);
-	json_add_number(bytecode, "headers_changed", read_counter(&stats->changed));
-	json_add_number(bytecode, "undecided", read_counter(&stats->undecided));
+	json_add_number(bytecode, "headers_changed", control_counter(&stats->changed));
+	json_add_number(bytecode, "undecided", control_counter(&stats->undecided));
 	json_object_object_add(bytecode, "verdicts", verdicts);
 }
 
-static void add_errors(struct json_object *object, const struct stats *stats)
+static void control_add_errors(struct json_object *object, const struct stats *stats)
 {
-	struct json_object *errors = add_object(object, "errors");
+	struct json_object *errors = control_add_object(object, "errors");
 
 	for (int i = 0; i < STATS_ERRORS; i++)
 		json_add_number(errors, stats_error_name((enum stats_error_class)i),
-				read_counter(&stats->errors[i]));
+				control_counter(&stats->errors[i]));
 }
 
 /* What is known of files without reading them. */
-static void add_contents(struct json_object *object, struct front *front)
+static void control_add_contents(struct json_object *object, struct front *front)
 {
 	struct table_counts counts = resolver_counts(front->resolver);
-	struct json_object *contents = add_object(object, "contents");
+	struct json_object *contents = control_add_object(object, "contents");
 
 	json_add_number(contents, "known", counts.hits);
 	json_add_number(contents, "not_known", counts.misses);
@@ -160,7 +160,7 @@ static void add_contents(struct json_object *object, struct front *front)
 	json_add_number(contents, "sources_read", counts.sources);
 }
 
-static const char *why_no_cache(const struct control_view *view)
+static const char *control_why_no_cache(const struct control_view *view)
 {
 	if (view->options->no_cache)
 		return "off (-o cache=off)";
@@ -169,15 +169,15 @@ static const char *why_no_cache(const struct control_view *view)
 	return "it is in use by another mount, or cannot be used; the log has the reason";
 }
 
-static void add_cache(struct json_object *object, const struct control_view *view)
+static void control_add_cache(struct json_object *object, const struct control_view *view)
 {
-	struct json_object *cache = add_object(object, "cache");
+	struct json_object *cache = control_add_object(object, "cache");
 	struct store *store = view->front->store;
 	struct store_counts counts;
 
-	add_text(cache, "path", store ? view->ends->cache.path : NULL);
+	control_add_text(cache, "path", store ? view->ends->cache.path : NULL);
 	if (!store) {
-		add_text(cache, "why_none", why_no_cache(view));
+		control_add_text(cache, "why_none", control_why_no_cache(view));
 		return;
 	}
 	counts = store_counts(store);
@@ -187,10 +187,10 @@ static void add_cache(struct json_object *object, const struct control_view *vie
 	json_add_number(cache, "rows_dropped", counts.dropped);
 }
 
-static void add_nodes(struct json_object *object, struct front *front)
+static void control_add_nodes(struct json_object *object, struct front *front)
 {
 	struct node_stats stats = front->kind->node_stats(front);
-	struct json_object *nodes = add_object(object, "nodes");
+	struct json_object *nodes = control_add_object(object, "nodes");
 
 	json_add_number(nodes, "count", stats.nodes);
 	json_add_number(nodes, "bytes", stats.bytes);
@@ -200,31 +200,32 @@ struct json_object *control_status(const struct control_view *view)
 {
 	const struct control *control = view->control;
 	struct json_object *object = json_object_new_object();
-	double uptime_s = seconds_since(control->started);
+	double uptime_s = control_seconds_since(control->started);
 	char device[CONTROL_NAME_MAX];
 
 	if (!object)
 		return NULL;
 	control_name(control->stats->device, device);
-	add_text(object, "point", view->ends->point);
-	add_text(object, "source", view->ends->source);
-	add_text(object, "device", device);
-	add_text(object, "version", PACKAGE_VERSION);
-	add_text(object, "mode", control->mode);
-	add_text(object, "mode_reason", control->mode_reason);
-	add_text(object, "options", view->options->given ? view->options->given : "");
+	control_add_text(object, "point", view->ends->point);
+	control_add_text(object, "source", view->ends->source);
+	control_add_text(object, "device", device);
+	control_add_text(object, "version", PACKAGE_VERSION);
+	control_add_text(object, "mode", control->mode);
+	control_add_text(object, "mode_reason", control->mode_reason);
+	control_add_text(object, "options",
+			 view->options->given ? view->options->given : "");
 	json_add_bool(object, "immutable", view->front->immutable);
 	json_add_number(object, "started_s", control->started_s);
 	json_add_decimal(object, "uptime_s", uptime_s, 3);
-	add_process(object, "supervisor", control->supervisor);
-	add_process(object, "worker", getpid());
+	control_add_process(object, "supervisor", control->supervisor);
+	control_add_process(object, "worker", getpid());
 	json_add_bool(object, "watched", trace_wanted(&view->front->trace, TRACE_DECISION));
-	add_nodes(object, view->front);
-	add_requests(object, control->stats, uptime_s);
-	add_bytecode(object, control->stats);
-	add_contents(object, view->front);
-	add_cache(object, view);
-	add_errors(object, control->stats);
+	control_add_nodes(object, view->front);
+	control_add_requests(object, control->stats, uptime_s);
+	control_add_bytecode(object, control->stats);
+	control_add_contents(object, view->front);
+	control_add_cache(object, view);
+	control_add_errors(object, control->stats);
 	return object;
 }
 
@@ -234,23 +235,24 @@ struct json_object *control_event(const struct trace_event *event)
 
 	if (!object)
 		return NULL;
-	add_text(object, "event", event->kind == TRACE_DECISION ? "decision" : "request");
+	control_add_text(object, "event",
+			 event->kind == TRACE_DECISION ? "decision" : "request");
 	json_add_decimal(object, "time", (double)event->time_ns / 1e9, 6);
 	json_add_number(object, "pid", event->pid);
-	add_text(object, "process", event->process);
+	control_add_text(object, "process", event->process);
 	if (event->kind == TRACE_REQUEST) {
 		const char *opcode = stats_opcode_name(event->opcode);
 
-		add_text(object, "opcode", opcode ? opcode : "other");
-		add_text(object, "path", event->path);
+		control_add_text(object, "opcode", opcode ? opcode : "other");
+		control_add_text(object, "path", event->path);
 		if (event->name)
-			add_text(object, "name", event->name);
+			control_add_text(object, "name", event->name);
 		return object;
 	}
-	add_text(object, "path", event->path);
-	add_text(object, "verdict", pyc_verdict_name(event->verdict));
-	add_text(object, "reason", pyc_reason_name(event->reason));
-	add_text(object, "why", pyc_reason_text(event->reason));
+	control_add_text(object, "path", event->path);
+	control_add_text(object, "verdict", pyc_verdict_name(event->verdict));
+	control_add_text(object, "reason", pyc_reason_name(event->reason));
+	control_add_text(object, "why", pyc_reason_text(event->reason));
 	json_add_bool(object, "header_changed", event->changed);
 	return object;
 }

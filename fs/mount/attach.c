@@ -66,7 +66,7 @@ static int attach_by_mount(const struct mount_options *options, const char *sour
 }
 
 /* A value in a list of mount options: commas and backslashes are escaped. */
-static char *escape(const char *text)
+static char *attach_escape(const char *text)
 {
 	char *escaped = malloc(2 * strlen(text) + 1);
 	char *out = escaped;
@@ -86,7 +86,7 @@ static char *escape(const char *text)
 static int attach_by_fusermount(const struct mount_options *options, const char *source,
 				const char *point, int *ret_fd)
 {
-	scope_free char *name = escape(source);
+	scope_free char *name = attach_escape(source);
 	scope_free char *list = NULL;
 	int fd;
 
@@ -164,7 +164,7 @@ int reattach(const struct mount_options *options, const char *point)
 }
 
 /* Whose mount is at @point? False where nobody can tell. */
-static bool is_own(const char *point)
+static bool detach_is_own(const char *point)
 {
 	scope_mountinfo struct mountinfo list = {.count = 0};
 	const struct mount_entry *top =
@@ -197,5 +197,5 @@ int detach(const char *point, bool lazy)
 		return 0;
 	if (errno != EPERM)
 		return -errno;
-	return is_own(point) ? detach_by_fusermount(point, lazy) : -EPERM;
+	return detach_is_own(point) ? detach_by_fusermount(point, lazy) : -EPERM;
 }

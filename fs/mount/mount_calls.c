@@ -25,13 +25,14 @@ enum {
 	CALL_MOVE_FROM_DESCRIPTOR = 4,
 };
 
-static int configure(int context, unsigned command, const char *key, const char *value)
+static int mount_configure(int context, unsigned command, const char *key,
+			   const char *value)
 {
 	return syscall(SYS_fsconfig, context, command, key, value, 0) < 0 ? -errno : 0;
 }
 
 /* "key=value" or "flag" */
-static int set_option(int context, const char *option)
+static int mount_set_option(int context, const char *option)
 {
 	scope_free char *key = strdup(option);
 	char *value = key ? strchr(key, '=') : NULL;
@@ -39,9 +40,9 @@ static int set_option(int context, const char *option)
 	if (!key)
 		return -ENOMEM;
 	if (!value)
-		return configure(context, CALL_SET_FLAG, key, NULL);
+		return mount_configure(context, CALL_SET_FLAG, key, NULL);
 	*value++ = '\0';
-	return configure(context, CALL_SET_STRING, key, value);
+	return mount_configure(context, CALL_SET_STRING, key, value);
 }
 
 int mount_detached(const char *type, const char *const *options)
@@ -51,9 +52,9 @@ int mount_detached(const char *type, const char *const *options)
 	int mount;
 
 	for (; r == 0 && *options; options++)
-		r = set_option(context, *options);
+		r = mount_set_option(context, *options);
 	if (r == 0)
-		r = configure(context, CALL_CREATE, NULL, NULL);
+		r = mount_configure(context, CALL_CREATE, NULL, NULL);
 	if (r < 0)
 		return r;
 	mount = (int)syscall(SYS_fsmount, context, CALL_FSMOUNT_CLOEXEC, 0);
@@ -68,7 +69,7 @@ int mount_move(int mount, const char *point)
 		       : 0;
 }
 
-static int make_private(void)
+static int mount_make_private(void)
 {
 	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
 }
@@ -77,7 +78,7 @@ static int make_private(void)
  * From the namespace's own root, where setns(2) leads, and back: only mounts can be made
  * private, and in a chroot "/" need not be one.
  */
-static int make_private_from_above(void)
+static int mount_make_private_from_above(void)
 {
 	scope_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	scope_fd int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -86,7 +87,7 @@ static int make_private_from_above(void)
 
 	if (root < 0 || here < 0 || namespace < 0 || setns(namespace, CLONE_NEWNS) < 0)
 		return -errno;
-	r = make_private();
+	r = mount_make_private();
 	if (fchdir(root) < 0 || chroot(".") < 0 || fchdir(here) < 0)
 		return -errno;
 	return r;
@@ -98,6 +99,6 @@ int mount_unshare(void)
 
 	if (unshare(CLONE_NEWNS) < 0)
 		return -errno;
-	r = make_private();
-	return r == -EINVAL ? make_private_from_above() : r;
+	r = mount_make_private();
+	return r == -EINVAL ? mount_make_private_from_above() : r;
 }

@@ -17,7 +17,7 @@
 #include "fs/mount/mountinfo.h"
 
 /* @path as those see it whose root directory is @root; NULL where they do not. */
-static const char *seen_from(const char *root, const char *path)
+static const char *mount_ends_seen_from(const char *root, const char *path)
 {
 	const char *rest = path_below(path, root);
 
@@ -29,7 +29,7 @@ static const char *seen_from(const char *root, const char *path)
  * that is outside of their root, the source's own place in it, over which a container
  * runtime will bind the mount.
  */
-static int open_source(struct mount_ends *ends, const char *given_root)
+static int mount_ends_open_source(struct mount_ends *ends, const char *given_root)
 {
 	scope_free char *root = realpath(given_root, NULL);
 	const char *view;
@@ -40,9 +40,9 @@ static int open_source(struct mount_ends *ends, const char *given_root)
 		log_error("cannot use root=%s: %s", quoted(given_root), strerror(-r));
 		return r;
 	}
-	view = seen_from(root, ends->point);
+	view = mount_ends_seen_from(root, ends->point);
 	if (!view)
-		view = seen_from(root, ends->source);
+		view = mount_ends_seen_from(root, ends->source);
 	if (!view) {
 		log_error("neither MOUNTPOINT %s nor SOURCE %s is below root=%s",
 			  quoted(ends->point), quoted(ends->source), quoted(given_root));
@@ -57,7 +57,7 @@ static int open_source(struct mount_ends *ends, const char *given_root)
 }
 
 /* One mount is shown: what is mounted below it must be hidden on purpose. */
-static int refuse_submounts(const char *path)
+static int mount_ends_refuse_submounts(const char *path)
 {
 	scope_mountinfo struct mountinfo list = {.count = 0};
 	const struct mount_entry *below;
@@ -74,7 +74,7 @@ static int refuse_submounts(const char *path)
 	return -EXDEV;
 }
 
-static int check_point(struct mount_ends *ends, const char *point)
+static int mount_ends_check_point(struct mount_ends *ends, const char *point)
 {
 	struct stat st;
 	int r = realpath(point, ends->point) ? 0 : -errno;
@@ -108,7 +108,7 @@ static int check_point(struct mount_ends *ends, const char *point)
 	return 0;
 }
 
-static int check_source(struct mount_ends *ends, const char *source)
+static int mount_ends_check_source(struct mount_ends *ends, const char *source)
 {
 	int r;
 
@@ -120,7 +120,8 @@ static int check_source(struct mount_ends *ends, const char *source)
 }
 
 /* Before the mount: its path may lead through the mount point. */
-static void find_cache(struct mount_ends *ends, const struct mount_options *options)
+static void mount_ends_find_cache(struct mount_ends *ends,
+				  const struct mount_options *options)
 {
 	char why[STORE_WHY_MAX];
 	int r;
@@ -147,15 +148,15 @@ int mount_ends_open(struct mount_ends *ends, const struct mount_options *options
 		.tree = {.root_fd = -1, .host_fd = -1},
 		.cache = {.dir_fd = -1},
 	};
-	r = check_source(ends, source);
+	r = mount_ends_check_source(ends, source);
 	if (r == 0)
-		r = check_point(ends, point);
+		r = mount_ends_check_point(ends, point);
 	if (r == 0 && !options->xdev)
-		r = refuse_submounts(ends->source);
+		r = mount_ends_refuse_submounts(ends->source);
 	if (r == 0)
-		r = open_source(ends, options->root ? options->root : "/");
+		r = mount_ends_open_source(ends, options->root ? options->root : "/");
 	if (r == 0)
-		find_cache(ends, options);
+		mount_ends_find_cache(ends, options);
 	return r;
 }
 

@@ -15,17 +15,17 @@
 #include "base/scope.h"
 #include "cache/store/db.h"
 
-struct word {
+struct option_word {
 	const char *name;
 	/* Takes "value" of name=value, NULL where the word has none. */
-	int (*take)(struct mount_options *options, const struct word *word,
+	int (*take)(struct mount_options *options, const struct option_word *word,
 		    const char *value, struct reason *why);
-	unsigned long flag; /* take_flag: the MS_ flag */
-	bool clears;	    /* take_flag: is it taken away? */
+	unsigned long flag; /* option_flag: the MS_ flag */
+	bool clears;	    /* option_flag: is it taken away? */
 };
 
 /* A whole number of seconds, decimal. */
-static bool parse_seconds(const char *text, int64_t *ret_seconds)
+static bool option_seconds(const char *text, int64_t *ret_seconds)
 {
 	char *end;
 	long long value;
@@ -38,7 +38,7 @@ static bool parse_seconds(const char *text, int64_t *ret_seconds)
 	return true;
 }
 
-bool parse_size(const char *text, int64_t *ret_bytes)
+bool mount_options_size(const char *text, int64_t *ret_bytes)
 {
 	static const char units[] = "KMG";
 	long long value;
@@ -61,8 +61,8 @@ bool parse_size(const char *text, int64_t *ret_bytes)
 	return *ret_bytes >= CACHE_SIZE_MIN;
 }
 
-static int take_trust(struct mount_options *options, const struct word *word,
-		      const char *value, struct reason *why)
+static int option_trust(struct mount_options *options, const struct option_word *word,
+			const char *value, struct reason *why)
 {
 	(void)word;
 	if (value && strcmp(value, "canonical") == 0)
@@ -79,8 +79,8 @@ static int take_trust(struct mount_options *options, const struct word *word,
 	return 0;
 }
 
-static int take_mtime(struct mount_options *options, const struct word *word,
-		      const char *value, struct reason *why)
+static int option_mtime(struct mount_options *options, const struct option_word *word,
+			const char *value, struct reason *why)
 {
 	struct pyc_policy *policy = &options->policy;
 
@@ -89,7 +89,7 @@ static int take_mtime(struct mount_options *options, const struct word *word,
 		policy->view = PYC_VIEW_SOURCE;
 	} else if (value && strcmp(value, "embedded") == 0) {
 		policy->view = PYC_VIEW_EMBEDDED;
-	} else if (value && parse_seconds(value, &policy->epoch) && policy->epoch >= 0 &&
+	} else if (value && option_seconds(value, &policy->epoch) && policy->epoch >= 0 &&
 		   policy->epoch <= INT32_MAX) {
 		/* 2.7 reads the word as signed: beyond, no pyc of it could match. */
 		policy->view = PYC_VIEW_EPOCH;
@@ -103,8 +103,8 @@ static int take_mtime(struct mount_options *options, const struct word *word,
 	return 0;
 }
 
-static int take_hash(struct mount_options *options, const struct word *word,
-		     const char *value, struct reason *why)
+static int option_hash(struct mount_options *options, const struct option_word *word,
+		       const char *value, struct reason *why)
 {
 	(void)word;
 	if (value && strcmp(value, "keep") == 0)
@@ -118,14 +118,14 @@ static int take_hash(struct mount_options *options, const struct word *word,
 	return 0;
 }
 
-static int take_canonical(struct mount_options *options, const struct word *word,
-			  const char *value, struct reason *why)
+static int option_canonical(struct mount_options *options, const struct option_word *word,
+			    const char *value, struct reason *why)
 {
 	struct pyc_policy *policy = &options->policy;
 	int64_t seconds;
 
 	(void)word;
-	if (!value || !parse_seconds(value, &seconds))
+	if (!value || !option_seconds(value, &seconds))
 		return reason_set(
 			why, -EINVAL,
 			"option canonical= must be a time in seconds since 1970, not %s",
@@ -139,8 +139,8 @@ static int take_canonical(struct mount_options *options, const struct word *word
 	return 0;
 }
 
-static int take_stack(struct mount_options *options, const struct word *word,
-		      const char *value, struct reason *why)
+static int option_stack(struct mount_options *options, const struct option_word *word,
+			const char *value, struct reason *why)
 {
 	(void)word;
 	if (value && strcmp(value, "auto") == 0)
@@ -156,8 +156,8 @@ static int take_stack(struct mount_options *options, const struct word *word,
 	return 0;
 }
 
-static int take_switch(struct mount_options *options, const struct word *word,
-		       const char *value, struct reason *why)
+static int option_switch(struct mount_options *options, const struct option_word *word,
+			 const char *value, struct reason *why)
 {
 	if (value)
 		return reason_set(why, -EINVAL, "option %s takes no value", word->name);
@@ -174,8 +174,8 @@ static int take_switch(struct mount_options *options, const struct word *word,
 	return 0;
 }
 
-static int take_flag(struct mount_options *options, const struct word *word,
-		     const char *value, struct reason *why)
+static int option_flag(struct mount_options *options, const struct option_word *word,
+		       const char *value, struct reason *why)
 {
 	if (value)
 		return reason_set(why, -EINVAL, "option %s takes no value", word->name);
@@ -188,8 +188,8 @@ static int take_flag(struct mount_options *options, const struct word *word,
 	return 0;
 }
 
-static int take_root(struct mount_options *options, const struct word *word,
-		     const char *value, struct reason *why)
+static int option_root(struct mount_options *options, const struct option_word *word,
+		       const char *value, struct reason *why)
 {
 	char *root;
 
@@ -204,8 +204,8 @@ static int take_root(struct mount_options *options, const struct word *word,
 	return 0;
 }
 
-static int take_cache(struct mount_options *options, const struct word *word,
-		      const char *value, struct reason *why)
+static int option_cache(struct mount_options *options, const struct option_word *word,
+			const char *value, struct reason *why)
 {
 	char *path = NULL;
 
@@ -220,11 +220,11 @@ static int take_cache(struct mount_options *options, const struct word *word,
 	return 0;
 }
 
-static int take_cache_size(struct mount_options *options, const struct word *word,
-			   const char *value, struct reason *why)
+static int option_cache_size(struct mount_options *options, const struct option_word *word,
+			     const char *value, struct reason *why)
 {
 	(void)word;
-	if (!value || !parse_size(value, &options->cache_size))
+	if (!value || !mount_options_size(value, &options->cache_size))
 		return reason_set(
 			why, -EINVAL,
 			"option cache-size= must be a number of bytes, 256K or more, "
@@ -234,8 +234,8 @@ static int take_cache_size(struct mount_options *options, const struct word *wor
 }
 
 /* Collected with a comma before each, ready to be put after other mount data. */
-static int take_context(struct mount_options *options, const struct word *word,
-			const char *value, struct reason *why)
+static int option_context(struct mount_options *options, const struct option_word *word,
+			  const char *value, struct reason *why)
 {
 	char *joined;
 
@@ -254,72 +254,73 @@ static int take_context(struct mount_options *options, const struct word *word,
 }
 
 /* Words for mount(8), init scripts and systemd, and what this mount is anyway. */
-static int take_nothing(struct mount_options *options, const struct word *word,
-			const char *value, struct reason *why)
+static int option_nothing(struct mount_options *options, const struct option_word *word,
+			  const char *value, struct reason *why)
 {
 	(void)options, (void)word, (void)value, (void)why;
 	return 0;
 }
 
-static const struct word words[] = {
-	{.name = "trust", .take = take_trust},
-	{.name = "mtime", .take = take_mtime},
-	{.name = "hash", .take = take_hash},
-	{.name = "canonical", .take = take_canonical},
-	{.name = "immutable", .take = take_switch},
-	{.name = "mutable", .take = take_switch},
-	{.name = "stack", .take = take_stack},
-	{.name = "xdev", .take = take_switch},
-	{.name = "root", .take = take_root},
-	{.name = "cache", .take = take_cache},
-	{.name = "cache-size", .take = take_cache_size},
-	{.name = "allow_other", .take = take_switch},
-	{.name = "remount", .take = take_switch},
-	{.name = "suid", .take = take_flag, .flag = MS_NOSUID, .clears = true},
-	{.name = "nosuid", .take = take_flag, .flag = MS_NOSUID},
-	{.name = "dev", .take = take_flag, .flag = MS_NODEV, .clears = true},
-	{.name = "nodev", .take = take_flag, .flag = MS_NODEV},
-	{.name = "exec", .take = take_flag, .flag = MS_NOEXEC, .clears = true},
-	{.name = "noexec", .take = take_flag, .flag = MS_NOEXEC},
-	{.name = "context", .take = take_context},
-	{.name = "fscontext", .take = take_context},
-	{.name = "defcontext", .take = take_context},
-	{.name = "rootcontext", .take = take_context},
-	{.name = "ro", .take = take_nothing},
-	{.name = "rw", .take = take_nothing}, /* mount(8) adds it on its own */
-	{.name = "default_permissions", .take = take_nothing},
-	{.name = "user_id", .take = take_nothing}, /* mount(8) repeats them on a remount */
-	{.name = "group_id", .take = take_nothing},
-	{.name = "rootmode", .take = take_nothing},
-	{.name = "defaults", .take = take_nothing},
-	{.name = "auto", .take = take_nothing},
-	{.name = "noauto", .take = take_nothing},
-	{.name = "user", .take = take_nothing},
-	{.name = "nouser", .take = take_nothing},
-	{.name = "users", .take = take_nothing},
-	{.name = "owner", .take = take_nothing},
-	{.name = "group", .take = take_nothing},
-	{.name = "nofail", .take = take_nothing},
-	{.name = "_netdev", .take = take_nothing},
-	{.name = "comment", .take = take_nothing},
-	{.name = "async", .take = take_nothing},
-	{.name = "sync", .take = take_nothing},
-	{.name = "atime", .take = take_nothing},
-	{.name = "noatime", .take = take_nothing},
-	{.name = "relatime", .take = take_nothing},
-	{.name = "norelatime", .take = take_nothing},
-	{.name = "strictatime", .take = take_nothing},
-	{.name = "nostrictatime", .take = take_nothing},
-	{.name = "lazytime", .take = take_nothing},
-	{.name = "nolazytime", .take = take_nothing},
-	{.name = "diratime", .take = take_nothing},
-	{.name = "nodiratime", .take = take_nothing},
-	{.name = "iversion", .take = take_nothing},
-	{.name = "noiversion", .take = take_nothing},
-	{.name = "silent", .take = take_nothing},
-	{.name = "loud", .take = take_nothing},
-	{.name = "mand", .take = take_nothing},
-	{.name = "nomand", .take = take_nothing},
+static const struct option_word option_words[] = {
+	{.name = "trust", .take = option_trust},
+	{.name = "mtime", .take = option_mtime},
+	{.name = "hash", .take = option_hash},
+	{.name = "canonical", .take = option_canonical},
+	{.name = "immutable", .take = option_switch},
+	{.name = "mutable", .take = option_switch},
+	{.name = "stack", .take = option_stack},
+	{.name = "xdev", .take = option_switch},
+	{.name = "root", .take = option_root},
+	{.name = "cache", .take = option_cache},
+	{.name = "cache-size", .take = option_cache_size},
+	{.name = "allow_other", .take = option_switch},
+	{.name = "remount", .take = option_switch},
+	{.name = "suid", .take = option_flag, .flag = MS_NOSUID, .clears = true},
+	{.name = "nosuid", .take = option_flag, .flag = MS_NOSUID},
+	{.name = "dev", .take = option_flag, .flag = MS_NODEV, .clears = true},
+	{.name = "nodev", .take = option_flag, .flag = MS_NODEV},
+	{.name = "exec", .take = option_flag, .flag = MS_NOEXEC, .clears = true},
+	{.name = "noexec", .take = option_flag, .flag = MS_NOEXEC},
+	{.name = "context", .take = option_context},
+	{.name = "fscontext", .take = option_context},
+	{.name = "defcontext", .take = option_context},
+	{.name = "rootcontext", .take = option_context},
+	{.name = "ro", .take = option_nothing},
+	{.name = "rw", .take = option_nothing}, /* mount(8) adds it on its own */
+	{.name = "default_permissions", .take = option_nothing},
+	{.name = "user_id",
+	 .take = option_nothing}, /* mount(8) repeats them on a remount */
+	{.name = "group_id", .take = option_nothing},
+	{.name = "rootmode", .take = option_nothing},
+	{.name = "defaults", .take = option_nothing},
+	{.name = "auto", .take = option_nothing},
+	{.name = "noauto", .take = option_nothing},
+	{.name = "user", .take = option_nothing},
+	{.name = "nouser", .take = option_nothing},
+	{.name = "users", .take = option_nothing},
+	{.name = "owner", .take = option_nothing},
+	{.name = "group", .take = option_nothing},
+	{.name = "nofail", .take = option_nothing},
+	{.name = "_netdev", .take = option_nothing},
+	{.name = "comment", .take = option_nothing},
+	{.name = "async", .take = option_nothing},
+	{.name = "sync", .take = option_nothing},
+	{.name = "atime", .take = option_nothing},
+	{.name = "noatime", .take = option_nothing},
+	{.name = "relatime", .take = option_nothing},
+	{.name = "norelatime", .take = option_nothing},
+	{.name = "strictatime", .take = option_nothing},
+	{.name = "nostrictatime", .take = option_nothing},
+	{.name = "lazytime", .take = option_nothing},
+	{.name = "nolazytime", .take = option_nothing},
+	{.name = "diratime", .take = option_nothing},
+	{.name = "nodiratime", .take = option_nothing},
+	{.name = "iversion", .take = option_nothing},
+	{.name = "noiversion", .take = option_nothing},
+	{.name = "silent", .take = option_nothing},
+	{.name = "loud", .take = option_nothing},
+	{.name = "mand", .take = option_nothing},
+	{.name = "nomand", .take = option_nothing},
 };
 
 void mount_options_init(struct mount_options *options)
@@ -340,7 +341,7 @@ void mount_options_fini(struct mount_options *options)
 	options->context = options->root = options->cache = options->given = NULL;
 }
 
-static int take_word(struct mount_options *options, char *name, struct reason *why)
+static int option_take(struct mount_options *options, char *name, struct reason *why)
 {
 	char *value = strchr(name, '=');
 
@@ -349,9 +350,9 @@ static int take_word(struct mount_options *options, char *name, struct reason *w
 		return 0;
 	if (value)
 		*value++ = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (strcmp(words[i].name, name) == 0)
-			return words[i].take(options, &words[i], value, why);
+	for (size_t i = 0; i < ARRAY_SIZE(option_words); i++)
+		if (strcmp(option_words[i].name, name) == 0)
+			return option_words[i].take(options, &option_words[i], value, why);
 	return reason_set(why, -EINVAL, "unknown option %s; see canonfs --help",
 			  quoted(name));
 }
@@ -360,7 +361,7 @@ static int take_word(struct mount_options *options, char *name, struct reason *w
  * Cuts the first word off *@list, in place, and resolves its backslashes and double quotes
  * (libmount quotes SELinux contexts, which may have commas). NULL where a quote has no end.
  */
-static char *next_word(char **list)
+static char *option_next(char **list)
 {
 	char *word = *list;
 	char *in = word;
@@ -385,7 +386,7 @@ static char *next_word(char **list)
 }
 
 /* Appends, with a comma between. */
-static int remember_given(struct mount_options *options, const char *list)
+static int option_remember(struct mount_options *options, const char *list)
 {
 	const char *before = options->given ? options->given : "";
 	char *joined;
@@ -402,12 +403,12 @@ int mount_options_parse(struct mount_options *options, const char *list,
 {
 	scope_free char *copy = strdup(list);
 	char *rest = copy;
-	int r = copy ? remember_given(options, list) : -ENOMEM;
+	int r = copy ? option_remember(options, list) : -ENOMEM;
 
 	while (r == 0 && *(rest += strspn(rest, ","))) {
-		char *word = next_word(&rest);
+		char *word = option_next(&rest);
 
-		r = word ? take_word(options, word, ret_why)
+		r = word ? option_take(options, word, ret_why)
 			 : reason_set(ret_why, -EINVAL,
 				      "a double quote is not closed in the options %s",
 				      quoted(list));

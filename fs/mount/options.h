@@ -64,7 +64,7 @@ struct mount_options {
 #define CACHE_SIZE_MIN (INT64_C(256) << 10)
 
 /* A number of bytes with K, M or G after it, as in cache-size=; also for commands. */
-bool parse_size(const char *text, int64_t *ret_bytes);
+bool mount_options_size(const char *text, int64_t *ret_bytes);
 
 void mount_options_init(struct mount_options *options);
 

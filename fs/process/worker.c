@@ -156,7 +156,7 @@ static int scan_source(const struct worker_task *task, struct data_layer *layer,
 
 	stubs_init(&stubs, task->stack->stubs_fd, layer->front.tree, layer->table,
 		   task->stack->in_userns);
-	scan = scan_new(layer->front.tree, all_sources, &stubs, report->why.text);
+	scan = scan_new(layer->front.tree, all_sources, &stubs, &report->why);
 	names_r = scan ? scan_names(scan) : -ENOMEM;
 	r = front_load(&layer->front, &task->options->policy, start);
 	if (!scan || r < 0) {

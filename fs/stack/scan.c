@@ -59,9 +59,9 @@ struct scan {
 	struct stubs *stubs;
 	struct twins *twins;
 	bool all_sources;
-	uint64_t device; /* of the root */
-	bool one_device; /* has to be checked */
-	char *why;	 /* written by whoever sets error first */
+	uint64_t device;    /* of the root */
+	bool one_device;    /* has to be checked */
+	struct reason *why; /* written by whoever sets error first */
 	_Atomic int error;
 
 	bool entered[MAX_THREADS]; /* a worker of the walk has a working directory */
@@ -86,13 +86,13 @@ static void fail(struct scan *scan, int error, const char *format, ...)
 	if (!atomic_compare_exchange_strong(&scan->error, &none, error))
 		return;
 	va_start(arguments, format);
-	vsnprintf(scan->why, SCAN_WHY_MAX, format, arguments);
+	vsnprintf(scan->why->text, REASON_MAX, format, arguments);
 	va_end(arguments);
 }
 
 static void fail_at(struct scan *scan, int error, const char *what, const char *path)
 {
-	char quoted_path[SCAN_WHY_MAX / 2];
+	char quoted_path[REASON_MAX / 2];
 
 	quote_path(path, quoted_path, sizeof(quoted_path));
 	fail(scan, error, "%s %s: %s", what, quoted_path, strerror(-error));
@@ -485,7 +485,7 @@ static int add_pyc(struct scan *scan, const struct place *place)
 /* The owner may be anybody outside of it, so a stub can have no such owner. */
 static void fail_owner(struct scan *scan, const char *path)
 {
-	char quoted_path[SCAN_WHY_MAX / 2];
+	char quoted_path[REASON_MAX / 2];
 
 	quote_path(path, quoted_path, sizeof(quoted_path));
 	fail(scan, -EOVERFLOW,
@@ -594,7 +594,7 @@ static int find_device(struct scan *scan)
 }
 
 struct scan *scan_new(const struct tree *tree, bool all_sources, struct stubs *stubs,
-		      char *ret_why)
+		      struct reason *ret_why)
 {
 	struct scan *scan = calloc(1, sizeof(*scan));
 

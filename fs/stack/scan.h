@@ -14,12 +14,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/reason.h"
 #include "cache/resolve.h"
 #include "cache/tree/tree.h"
 #include "fs/stack/stubs.h"
-
-/* Room for the reason of a failure: one line without a newline. */
-#define SCAN_WHY_MAX 512
 
 struct scan;
 
@@ -28,12 +26,11 @@ struct scan;
  * @tree:        borrowed
  * @all_sources: sources show other times, too, so they have to be looked at
  * @stubs:       empty; borrowed
- * @ret_why:     on failure, what cannot be shown by a stacked mount; SCAN_WHY_MAX bytes;
- *               borrowed
+ * @ret_why:     on failure, what cannot be shown by a stacked mount; borrowed
  * Return: NULL when out of memory.
  */
 struct scan *scan_new(const struct tree *tree, bool all_sources, struct stubs *stubs,
-		      char *ret_why);
+		      struct reason *ret_why);
 
 void scan_free(struct scan *scan);
 
