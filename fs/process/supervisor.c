@@ -429,7 +429,7 @@ static int supervisor_live(struct supervisor *supervisor)
 }
 
 /* In a process that is the supervisor's alone. */
-static int supervisor_be(struct supervisor *supervisor)
+static int supervisor_process(struct supervisor *supervisor)
 {
 	int status = EXIT_MOUNT_FAILURE;
 
@@ -462,7 +462,7 @@ static int supervisor_run_in_background(struct supervisor *supervisor)
 		close(ready[0]);
 		setsid();
 		supervisor->events.ready_fd = ready[1];
-		_exit(supervisor_be(supervisor));
+		_exit(supervisor_process(supervisor));
 	}
 	close(ready[1]);
 	if (read(ready[0], &status, 1) != 1)
@@ -483,7 +483,7 @@ int supervisor_run(const struct mount_options *options, const char *source,
 	if (r == 0)
 		all.set_flags |= mount_ends_flags(&supervisor.ends);
 	if (r == 0)
-		status = foreground ? supervisor_be(&supervisor)
+		status = foreground ? supervisor_process(&supervisor)
 				    : supervisor_run_in_background(&supervisor);
 	mount_ends_close(&supervisor.ends);
 	return status;
