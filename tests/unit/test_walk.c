@@ -148,7 +148,7 @@ static void see_dir(struct seen *seen, const struct walk_dir *dir)
 		seen->highest_fd = dir->fd;
 }
 
-/* Long enough for others to come, or until there was a tick, or ten seconds. */
+/* Long enough for others to come, or until there was a tick; once, ten seconds at most. */
 static void linger(void)
 {
 	int left = 100000;
@@ -156,6 +156,8 @@ static void linger(void)
 	do
 		usleep(100);
 	while (fixture.waits_for_tick && fixture.ticks == 0 && --left > 0);
+	if (left == 0)
+		fixture.waits_for_tick = false;
 }
 
 static int visit(void *context, unsigned worker, const struct walk_dir *dir,
