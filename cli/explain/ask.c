@@ -13,7 +13,7 @@
 #include "base/scope.h"
 
 /* Has the source bytecode of that level? Nothing else is worth a question. */
-static bool has_level(const struct explanation *explanation, int level)
+static bool explain_has_level(const struct explanation *explanation, int level)
 {
 	for (size_t i = 0; explanation->stem && i < explanation->pyc_count; i++)
 		if (!explanation->pycs[i].problem &&
@@ -22,8 +22,8 @@ static bool has_level(const struct explanation *explanation, int level)
 	return false;
 }
 
-static int note(struct explain_pyc *pyc, const struct interpreter *interpreter,
-		const struct ask_job *job)
+static int explain_note(struct explain_pyc *pyc, const struct interpreter *interpreter,
+			const struct ask_job *job)
 {
 	struct explain_asked *grown =
 		reallocarray(pyc->asked, pyc->asked_count + 1, sizeof(*grown));
@@ -45,8 +45,9 @@ static int note(struct explain_pyc *pyc, const struct interpreter *interpreter,
 	return 0;
 }
 
-static int note_all(struct explanation *explanation, const struct interpreter *interpreter,
-		    int level, const struct ask_job *job)
+static int explain_note_all(struct explanation *explanation,
+			    const struct interpreter *interpreter, int level,
+			    const struct ask_job *job)
 {
 	int r = 0;
 
@@ -54,37 +55,37 @@ static int note_all(struct explanation *explanation, const struct interpreter *i
 		struct explain_pyc *pyc = &explanation->pycs[i];
 
 		if (!pyc->problem && pyc_name_level(&pyc->seen.name, NULL) == level)
-			r = note(pyc, interpreter, job);
+			r = explain_note(pyc, interpreter, job);
 	}
 	return r;
 }
 
-static int ask_level(struct explain_request *request, const struct interpreter *interpreter,
-		     int level)
+static int explain_ask_level(struct explain_request *request,
+			     const struct interpreter *interpreter, int level)
 {
 	scope_free struct ask_job *jobs = calloc(request->count + 1, sizeof(*jobs));
 	size_t count = 0;
 	int r = jobs ? 0 : -ENOMEM;
 
 	for (size_t i = 0; jobs && i < request->count; i++)
-		if (has_level(&request->explanations[i], level))
+		if (explain_has_level(&request->explanations[i], level))
 			jobs[count++] =
 				(struct ask_job){.folder = request->explanations[i].folder,
 						 .stem = request->explanations[i].stem};
 	if (r == 0 && count > 0)
 		r = ask(interpreter, (unsigned)level, jobs, count);
 	for (size_t i = 0, at = 0; jobs && i < request->count; i++) {
-		if (!has_level(&request->explanations[i], level))
+		if (!explain_has_level(&request->explanations[i], level))
 			continue;
-		if (r != -ENOMEM &&
-		    note_all(&request->explanations[i], interpreter, level, &jobs[at]) < 0)
+		if (r != -ENOMEM && explain_note_all(&request->explanations[i], interpreter,
+						     level, &jobs[at]) < 0)
 			r = -ENOMEM;
 		ask_job_fini(&jobs[at++]);
 	}
 	return r;
 }
 
-static const char *why(int error)
+static const char *explain_ask_error(int error)
 {
 	switch (error) {
 	case -ETIME:
@@ -104,12 +105,12 @@ int explain_ask(struct explain_request *request)
 		const struct interpreter *interpreter = &request->asked.interpreters[i];
 
 		for (int level = 0; level < EXPLAIN_LEVELS; level++) {
-			int r = ask_level(request, interpreter, level);
+			int r = explain_ask_level(request, interpreter, level);
 
 			if (r == 0)
 				continue;
 			log_error("cannot ask %s: %s", quoted(interpreter->program),
-				  why(r));
+				  explain_ask_error(r));
 			worst = r;
 		}
 	}

@@ -2,10 +2,12 @@
 /*
  * canonfs explain: what is known of one source file and its bytecode, and what follows.
  *
- *	explain_find	which source, which bytecode, in which tree
- *	explain_judge	facts, verdicts under each policy, outcomes, what would change them
- *	explain_ask	the same from a real interpreter
- *	explain_text, explain_json	printing
+ *	find	which source, which bytecode, in which tree
+ *	judge	facts, verdicts under each policy, outcomes
+ *	changes	what would change them
+ *	ask	the same from a real interpreter
+ *	text, table, json	printing
+ *	words	what all of them call things
  */
 #ifndef CANONFS_CLI_EXPLAIN_EXPLAIN_H
 #define CANONFS_CLI_EXPLAIN_EXPLAIN_H
@@ -186,11 +188,33 @@ int explain_find(struct explain_request *request, const char *file);
 /* Everything that can be said without running an interpreter on the files. */
 void explain_judge(struct explain_request *request, struct explanation *explanation);
 
+/* What an interpreter would do with what a mount serves after @decision; see pyc_outcome().
+ */
+enum pyc_outcome explain_outcome_after(const struct pyc_facts *facts,
+				       const struct pyc_decision *decision,
+				       const struct pyc_magic *reader);
+
+/* Tries what would make Python use a judged file, and adds it to @pyc->changes. */
+void explain_find_changes(struct explain_request *request,
+			  const struct explanation *explanation, struct explain_pyc *pyc);
+
 /* Runs the interpreters of request->asked on all that was found. */
 int explain_ask(struct explain_request *request);
 
 void explain_print(const struct explain_request *request);
 void explain_print_json(const struct explain_request *request);
+
+/* The facts and verdicts of all bytecode files of a source, for people. */
+void explain_print_table(const struct explanation *explanation);
+
+/* What tells a file from the others of its source; the caller's, NULL out of memory. */
+char *explain_cell_title(const struct explain_pyc *pyc);
+
+/* Columns of the terminal that text may take. */
+size_t explain_width(void);
+
+/* asprintf(3); the caller's, NULL when out of memory. */
+char *explain_format(const char *text, ...) __attribute__((format(printf, 1, 2)));
 
 /* Frees what was found. */
 void explain_fini(struct explain_request *request);

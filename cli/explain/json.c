@@ -9,35 +9,34 @@
 #include <time.h>
 
 #include "base/fdio.h"
+#include "base/hex.h"
 #include "base/scope.h"
 #include "cli/print/json.h"
 #include "pyc/mtime.h"
 
-static void add_date(struct json_object *object, int64_t seconds)
+static void explain_add_date(struct json_object *object, int64_t seconds)
 {
 	char date[EXPLAIN_DATE_MAX];
 
 	json_add_text(object, "date", explain_date(seconds, date));
 }
 
-static void add_null(struct json_object *object, const char *key)
+static void explain_add_null(struct json_object *object, const char *key)
 {
 	json_object_object_add(object, key, NULL);
 }
 
-static void add_hex(struct json_object *object, const char *key, const uint8_t *bytes,
-		    size_t len)
+static void explain_add_hex(struct json_object *object, const char *key,
+			    const uint8_t *bytes, size_t len)
 {
-	char hex[2 * EXPLAIN_HEAD_MAX + 1] = "";
+	char hex[HEX_SIZE(EXPLAIN_HEAD_MAX)];
 
-	for (size_t i = 0; i < len && i < EXPLAIN_HEAD_MAX; i++)
-		snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
-	json_add_text(object, key, hex);
+	json_add_text(object, key, hex_encode(bytes, len, hex));
 }
 
 /* ---- one bytecode file ---- */
 
-static const char *check_name(enum pyc_check check)
+static const char *explain_check_name(enum pyc_check check)
 {
 	switch (check) {
 	case PYC_CHECK_OK:
@@ -49,7 +48,7 @@ static const char *check_name(enum pyc_check check)
 	}
 }
 
-static void add_name(struct json_object *object, const struct pyc_name *name)
+static void explain_add_name(struct json_object *object, const struct pyc_name *name)
 {
 	static const char *const placements[] = {
 		[PYC_PLACE_NONE] = "odd",      [PYC_PLACE_CACHE] = "cache",
@@ -64,7 +63,7 @@ static void add_name(struct json_object *object, const struct pyc_name *name)
 	json_add_text(object, "optimization", opt);
 }
 
-static void add_embedded(struct json_object *object, const struct pyc_facts *facts)
+static void explain_add_embedded(struct json_object *object, const struct pyc_facts *facts)
 {
 	const struct pyc_header *header = &facts->header;
 	bool is_hash = header->flags & PYC_FLAG_HASH;
@@ -72,22 +71,22 @@ static void add_embedded(struct json_object *object, const struct pyc_facts *fac
 
 	json_add_number(object, "flags", header->flags);
 	if (is_hash) {
-		add_null(object, "mtime");
-		add_null(object, "size");
-		add_hex(object, "hash", header->hash, PYC_HASH_SIZE);
+		explain_add_null(object, "mtime");
+		explain_add_null(object, "size");
+		explain_add_hex(object, "hash", header->hash, PYC_HASH_SIZE);
 		return;
 	}
 	mtime = json_add_object(object, "mtime");
 	json_add_number(mtime, "seconds", header->mtime);
-	add_date(mtime, header->mtime);
+	explain_add_date(mtime, header->mtime);
 	if (header->magic->size_offset)
 		json_add_number(object, "size", header->source_size);
 	else
-		add_null(object, "size");
-	add_null(object, "hash");
+		explain_add_null(object, "size");
+	explain_add_null(object, "hash");
 }
 
-static void add_header(struct json_object *object, const struct pyc_facts *facts)
+static void explain_add_header(struct json_object *object, const struct pyc_facts *facts)
 {
 	static const char *const states[] = {[PYC_HEADER_OK] = "ok",
 					     [PYC_HEADER_SHORT] = "short",
@@ -100,33 +99,34 @@ static void add_header(struct json_object *object, const struct pyc_facts *facts
 	json_add_number(header, "magic", facts->header.magic->number);
 	json_add_text(header, "version", facts->header.magic->version);
 	json_add_text(header, "kind", explain_kind(facts->header.kind));
-	add_embedded(header, facts);
+	explain_add_embedded(header, facts);
 }
 
-static void add_match(struct json_object *object, const char *key, enum pyc_check check)
+static void explain_add_match(struct json_object *object, const char *key,
+			      enum pyc_check check)
 {
 	if (check == PYC_CHECK_UNKNOWN)
-		add_null(object, key);
+		explain_add_null(object, key);
 	else
 		json_add_bool(object, key, check == PYC_CHECK_OK);
 }
 
-static void add_matches(struct json_object *object, const struct pyc_facts *facts)
+static void explain_add_matches(struct json_object *object, const struct pyc_facts *facts)
 {
 	struct json_object *matches = json_add_object(object, "matches");
 
-	add_match(matches, "mtime", explain_time_matches(facts));
-	add_match(matches, "size", explain_size_matches(facts));
-	add_match(matches, "hash", facts->hash);
+	explain_add_match(matches, "mtime", explain_time_matches(facts));
+	explain_add_match(matches, "size", explain_size_matches(facts));
+	explain_add_match(matches, "hash", facts->hash);
 }
 
-static void add_verdict(struct json_object *object, const char *key,
-			const struct explain_verdict *verdict)
+static void explain_add_verdict(struct json_object *object, const char *key,
+				const struct explain_verdict *verdict)
 {
 	struct json_object *inner;
 
 	if (!verdict->known) {
-		add_null(object, key);
+		explain_add_null(object, key);
 		return;
 	}
 	inner = json_add_object(object, key);
@@ -136,8 +136,8 @@ static void add_verdict(struct json_object *object, const char *key,
 	json_add_bool(inner, "vouched", verdict->decision.vouched);
 }
 
-static void add_outcome(struct json_object *object, const char *key,
-			enum pyc_outcome outcome)
+static void explain_add_outcome(struct json_object *object, const char *key,
+				enum pyc_outcome outcome)
 {
 	struct json_object *inner = json_add_object(object, key);
 
@@ -145,20 +145,21 @@ static void add_outcome(struct json_object *object, const char *key,
 	json_add_text(inner, "text", pyc_outcome_text(outcome));
 }
 
-static void add_policies(struct json_object *object, const struct explain_pyc *pyc)
+static void explain_add_policies(struct json_object *object, const struct explain_pyc *pyc)
 {
 	struct json_object *trust = json_add_object(object, "trust");
 
 	for (int i = 0; i < TRUSTS; i++)
-		add_verdict(trust, explain_trust_name((enum pyc_trust)i), &pyc->trust[i]);
+		explain_add_verdict(trust, explain_trust_name((enum pyc_trust)i),
+				    &pyc->trust[i]);
 }
 
-static void add_mount(struct json_object *object, const struct explain_pyc *pyc)
+static void explain_add_mount(struct json_object *object, const struct explain_pyc *pyc)
 {
 	struct json_object *mount;
 
 	if (!pyc->mount_verdict) {
-		add_null(object, "mount");
+		explain_add_null(object, "mount");
 		return;
 	}
 	mount = json_add_object(object, "mount");
@@ -166,7 +167,7 @@ static void add_mount(struct json_object *object, const struct explain_pyc *pyc)
 	json_add_text(mount, "reason", pyc->mount_reason);
 }
 
-static void add_asked(struct json_object *object, const struct explain_pyc *pyc)
+static void explain_add_asked(struct json_object *object, const struct explain_pyc *pyc)
 {
 	struct json_object *array = json_add_array(object, "asked");
 
@@ -185,29 +186,29 @@ static void add_asked(struct json_object *object, const struct explain_pyc *pyc)
 	}
 }
 
-static void add_facts(struct json_object *object, const struct explain_pyc *pyc)
+static void explain_add_facts(struct json_object *object, const struct explain_pyc *pyc)
 {
 	struct json_object *changes;
 
-	add_name(object, &pyc->disk.name);
-	add_hex(object, "head", pyc->head, pyc->head_len);
-	add_header(object, &pyc->disk);
-	add_matches(object, &pyc->disk);
-	json_add_text(object, "body", check_name(pyc->disk.body));
-	json_add_text(object, "proof", check_name(pyc->disk.proof));
-	add_outcome(object, "bare", pyc->bare);
+	explain_add_name(object, &pyc->disk.name);
+	explain_add_hex(object, "head", pyc->head, pyc->head_len);
+	explain_add_header(object, &pyc->disk);
+	explain_add_matches(object, &pyc->disk);
+	json_add_text(object, "body", explain_check_name(pyc->disk.body));
+	json_add_text(object, "proof", explain_check_name(pyc->disk.proof));
+	explain_add_outcome(object, "bare", pyc->bare);
 	json_add_text(object, "reader", pyc->reader ? pyc->reader->program : NULL);
-	add_verdict(object, "canonfs", &pyc->given);
-	add_policies(object, pyc);
-	add_outcome(object, "served", pyc->served);
-	add_mount(object, pyc);
+	explain_add_verdict(object, "canonfs", &pyc->given);
+	explain_add_policies(object, pyc);
+	explain_add_outcome(object, "served", pyc->served);
+	explain_add_mount(object, pyc);
 	changes = json_add_array(object, "changes");
 	for (size_t i = 0; i < pyc->change_count; i++)
 		json_object_array_add(changes, json_text(pyc->changes[i]));
-	add_asked(object, pyc);
+	explain_add_asked(object, pyc);
 }
 
-static struct json_object *pyc_object(const struct explain_pyc *pyc)
+static struct json_object *explain_pyc_object(const struct explain_pyc *pyc)
 {
 	struct json_object *object = json_object_new_object();
 
@@ -215,13 +216,14 @@ static struct json_object *pyc_object(const struct explain_pyc *pyc)
 	json_add_text(object, "leads_to", pyc->real);
 	json_add_text(object, "problem", pyc->problem);
 	if (!pyc->problem)
-		add_facts(object, pyc);
+		explain_add_facts(object, pyc);
 	return object;
 }
 
 /* ---- the source ---- */
 
-static void add_source(struct json_object *object, const struct explanation *explanation)
+static void explain_add_source(struct json_object *object,
+			       const struct explanation *explanation)
 {
 	static const char *const states[] = {[PYC_SOURCE_UNKNOWN] = "unknown",
 					     [PYC_SOURCE_NONE] = "none",
@@ -240,12 +242,12 @@ static void add_source(struct json_object *object, const struct explanation *exp
 	json_add_number(mtime, "seconds", time.tv_sec);
 	json_add_number(mtime, "nanoseconds", time.tv_nsec);
 	json_add_number(mtime, "python", pyc_mtime_int(time));
-	add_date(mtime, time.tv_sec);
+	explain_add_date(mtime, time.tv_sec);
 	json_add_bool(mtime, "canonical",
 		      pyc_is_canonical_time(&explanation->tree->policy, time));
 }
 
-static void add_tree(struct json_object *object, const struct explain_tree *tree)
+static void explain_add_tree(struct json_object *object, const struct explain_tree *tree)
 {
 	struct json_object *inner = json_add_object(object, "tree");
 
@@ -253,7 +255,7 @@ static void add_tree(struct json_object *object, const struct explain_tree *tree
 	if (tree->has_time)
 		json_add_number(inner, "shared_mtime", tree->time);
 	else
-		add_null(inner, "shared_mtime");
+		explain_add_null(inner, "shared_mtime");
 	json_add_text(inner, "canonfs", tree->mount_source);
 }
 
@@ -269,11 +271,12 @@ void explain_print_json(const struct explain_request *request)
 
 		json_object_array_add(sources, object);
 		json_add_text(object, "path", explanation->path);
-		add_source(object, explanation);
-		add_tree(object, explanation->tree);
+		explain_add_source(object, explanation);
+		explain_add_tree(object, explanation->tree);
 		pycs = json_add_array(object, "bytecode");
 		for (size_t j = 0; j < explanation->pyc_count; j++)
-			json_object_array_add(pycs, pyc_object(&explanation->pycs[j]));
+			json_object_array_add(pycs,
+					      explain_pyc_object(&explanation->pycs[j]));
 	}
 	json_print(top);
 }

@@ -143,7 +143,7 @@ static char *find_tree(const char *folder, const char *root)
 
 	if (!seen || !root[0])
 		return take_ptr(seen);
-	return strcmp(seen, "/") == 0 ? strdup(root) : path_join(root, seen + 1);
+	return seen[1] ? path_join(root, seen + 1) : strdup(root);
 }
 
 /* The tree of a real folder; NULL when out of memory. */

@@ -15,12 +15,6 @@
 #include "base/scope.h"
 #include "fs/mount/mountinfo.h"
 
-/* The same path for us; NULL when out of memory. */
-static char *mountable_host_path(const char *root, const char *path)
-{
-	return strcmp(root, "/") == 0 ? strdup(path) : path_join(root, path + 1);
-}
-
 static bool mountable_is_read_only(const char *point)
 {
 	struct statvfs st;
@@ -31,7 +25,7 @@ static bool mountable_is_read_only(const char *point)
 /* Is @name there, and no directory? A link counts, wherever it leads. */
 static bool mountable_has_file(const char *root, const char *folder, const char *name)
 {
-	scope_free char *host = mountable_host_path(root, folder);
+	scope_free char *host = path_join(root, folder + 1);
 	scope_free char *path = host ? path_join(host, name) : NULL;
 	struct statx stx;
 
@@ -47,7 +41,7 @@ static size_t mountable_mount(const char *root, const char *folder, char **ret_p
 	scope_free char *path = strdup(folder);
 
 	while (path && path[0] && strcmp(path, "/") != 0) {
-		scope_free char *host = mountable_host_path(root, path);
+		scope_free char *host = path_join(root, path + 1);
 		struct statx stx;
 
 		if (host && statx_at(AT_FDCWD, host, &stx) == 0 &&

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What explain calls things, in both of its outputs; see explain.h.
+ */
+#include "cli/explain/explain.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "pyc/mtime.h"
+
+char *explain_format(const char *text, ...)
+{
+	va_list arguments;
+	char *result;
+	int n;
+
+	va_start(arguments, text);
+	n = vasprintf(&result, text, arguments);
+	va_end(arguments);
+	return n < 0 ? NULL : result;
+}
+
+const char *explain_date(int64_t seconds, char date[EXPLAIN_DATE_MAX])
+{
+	time_t time = (time_t)seconds;
+	struct tm tm;
+
+	if (!gmtime_r(&time, &tm) ||
+	    strftime(date, EXPLAIN_DATE_MAX, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0)
+		strcpy(date, "beyond the calendar");
+	return date;
+}
+
+const char *explain_kind(enum pyc_header_kind kind)
+{
+	switch (kind) {
+	case PYC_KIND_TIMESTAMP:
+		return "timestamp";
+	case PYC_KIND_HASH_CHECKED:
+		return "checked-hash";
+	case PYC_KIND_HASH_UNCHECKED:
+		return "unchecked-hash";
+	default:
+		return "unknown-flags";
+	}
+}
+
+const char *explain_trust_name(enum pyc_trust trust)
+{
+	static const char *const names[TRUSTS] = {[PYC_TRUST_CANONICAL] = "canonical",
+						  [PYC_TRUST_SIZE] = "size",
+						  [PYC_TRUST_VERIFIED] = "verified"};
+
+	return names[trust];
+}
+
+static bool explain_compares_times(const struct pyc_facts *facts)
+{
+	return facts->header_status == PYC_HEADER_OK &&
+	       facts->header.kind == PYC_KIND_TIMESTAMP &&
+	       facts->source == PYC_SOURCE_REGULAR;
+}
+
+enum pyc_check explain_time_matches(const struct pyc_facts *facts)
+{
+	if (!explain_compares_times(facts))
+		return PYC_CHECK_UNKNOWN;
+	return pyc_mtime_matches(&facts->header, facts->source_mtime) ? PYC_CHECK_OK
+								      : PYC_CHECK_BAD;
+}
+
+enum pyc_check explain_size_matches(const struct pyc_facts *facts)
+{
+	if (!explain_compares_times(facts) || !facts->header.magic->size_offset)
+		return PYC_CHECK_UNKNOWN;
+	return pyc_size_matches(&facts->header, facts->source_size) ? PYC_CHECK_OK
+								    : PYC_CHECK_BAD;
+}
