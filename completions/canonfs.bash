@@ -32,9 +32,9 @@ _canonfs_complete_mount_words() {
 	local item=${list##*,}
 	local before=${list%"$item"}
 	case $item in
-	*=*) COMPREPLY=($(compgen -W "$(_canonfs_mount_words)" -- "$item"))
+	*=*) mapfile -t COMPREPLY < <(compgen -W "$(_canonfs_mount_words)" -- "$item")
 		COMPREPLY=("${COMPREPLY[@]#*=}") ;;
-	*) COMPREPLY=($(compgen -P "$before" -W "$(_canonfs_mount_words)" -- "$item")) ;;
+	*) mapfile -t COMPREPLY < <(compgen -P "$before" -W "$(_canonfs_mount_words)" -- "$item") ;;
 	esac
 	compopt -o nospace
 }
@@ -52,16 +52,19 @@ _canonfs() {
 		{ [ "$previous" = -o ] || [[ ${COMP_LINE:0:COMP_POINT} =~ \ -o\ +[^\ ]*$ ]]; }; then
 		_canonfs_complete_mount_words
 	elif [ "$COMP_CWORD" = 1 ] && [[ $current != -* ]]; then
-		COMPREPLY=($(compgen -W "$commands" -- "$current") $(compgen -d -- "$current"))
+		mapfile -t COMPREPLY < <(
+			compgen -W "$commands" -- "$current"
+			compgen -d -- "$current"
+		)
 	elif [[ $current == -* ]]; then
-		COMPREPLY=($(compgen -W "$(_canonfs_options "$command")" -- "$current"))
+		mapfile -t COMPREPLY < <(compgen -W "$(_canonfs_options "$command")" -- "$current")
 	elif [ "$command" = cache ] && [ "$COMP_CWORD" = 2 ]; then
-		COMPREPLY=($(compgen -W "$(_canonfs_words cache)" -- "$current"))
+		mapfile -t COMPREPLY < <(compgen -W "$(_canonfs_words cache)" -- "$current")
 	elif [[ $command =~ ^(umount|status|trace)$ ]]; then
-		COMPREPLY=($(compgen -W "$(_canonfs_mounts)" -- "$current"))
+		mapfile -t COMPREPLY < <(compgen -W "$(_canonfs_mounts)" -- "$current")
 	else
 		compopt -o filenames
-		COMPREPLY=($(compgen -f -- "$current"))
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 	fi
 }
 

@@ -135,6 +135,12 @@ def test_every_command_and_option_is_offered():
         assert options <= in_fish(f"canonfs {name} --"), name
 
 
+def test_bash_leaves_names_whole(folder):
+    pathlib.Path(folder, "two words").mkdir()
+    assert f"{folder}/two words" in in_bash(f"canonfs mount {folder}/two")
+    assert f"{folder}/two words" in in_bash(f"canonfs {folder}/two")
+
+
 def test_zsh_finds_every_option():
     """The function that zsh is offered options by, called outside of a completion."""
     for name in commands():
