@@ -50,19 +50,19 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_open(req, fi);
 }
 
-static bool is_dot(const char *name)
+static bool dir_is_dot(const char *name)
 {
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-static bool is_bytecode_link(const struct dirent64 *dirent)
+static bool dir_is_bytecode_link(const struct dirent64 *dirent)
 {
 	return (dirent->d_type == DT_LNK || dirent->d_type == DT_UNKNOWN) &&
 	       alias_is_link_name(dirent->d_name);
 }
 
 /* Adds a name with its attributes; false where it does not fit. */
-static bool add_plus(struct listing *listing, const struct dirent64 *dirent)
+static bool dir_add_plus(struct listing *listing, const struct dirent64 *dirent)
 {
 	struct passthrough *passthrough = listing->passthrough;
 	struct fuse_entry_param param = {
@@ -78,7 +78,7 @@ static bool add_plus(struct listing *listing, const struct dirent64 *dirent)
 	 * kernel then asks when somebody needs it. So it is with links to bytecode, which
 	 * only op_lookup may show.
 	 */
-	if (!is_dot(dirent->d_name) && !is_bytecode_link(dirent) &&
+	if (!dir_is_dot(dirent->d_name) && !dir_is_bytecode_link(dirent) &&
 	    passthrough_lookup(passthrough, listing->id, listing->fd, listing->path,
 			       dirent->d_name, &entry) == 0) {
 		param.ino = entry.id;
@@ -98,7 +98,7 @@ static bool add_plus(struct listing *listing, const struct dirent64 *dirent)
 	return true;
 }
 
-static bool add_plain(struct listing *listing, const struct dirent64 *dirent)
+static bool dir_add_plain(struct listing *listing, const struct dirent64 *dirent)
 {
 	struct stat st = {.st_ino = dirent->d_ino, .st_mode = DTTOIF(dirent->d_type)};
 	size_t need = fuse_add_direntry(listing->req, listing->buffer + listing->used,
@@ -112,22 +112,22 @@ static bool add_plain(struct listing *listing, const struct dirent64 *dirent)
 }
 
 /* Adds what getdents64() returned; false when the reply is full. */
-static bool add_dents(struct listing *listing, const char *dents, size_t bytes)
+static bool dir_add_dents(struct listing *listing, const char *dents, size_t bytes)
 {
 	for (size_t at = 0; at < bytes;) {
 		const struct dirent64 *dirent = (const struct dirent64 *)(dents + at);
 
 		at += dirent->d_reclen;
-		if (dirent->d_type == DT_DIR && !is_dot(dirent->d_name) &&
+		if (dirent->d_type == DT_DIR && !dir_is_dot(dirent->d_name) &&
 		    passthrough_hides(listing->passthrough, listing->fd, dirent->d_name))
 			continue;
-		if (!(listing->plus ? add_plus : add_plain)(listing, dirent))
+		if (!(listing->plus ? dir_add_plus : dir_add_plain)(listing, dirent))
 			return false;
 	}
 	return true;
 }
 
-static int fill(struct listing *listing, off_t offset)
+static int dir_fill(struct listing *listing, off_t offset)
 {
 	_Alignas(struct dirent64) char dents[DENTS_MAX];
 	/* No more names at once than the reply will hold: the rest is read again. */
@@ -141,13 +141,13 @@ static int fill(struct listing *listing, off_t offset)
 	if (offset && lseek(listing->fd, offset, SEEK_SET) < 0)
 		return -errno;
 	while ((n = getdents64(listing->fd, dents, chunk)) > 0)
-		if (!add_dents(listing, dents, (size_t)n))
+		if (!dir_add_dents(listing, dents, (size_t)n))
 			return 0;
 	/* An error after the first names is the next request's to report. */
 	return n < 0 && listing->used == 0 ? -errno : 0;
 }
 
-static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
+static void dir_list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
 {
 	struct listing listing = {
 		.req = req,
@@ -175,7 +175,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool
 	listing.buffer = buffer;
 	listing.path = path;
 	listing.fd = fd;
-	r = fill(&listing, offset);
+	r = dir_fill(&listing, offset);
 	if (r < 0)
 		op_fail(req, -r);
 	else
@@ -186,12 +186,12 @@ void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		struct fuse_file_info *fi)
 {
 	(void)fi;
-	list(req, ino, size, offset, false);
+	dir_list(req, ino, size, offset, false);
 }
 
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		    struct fuse_file_info *fi)
 {
 	(void)fi;
-	list(req, ino, size, offset, true);
+	dir_list(req, ino, size, offset, true);
 }

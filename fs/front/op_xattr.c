@@ -20,7 +20,7 @@
  * The kernel lists trusted.* to administrators only (fs/xattr.c, xattr_list_one()); here it
  * sees an administrator, the server, ask for everybody.
  */
-static size_t drop_trusted(char *names, size_t len)
+static size_t xattr_drop_trusted(char *names, size_t len)
 {
 	static const char trusted[] = "trusted.";
 	char *out = names;
@@ -38,7 +38,7 @@ static size_t drop_trusted(char *names, size_t len)
 }
 
 /* A size of 0 asks how large the value is; more is a buffer to fill. */
-static void reply(fuse_req_t req, size_t size, const char *value, ssize_t len)
+static void xattr_reply(fuse_req_t req, size_t size, const char *value, ssize_t len)
 {
 	if (len < 0)
 		op_fail(req, errno);
@@ -51,7 +51,8 @@ static void reply(fuse_req_t req, size_t size, const char *value, ssize_t len)
 }
 
 /* Whether the request is answered: bytecode files have some attributes of our making. */
-static bool reply_virtual(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+static bool xattr_reply_virtual(fuse_req_t req, fuse_ino_t ino, const char *name,
+				size_t size)
 {
 	char value[VIRTUAL_XATTR_MAX];
 	ssize_t len = virtual_xattr_get(passthrough_of(req), ino, name, value);
@@ -59,7 +60,7 @@ static bool reply_virtual(fuse_req_t req, fuse_ino_t ino, const char *name, size
 	if (len == -ENODATA)
 		return false;
 	errno = len < 0 ? (int)-len : 0;
-	reply(req, size, value, len);
+	xattr_reply(req, size, value, len);
 	return true;
 }
 
@@ -74,7 +75,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		op_fail(req, ENOMEM);
 		return;
 	}
-	if (virtual_xattr_is(name) && reply_virtual(req, ino, name, size))
+	if (virtual_xattr_is(name) && xattr_reply_virtual(req, ino, name, size))
 		return;
 	fd = passthrough_open(passthrough_of(req), ino, O_PATH, NULL, &stx);
 	if (fd < 0) {
@@ -82,7 +83,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		return;
 	}
 	path = proc_path(fd);
-	reply(req, size, value, getxattr(path.text, name, value, size));
+	xattr_reply(req, size, value, getxattr(path.text, name, value, size));
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
@@ -105,6 +106,6 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	path = proc_path(fd);
 	len = listxattr(path.text, names, XATTR_LIST_MAX);
 	if (len > 0 && fuse_req_ctx(req)->uid != 0)
-		len = (ssize_t)drop_trusted(names, (size_t)len);
-	reply(req, size, names, len);
+		len = (ssize_t)xattr_drop_trusted(names, (size_t)len);
+	xattr_reply(req, size, names, len);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/fdio.h"
+#include "base/hex.h"
 #include "base/scope.h"
 #include "fs/front/served.h"
 
@@ -18,10 +19,11 @@
 static const char *const names[] = {"verdict", "reason", "original-header"};
 enum { VERDICT, REASON, ORIGINAL_HEADER };
 
-_Static_assert(VIRTUAL_XATTR_MAX > 2 * PYC_HEADER_MAX, "a header in hexadecimal fits");
+_Static_assert(VIRTUAL_XATTR_MAX >= HEX_SIZE(PYC_HEADER_MAX),
+	       "a header in hexadecimal fits");
 
 /* Index in names[]; -1 for another name. */
-static int index_of(const char *name)
+static int virtual_xattr_index(const char *name)
 {
 	if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
 		return -1;
@@ -33,11 +35,12 @@ static int index_of(const char *name)
 
 bool virtual_xattr_is(const char *name)
 {
-	return index_of(name) >= 0;
+	return virtual_xattr_index(name) >= 0;
 }
 
 /* As many bytes as its layout has; of an unknown one, as many as the longest has. */
-static ssize_t header_text(int fd, const struct resolution *resolution, char *ret_value)
+static ssize_t virtual_xattr_header(int fd, const struct resolution *resolution,
+				    char *ret_value)
 {
 	const struct pyc_facts *facts = &resolution->facts;
 	size_t size = facts->header_status == PYC_HEADER_OK
@@ -46,9 +49,10 @@ static ssize_t header_text(int fd, const struct resolution *resolution, char *re
 	uint8_t raw[PYC_HEADER_MAX];
 	ssize_t n = pread_full(fd, raw, size, 0);
 
-	for (ssize_t i = 0; i < n; i++)
-		snprintf(ret_value + 2 * i, 3, "%02x", raw[i]);
-	return n < 0 ? n : 2 * n;
+	if (n < 0)
+		return n;
+	hex_encode(raw, (size_t)n, ret_value);
+	return 2 * n;
 }
 
 ssize_t virtual_xattr_get(struct passthrough *passthrough, uint64_t id, const char *name,
@@ -78,9 +82,10 @@ ssize_t virtual_xattr_get(struct passthrough *passthrough, uint64_t id, const ch
 			&resolution);
 	if (r < 0)
 		return r == -EINVAL ? -ENODATA : r;
-	if (index_of(name) == ORIGINAL_HEADER)
-		return header_text(fd, &resolution, ret_value);
-	text = index_of(name) == VERDICT ? pyc_verdict_name(resolution.decision.verdict)
-					 : pyc_reason_name(resolution.decision.reason);
+	if (virtual_xattr_index(name) == ORIGINAL_HEADER)
+		return virtual_xattr_header(fd, &resolution, ret_value);
+	text = virtual_xattr_index(name) == VERDICT
+		       ? pyc_verdict_name(resolution.decision.verdict)
+		       : pyc_reason_name(resolution.decision.reason);
 	return snprintf(ret_value, VIRTUAL_XATTR_MAX, "%s", text);
 }

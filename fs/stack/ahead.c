@@ -11,15 +11,15 @@
 #include "base/scope.h"
 
 /* One for each thread that serves, at most; most mounts have fewer. */
-#define SLOTS 16
+#define AHEAD_SLOTS 16
 
 /* What is older says nothing of the source as it is now. In whole seconds of the clock. */
-#define MAX_AGE_S 1
+#define AHEAD_MAX_AGE_S 1
 
-enum slot_state { SLOT_EMPTY, SLOT_BUSY, SLOT_READY };
+enum ahead_state { AHEAD_EMPTY, AHEAD_BUSY, AHEAD_READY };
 
-struct slot {
-	enum slot_state state;
+struct ahead_slot {
+	enum ahead_state state;
 	uint64_t id;
 	int64_t ready_s; /* clock_coarse_s() */
 	struct served_bytes bytes;
@@ -28,7 +28,7 @@ struct slot {
 struct ahead {
 	pthread_mutex_t lock; /* of all slots; no i/o under it */
 	pthread_cond_t ended; /* a slot is not busy any more */
-	struct slot slots[SLOTS];
+	struct ahead_slot slots[AHEAD_SLOTS];
 	size_t next; /* slot to be filled next, if it is not busy */
 };
 
@@ -43,39 +43,39 @@ struct ahead *ahead_new(void)
 	return ahead;
 }
 
-static void empty(struct slot *slot)
+static void ahead_empty(struct ahead_slot *slot)
 {
 	free(slot->bytes.data);
-	*slot = (struct slot){.state = SLOT_EMPTY};
+	*slot = (struct ahead_slot){.state = AHEAD_EMPTY};
 }
 
 void ahead_free(struct ahead *ahead)
 {
 	if (!ahead)
 		return;
-	for (size_t i = 0; i < SLOTS; i++)
-		empty(&ahead->slots[i]);
+	for (size_t i = 0; i < AHEAD_SLOTS; i++)
+		ahead_empty(&ahead->slots[i]);
 	pthread_cond_destroy(&ahead->ended);
 	pthread_mutex_destroy(&ahead->lock);
 	free(ahead);
 }
 
-static struct slot *find_locked(struct ahead *ahead, uint64_t id)
+static struct ahead_slot *ahead_find_locked(struct ahead *ahead, uint64_t id)
 {
-	for (size_t i = 0; i < SLOTS; i++)
-		if (ahead->slots[i].state != SLOT_EMPTY && ahead->slots[i].id == id)
+	for (size_t i = 0; i < AHEAD_SLOTS; i++)
+		if (ahead->slots[i].state != AHEAD_EMPTY && ahead->slots[i].id == id)
 			return &ahead->slots[i];
 	return NULL;
 }
 
 /* The slot that was filled longest ago, of those that are not busy; NULL for none. */
-static struct slot *next_locked(struct ahead *ahead)
+static struct ahead_slot *ahead_next_locked(struct ahead *ahead)
 {
-	for (size_t i = 0; i < SLOTS; i++) {
-		struct slot *slot = &ahead->slots[ahead->next];
+	for (size_t i = 0; i < AHEAD_SLOTS; i++) {
+		struct ahead_slot *slot = &ahead->slots[ahead->next];
 
-		ahead->next = (ahead->next + 1) % SLOTS;
-		if (slot->state != SLOT_BUSY)
+		ahead->next = (ahead->next + 1) % AHEAD_SLOTS;
+		if (slot->state != AHEAD_BUSY)
 			return slot;
 	}
 	return NULL;
@@ -83,14 +83,14 @@ static struct slot *next_locked(struct ahead *ahead)
 
 bool ahead_begin(struct ahead *ahead, uint64_t id)
 {
-	struct slot *slot = NULL;
+	struct ahead_slot *slot = NULL;
 
 	pthread_mutex_lock(&ahead->lock);
-	if (!find_locked(ahead, id))
-		slot = next_locked(ahead);
+	if (!ahead_find_locked(ahead, id))
+		slot = ahead_next_locked(ahead);
 	if (slot) {
-		empty(slot);
-		slot->state = SLOT_BUSY;
+		ahead_empty(slot);
+		slot->state = AHEAD_BUSY;
 		slot->id = id;
 	}
 	pthread_mutex_unlock(&ahead->lock);
@@ -99,34 +99,34 @@ bool ahead_begin(struct ahead *ahead, uint64_t id)
 
 void ahead_end(struct ahead *ahead, uint64_t id, const struct served_bytes *bytes)
 {
-	struct slot *slot;
+	struct ahead_slot *slot;
 
 	pthread_mutex_lock(&ahead->lock);
-	slot = find_locked(ahead, id);
+	slot = ahead_find_locked(ahead, id);
 	slot->bytes = *bytes;
 	slot->ready_s = clock_coarse_s();
-	slot->state = SLOT_READY;
+	slot->state = AHEAD_READY;
 	if (!bytes->data)
-		empty(slot);
+		ahead_empty(slot);
 	pthread_cond_broadcast(&ahead->ended);
 	pthread_mutex_unlock(&ahead->lock);
 }
 
 bool ahead_take(struct ahead *ahead, uint64_t id, struct served_bytes *ret_bytes)
 {
-	struct slot *slot;
+	struct ahead_slot *slot;
 	bool found = false;
 
 	pthread_mutex_lock(&ahead->lock);
-	while ((slot = find_locked(ahead, id)) && slot->state == SLOT_BUSY)
+	while ((slot = ahead_find_locked(ahead, id)) && slot->state == AHEAD_BUSY)
 		pthread_cond_wait(&ahead->ended, &ahead->lock);
 	if (slot) {
-		found = clock_coarse_s() - slot->ready_s <= MAX_AGE_S;
+		found = clock_coarse_s() - slot->ready_s <= AHEAD_MAX_AGE_S;
 		if (found) {
 			*ret_bytes = slot->bytes;
 			slot->bytes.data = NULL;
 		}
-		empty(slot);
+		ahead_empty(slot);
 	}
 	pthread_mutex_unlock(&ahead->lock);
 	return found;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* A file; its path is in the text, whose place in memory changes. */
-struct row {
+struct data_row {
 	size_t path;
 	struct node_key key;
 	uint64_t size;
@@ -20,7 +20,7 @@ struct row {
 
 struct data_table {
 	pthread_mutex_t lock; /* of the rest, while files are added */
-	struct row *rows;
+	struct data_row *rows;
 	size_t count;
 	size_t capacity;
 	char *text;
@@ -47,11 +47,11 @@ void data_table_free(struct data_table *table)
 	free(table);
 }
 
-static bool make_room_locked(struct data_table *table, size_t bytes)
+static bool data_table_make_room_locked(struct data_table *table, size_t bytes)
 {
 	if (table->count == table->capacity) {
 		size_t capacity = 2 * table->capacity + 256;
-		struct row *rows = reallocarray(table->rows, capacity, sizeof(*rows));
+		struct data_row *rows = reallocarray(table->rows, capacity, sizeof(*rows));
 
 		if (!rows)
 			return false;
@@ -77,10 +77,10 @@ int data_table_add(struct data_table *table, const char *path, const struct stat
 	bool room;
 
 	pthread_mutex_lock(&table->lock);
-	room = make_room_locked(table, bytes);
+	room = data_table_make_room_locked(table, bytes);
 	if (room) {
 		memcpy(table->text + table->text_size, path, bytes);
-		table->rows[table->count] = (struct row){
+		table->rows[table->count] = (struct data_row){
 			.path = table->text_size,
 			.key = node_key_of(stx),
 			.size = stx->stx_size,
@@ -96,7 +96,7 @@ int data_table_add(struct data_table *table, const char *path, const struct stat
 int data_table_find(const struct data_table *table, uint64_t number,
 		    struct data_file *ret_file)
 {
-	const struct row *row;
+	const struct data_row *row;
 
 	if (number >= table->count)
 		return -ENOENT;

@@ -12,7 +12,7 @@
  * The kernel's numbers (linux/fuse.h); by number, since the newest names are missing from
  * older headers.
  */
-static const char *const opcode_names[STATS_OPCODES] = {
+static const char *const stats_opcode_names[STATS_OPCODES] = {
 	[1] = "LOOKUP",	       [2] = "FORGET",	       [3] = "GETATTR",
 	[4] = "SETATTR",       [5] = "READLINK",       [6] = "SYMLINK",
 	[8] = "MKNOD",	       [9] = "MKDIR",	       [10] = "UNLINK",
@@ -35,7 +35,7 @@ static const char *const opcode_names[STATS_OPCODES] = {
 static const struct {
 	int error;
 	const char *name;
-} error_classes[STATS_ERRORS] = {
+} stats_error_classes[STATS_ERRORS] = {
 	[STATS_EACCES] = {EACCES, "EACCES"}, [STATS_EIO] = {EIO, "EIO"},
 	[STATS_EMFILE] = {EMFILE, "EMFILE"}, [STATS_ENFILE] = {ENFILE, "ENFILE"},
 	[STATS_ENOMEM] = {ENOMEM, "ENOMEM"}, [STATS_ESTALE] = {ESTALE, "ESTALE"},
@@ -56,13 +56,13 @@ void stats_free(struct stats *stats)
 		munmap(stats, sizeof(*stats));
 }
 
-static void add_one(_Atomic uint64_t *counter)
+static void stats_add_one(_Atomic uint64_t *counter)
 {
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
 /* The slot may be of a minute ago: then it begins anew. */
-static void count_recent(_Atomic uint64_t *slot, uint32_t now_s)
+static void stats_count_recent(_Atomic uint64_t *slot, uint32_t now_s)
 {
 	uint64_t old = atomic_load_explicit(slot, memory_order_relaxed);
 	uint64_t new;
@@ -75,22 +75,23 @@ static void count_recent(_Atomic uint64_t *slot, uint32_t now_s)
 
 void stats_request(struct stats *stats, uint32_t opcode, uint32_t now_s)
 {
-	add_one(&stats->requests[opcode < STATS_OPCODES ? opcode : STATS_OPCODES - 1]);
-	count_recent(&stats->recent[now_s % STATS_SECONDS], now_s);
+	stats_add_one(
+		&stats->requests[opcode < STATS_OPCODES ? opcode : STATS_OPCODES - 1]);
+	stats_count_recent(&stats->recent[now_s % STATS_SECONDS], now_s);
 }
 
 void stats_decision(struct stats *stats, const struct pyc_decision *decision)
 {
 	if (!decision) {
-		add_one(&stats->undecided);
+		stats_add_one(&stats->undecided);
 		return;
 	}
-	add_one(&stats->verdicts[decision->verdict]);
+	stats_add_one(&stats->verdicts[decision->verdict]);
 	if (decision->changed)
-		add_one(&stats->changed);
+		stats_add_one(&stats->changed);
 }
 
-static bool is_ordinary(int error)
+static bool stats_is_ordinary(int error)
 {
 	switch (error) {
 	case 0:
@@ -113,11 +114,11 @@ void stats_error(struct stats *stats, int error)
 {
 	int class = 0;
 
-	if (is_ordinary(error))
+	if (stats_is_ordinary(error))
 		return;
-	while (class < STATS_OTHER && error_classes[class].error != error)
+	while (class < STATS_OTHER && stats_error_classes[class].error != error)
 		class ++;
-	add_one(&stats->errors[class]);
+	stats_add_one(&stats->errors[class]);
 }
 
 uint64_t stats_recent(const struct stats *stats, uint32_t now_s)
@@ -138,10 +139,10 @@ uint64_t stats_recent(const struct stats *stats, uint32_t now_s)
 
 const char *stats_opcode_name(uint32_t opcode)
 {
-	return opcode < STATS_OPCODES ? opcode_names[opcode] : NULL;
+	return opcode < STATS_OPCODES ? stats_opcode_names[opcode] : NULL;
 }
 
 const char *stats_error_name(enum stats_error_class class)
 {
-	return error_classes[class].name;
+	return stats_error_classes[class].name;
 }

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fdio.h"
 #include "base/scope.h"
 
@@ -57,7 +57,7 @@ void trace_want(struct trace *trace, unsigned kinds)
  * Name and process of a thread, as proc(5) has them: the kernel knows the thread that asks
  * only. It waits for our answer, so it is there.
  */
-static void describe_process(pid_t tid, struct trace_event *event)
+static void trace_describe_process(pid_t tid, struct trace_event *event)
 {
 	char path[sizeof("/proc//status") + 12];
 	char text[512];
@@ -84,13 +84,12 @@ static void describe_process(pid_t tid, struct trace_event *event)
 void trace_put(struct trace *trace, struct trace_event *event, pid_t tid)
 {
 	static const uint64_t one = 1;
-	struct timespec now;
+	struct timespec now = clock_real();
 	bool was_empty = false;
 	bool put = false;
 
-	clock_gettime(CLOCK_REALTIME, &now);
 	event->time_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	describe_process(tid, event);
+	trace_describe_process(tid, event);
 	pthread_mutex_lock(&trace->lock);
 	if (trace->count < TRACE_RING) {
 		trace->ring[(trace->first + trace->count) % TRACE_RING] = *event;
