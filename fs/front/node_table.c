@@ -137,7 +137,7 @@ static int node_add_root(struct node_table *table, const struct node_key *root)
 
 	if (r == 0)
 		r = pool_take(&table->nodes, &slot);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	table->shared->bucket_count = MIN_BUCKETS;
 	table->shared->device_count = 1;
