@@ -24,6 +24,7 @@
 #include "cache/tree/alias.h"
 #include "cache/tree/pairing.h"
 #include "cache/tree/sample.h"
+#include "cache/tree/source.h"
 #include "pyc/outcome.h"
 
 /* Different embedded times that one source's pycs can have; more do not vote. */

@@ -16,6 +16,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
+#include "cache/tree/source.h"
 
 struct file {
 	uint64_t device;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Finding a pyc's source file through symlinks, inside the tree or out of it; see tree.h.
+ * Finding a pyc's source file through symlinks, inside the tree or out of it; see
+ * source.h.
  *
  * The walk keeps one absolute path as the reader sees it, without symlinks, and looks
  * at one component at a time: below view_path in the tree, elsewhere on the host. So the
  * process never asks the kernel to enter its own mount.
  */
+#include "cache/tree/source.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,7 +19,6 @@
 #include "base/fdio.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "cache/tree/tree.h"
 
 /* MAXSYMLINKS of the kernel (include/linux/namei.h). */
 #define MAX_LINKS 40

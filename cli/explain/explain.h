@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "cache/resolve.h"
+#include "cache/tree/source.h"
 #include "cli/python/ask.h"
 #include "cli/python/interpreters.h"
 #include "cli/trees/tree_set.h"

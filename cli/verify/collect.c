@@ -15,6 +15,7 @@
 #include "base/scope.h"
 #include "cache/content.h"
 #include "cache/tree/pairing.h"
+#include "cache/tree/source.h"
 #include "cache/tree/walk.h"
 #include "pyc/mtime.h"
 

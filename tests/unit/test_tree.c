@@ -24,6 +24,7 @@
 #include "base/fdio.h"
 #include "base/path.h"
 #include "base/scope.h"
+#include "cache/tree/source.h"
 #include "cache/tree/tree.h"
 #include "tests/unit/scratch.h"
 
