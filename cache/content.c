@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fdio.h"
 #include "base/scope.h"
-#include "cache/table.h"
 #include "pyc/marshal.h"
 #include "pyc/siphash.h"
 
@@ -52,45 +52,47 @@ static bool is_unchanged(const struct content_file *file)
 }
 
 /*
- * Remembers what was read of a file that did not change meanwhile, if its ctime was old
- * enough to vouch for that before the first byte was read; what was learned of a source,
- * if the same holds for that.
+ * What is read of a file vouches for later readers only if the file's ctime was old enough
+ * before the first byte was read.
  */
-static void remember(struct content_file *file)
+static bool content_is_settled(const struct content_file *file)
 {
-	if (!identity_is_settled(&file->identity, file->opened))
-		return;
-	file->kept = file->content;
+	return identity_is_settled(&file->identity, file->opened);
+}
+
+struct content content_to_remember(const struct content_file *file)
+{
+	struct content content = file->content;
+
 	if (!file->source_settled) {
-		file->kept.has_source = false;
-		file->kept.hash = PYC_CHECK_UNKNOWN;
+		content.has_source = false;
+		content.hash = PYC_CHECK_UNKNOWN;
 	}
-	file->learned = true;
-	table_put(file->table, &file->identity, &file->kept);
+	return content;
 }
 
 int content_open(struct content_file *file, const struct statx *stx)
 {
-	uint8_t raw[PYC_HEADER_MAX];
-	bool current = false;
-	ssize_t n;
-	int r = identity_from(file->fd, stx, file->mount_id, &file->identity);
+	*file = (struct content_file){.mount_id = file->mount_id, .fd = file->fd};
+	file->opened = clock_real();
+	return identity_from(file->fd, stx, file->mount_id, &file->identity);
+}
 
-	if (r < 0)
-		return r;
-	clock_gettime(CLOCK_REALTIME, &file->opened);
-	file->content = file->earlier = (struct content){0};
-	if (table_get(file->table, &file->identity, &file->earlier, &current) && current) {
-		file->content = file->earlier;
-		file->source_settled = file->content.has_source;
-		return 0;
-	}
-	n = pread_full(file->fd, raw, sizeof(raw), 0);
+void content_believe(struct content_file *file)
+{
+	file->content = file->earlier;
+	file->source_settled = file->content.has_source;
+}
+
+int content_read_header(struct content_file *file)
+{
+	uint8_t raw[PYC_HEADER_MAX];
+	ssize_t n = pread_full(file->fd, raw, sizeof(raw), 0);
+
 	if (n < 0)
 		return (int)n;
 	file->content.header_status =
 		pyc_header_parse(raw, (size_t)n, &file->content.header);
-	/* Not remembered yet: that would push out an entry whose digest can vouch. */
 	return 0;
 }
 
@@ -133,7 +135,7 @@ static bool is_same_body(const struct content *a, const struct content *b)
  * Walks the body. What an earlier state of the inode is known for holds for this one if
  * the bytes are the same.
  */
-void content_check_body(struct content_file *file)
+bool content_check_body(struct content_file *file)
 {
 	size_t size = (size_t)file->identity.size;
 	struct content *content = &file->content;
@@ -141,19 +143,19 @@ void content_check_body(struct content_file *file)
 	scope_free uint8_t *data = NULL;
 
 	if (content->body != PYC_CHECK_UNKNOWN || size < magic->header_size)
-		return;
-	table_count_body(file->table);
+		return false;
+	file->bodies++;
 	data = read_whole(file->fd, file->identity.size);
 	if (!data || !is_unchanged(file) ||
 	    memcmp(data, content->header.raw, magic->header_size) != 0)
-		return;
+		return false;
 	content->digest = digest_of(data + magic->header_size, size - magic->header_size);
-	file->confirmed = file->earlier.body != PYC_CHECK_UNKNOWN &&
-			  is_same_body(&file->earlier, content);
-	content->body = file->confirmed ? file->earlier.body
-					: walk(magic, data + magic->header_size,
-					       size - magic->header_size);
-	remember(file);
+	file->is_confirmed = file->earlier.body != PYC_CHECK_UNKNOWN &&
+			     is_same_body(&file->earlier, content);
+	content->body = file->is_confirmed ? file->earlier.body
+					   : walk(magic, data + magic->header_size,
+						  size - magic->header_size);
+	return content_is_settled(file);
 }
 
 /* Is the embedded hash that of a source's bytes? */
@@ -168,35 +170,31 @@ static enum pyc_check compare_hash(const struct pyc_header *header, const uint8_
 	return memcmp(hash, header->hash, sizeof(hash)) == 0 ? PYC_CHECK_OK : PYC_CHECK_BAD;
 }
 
-void content_check_source(struct content_file *file, int source_fd)
+bool content_check_source(struct content_file *file, int source_fd)
 {
 	struct content *content = &file->content;
 	scope_free uint8_t *data = NULL;
 	struct identity before;
 	bool known = content->has_source;
-	struct timespec now;
 
 	content->has_source = false;
 	if (stat_identity(source_fd, file->mount_id, &before) < 0) {
 		content->hash = PYC_CHECK_UNKNOWN;
-		return;
+		return false;
 	}
 	if (known && identity_equal(&content->source, &before)) {
 		content->has_source = true;
-		return;
+		return false;
 	}
 	content->hash = PYC_CHECK_UNKNOWN;
-	clock_gettime(CLOCK_REALTIME, &now);
-	file->source_settled = identity_is_settled(&before, now);
-	table_count_source(file->table);
+	file->source_settled = identity_is_settled(&before, clock_real());
+	file->sources++;
 	data = read_whole(source_fd, before.size);
 	if (!data || !is_still(source_fd, &before))
-		return;
+		return false;
 	content->has_source = true;
 	content->source = before;
 	content->source_digest = digest_of(data, (size_t)before.size);
 	content->hash = compare_hash(&content->header, data, (size_t)before.size);
-	file->confirmed = false;
-	if (file->source_settled && is_unchanged(file))
-		remember(file);
+	return file->source_settled && is_unchanged(file) && content_is_settled(file);
 }

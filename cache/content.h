@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the bytes of one bytecode file say: its header, whether its body parses, whether
- * its hash is its source's. Read once, remembered in the table (cache/table.h), and
- * believed as long as the file's identity stays the same.
+ * its hash is its source's.
+ *
+ * Here files are read, and it is said which of the answers may be remembered. Who asks
+ * remembers them (cache/resolve.c), and believes them as long as the file's identity stays
+ * the same.
  */
 #ifndef CANONFS_CACHE_CONTENT_H
 #define CANONFS_CACHE_CONTENT_H
@@ -17,8 +20,6 @@
 /* A pyc or source larger than this is not read whole: nobody's code, and not vouched for.
  */
 #define CONTENT_MAX_BYTES (64u << 20)
-
-struct table;
 
 /**
  * struct content - what one file's bytes say
@@ -44,49 +45,55 @@ struct content {
 
 /**
  * struct content_file - an open bytecode file, and what is known of its bytes
- * @table:    remembers; borrowed
  * @mount_id: identity_mount_id() of the tree
  * @fd:       open for reading; borrowed, its offset is not moved
  * @identity: when it was opened here
+ * @opened:   CLOCK_REALTIME when @identity was taken
  * @content:  filled in by the functions below
  * @earlier:  what was known of an earlier state of the inode; its body's digest can tell
  *            that nothing changed. Its .body is unknown where there is nothing.
- * @opened:   CLOCK_REALTIME just after @identity was taken
  * @source_settled: the source's ctime was old enough when content.source was read
- * @learned:  something expensive was read, and remembered
- * @kept:     what was remembered; meaningful if @learned
- * @confirmed: what was read is what was known of an earlier state
+ * @is_confirmed: the body that was read is that of @earlier
+ * @bodies, @sources: how often one was read
  */
 struct content_file {
-	struct table *table;
 	uint64_t mount_id;
 	int fd;
 	struct identity identity;
+	struct timespec opened;
 	struct content content;
 	struct content earlier;
-	struct timespec opened;
 	bool source_settled;
-	bool learned;
-	struct content kept;
-	bool confirmed;
+	bool is_confirmed;
+	unsigned bodies;
+	unsigned sources;
 };
 
 /**
- * content_open() - identity and header
- * @file: .table, .mount_id and .fd filled in
+ * content_open() - which file is it? Reads nothing
+ * @file: .mount_id and .fd filled in; all else is set
  * @stx:  of .fd, just taken
- * Return: 0; -EINVAL where it is not a regular file; another -errno.
+ *
+ * To be followed by content_believe() or content_read_header().
+ * Return: 0; -EINVAL where it is not a regular file.
  */
 int content_open(struct content_file *file, const struct statx *stx);
 
+/* What was remembered in .earlier is of this very identity: it is the content. */
+void content_believe(struct content_file *file);
+
+/* Return: 0; -errno where the file cannot be read. */
+int content_read_header(struct content_file *file);
+
 /**
- * content_check_body() - does the body parse? Sets content.body
+ * content_check_body() - does the body parse? Sets content.body and .digest
  * @file: its header_status is PYC_HEADER_OK
  *
- * It stays PYC_CHECK_UNKNOWN where the file cannot be read, is too large, or changes
- * while it is read.
+ * content.body stays PYC_CHECK_UNKNOWN where the file cannot be read, is too large, or
+ * changes while it is read.
+ * Return: whether there is something new to be remembered, content_to_remember().
  */
-void content_check_body(struct content_file *file);
+bool content_check_body(struct content_file *file);
 
 /**
  * content_check_source() - read the source. Sets content.has_source, .source_digest and,
@@ -97,7 +104,11 @@ void content_check_body(struct content_file *file);
  * content.has_source is false where the source cannot be read, is too large or changes
  * while it is read; content.hash is unknown also where it is hashed in a way that is not
  * known.
+ * Return: as content_check_body().
  */
-void content_check_source(struct content_file *file, int source_fd);
+bool content_check_source(struct content_file *file, int source_fd);
+
+/* The content without what was read of a source that may have changed meanwhile. */
+struct content content_to_remember(const struct content_file *file);
 
 #endif

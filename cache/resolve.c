@@ -25,10 +25,8 @@
 #include "cache/tree/pairing.h"
 #include "cache/tree/sample.h"
 #include "cache/tree/source.h"
+#include "cache/votes.h"
 #include "pyc/outcome.h"
-
-/* Different embedded times that one source's pycs can have; more do not vote. */
-#define MAX_VOTES 32
 
 /*
  * What a walk remembers: files with several names (a pyc's three levels are often one file)
@@ -46,6 +44,7 @@ struct resolver {
 	struct pyc_policy policy; /* complete once sampled is true */
 	pthread_mutex_t sample_lock;
 	_Atomic bool sampled; /* release: policy has the tree's own canonical time */
+	_Atomic uint64_t known, unknown, bodies, sources; /* for people only: relaxed */
 };
 
 /* Takes ownership of @table, NULL when out of memory. */
@@ -74,11 +73,11 @@ static struct resolver *new_with_table(const struct tree *tree,
 }
 
 struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy,
-			      struct store *store, const struct proof_set *proofs)
+			      struct store *store, struct table *table)
 {
-	struct table *table = store ? store_take_table(store) : NULL;
-	struct resolver *resolver = new_with_table(
-		tree, policy, proofs, table ? table : table_new(TABLE_CAPACITY));
+	struct resolver *resolver =
+		new_with_table(tree, policy, store ? store_proofs(store) : NULL,
+			       table ? table : table_new(TABLE_CAPACITY));
 
 	if (resolver)
 		resolver->store = store;
@@ -113,8 +112,16 @@ struct work {
 	struct pyc_facts facts;
 };
 
+static void add_relaxed(_Atomic uint64_t *counter, uint64_t more)
+{
+	if (more)
+		atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+
 static void end_work(struct work *work)
 {
+	add_relaxed(&work->resolver->bodies, work->file.bodies);
+	add_relaxed(&work->resolver->sources, work->file.sources);
 	source_fini(&work->source);
 	free(work->source_path);
 }
@@ -178,6 +185,38 @@ static bool could_be_canonical(enum pyc_reason reason)
 	return reason == PYC_R_NOT_CANONICAL || reason == PYC_R_NEWER;
 }
 
+/* In this mount. */
+static void remember(struct work *work)
+{
+	struct content content = content_to_remember(&work->file);
+
+	table_put(work->resolver->table, &work->file.identity, &content);
+}
+
+/* For the next mount. */
+static void keep(struct work *work)
+{
+	const struct content *content = &work->file.content;
+	struct store_row row = {
+		.pyc = work->file.identity,
+		.header = content->header,
+		.body = content->body,
+		.digest = content->digest,
+	};
+
+	if (work->resolver->store && content->body != PYC_CHECK_UNKNOWN)
+		store_put(work->resolver->store, &row, work->file.is_confirmed);
+}
+
+static void check_body(struct work *work)
+{
+	if (content_check_body(&work->file)) {
+		remember(work);
+		keep(work);
+	}
+	work->facts.body = work->file.content.body;
+}
+
 /* The hash and the digest are worth what the source was when it was read just now. */
 static void check_source(struct work *work)
 {
@@ -186,7 +225,8 @@ static void check_source(struct work *work)
 
 	if (fd < 0)
 		return;
-	content_check_source(&work->file, fd);
+	if (content_check_source(&work->file, fd))
+		remember(work);
 	if (work->file.content.has_source)
 		work->facts.hash = work->file.content.hash;
 }
@@ -215,7 +255,7 @@ static void find_proof(struct work *work)
 
 	if (level < 0)
 		return;
-	content_check_body(&work->file);
+	check_body(work);
 	check_source(work);
 	if (content->body != PYC_CHECK_UNKNOWN && content->has_source)
 		work->facts.proof = proof_set_find(
@@ -233,13 +273,6 @@ static void look_up_proof(struct work *work, const struct pyc_policy *policy)
 	find_proof(work);
 }
 
-/* What was expensive to learn outlives the mount. */
-static void keep_learned(struct work *work, const struct pyc_decision *decision)
-{
-	if (work->resolver->store && work->file.learned)
-		store_put(work->resolver->store, &work->file, decision);
-}
-
 /* Decides with the expensive facts filled in as far as the verdict needs them. */
 static void decide(struct work *work, struct pyc_decision *ret)
 {
@@ -255,12 +288,30 @@ static void decide(struct work *work, struct pyc_decision *ret)
 	look_up_proof(work, &policy);
 	needs = pyc_verdict_needs(&work->facts, &policy);
 	if (needs & PYC_NEEDS_BODY)
-		content_check_body(&work->file);
+		check_body(work);
 	if (needs & PYC_NEEDS_HASH)
 		check_source(work);
-	work->facts.body = work->file.content.body;
 	pyc_decide(&work->facts, &policy, ret);
-	keep_learned(work, ret);
+}
+
+/* What is known of the file's bytes, or else its header. */
+static int recall_or_read(struct work *work, const struct statx *stx)
+{
+	struct resolver *resolver = work->resolver;
+	struct content_file *file = &work->file;
+	bool is_current = false;
+	int r = content_open(file, stx);
+
+	if (r < 0)
+		return r;
+	table_get(resolver->table, &file->identity, &file->earlier, &is_current);
+	add_relaxed(is_current ? &resolver->known : &resolver->unknown, 1);
+	if (is_current) {
+		content_believe(file);
+		return 0;
+	}
+	/* Not remembered yet: that would push out an entry whose digest can vouch. */
+	return content_read_header(file);
 }
 
 /* Everything but the mtime that the view shows. The caller ends it with end_work()
@@ -274,17 +325,16 @@ static int gather(struct resolver *resolver, const struct pyc_question *question
 		.resolver = resolver,
 		.path = question->path,
 		.source_dir = question->source_dir,
-		.file = {.table = resolver->table,
-			 .mount_id = resolver->mount_id,
-			 .fd = question->fd},
+		.file = {.mount_id = resolver->mount_id, .fd = question->fd},
 	};
 	if (pairing_name(question->path, &work->facts.name) == PYC_PLACE_NONE)
 		return -EINVAL;
-	r = content_open(&work->file, question->stx);
+	r = recall_or_read(work, question->stx);
 	if (r < 0)
 		return r;
 	work->facts.header_status = work->file.content.header_status;
 	work->facts.header = work->file.content.header;
+	work->facts.body = work->file.content.body;
 	work->facts.aliased = alias_set_has(resolver->aliases, work->file.identity.device,
 					    work->file.identity.inode);
 	find_source(work);
@@ -293,125 +343,28 @@ static int gather(struct resolver *resolver, const struct pyc_question *question
 
 /* ---- the mtime that both sides show ---- */
 
-struct ballot {
-	struct pyc_vote votes[MAX_VOTES];
-	size_t count;
-};
-
-static void cast_vote(struct ballot *ballot, uint32_t mtime)
-{
-	size_t i = 0;
-
-	while (i < ballot->count && ballot->votes[i].mtime != mtime)
-		i++;
-	if (i == MAX_VOTES)
-		return;
-	ballot->count += i == ballot->count;
-	ballot->votes[i].mtime = mtime;
-	ballot->votes[i].count++;
-}
-
 /* A pyc votes for the time that it embeds if it would be vouched for under that time. */
-static void ask_pyc(struct resolver *resolver, const char *path, struct ballot *ballot)
+static bool ask_pyc(void *context, const char *path, uint32_t *ret_mtime)
 {
+	struct resolver *resolver = context;
 	struct statx stx;
 	struct pyc_question question = {.path = path, .stx = &stx, .source_dir = -1};
-	struct pyc_decision decision;
+	struct pyc_decision decision = {.vouched = false};
 	scope_fd int fd = -1;
 	struct work work;
 
 	fd = tree_openat(resolver->tree, path, O_RDONLY | O_NONBLOCK);
 	if (fd < 0 || statx_at(fd, "", &stx) < 0)
-		return;
+		return false;
 	question.fd = fd;
 	if (gather(resolver, &question, &work) == 0) {
+		*ret_mtime = work.facts.header.mtime;
 		work.facts.served_mtime.tv_sec = (time_t)work.facts.header.mtime;
 		work.facts.served_mtime.tv_nsec = 0;
 		decide(&work, &decision);
-		if (decision.vouched && work.facts.header.kind == PYC_KIND_TIMESTAMP)
-			cast_vote(ballot, work.facts.header.mtime);
 	}
 	end_work(&work);
-}
-
-/* Levels of python -O, and none. */
-static const char *const opt_suffixes[] = {"", ".opt-1", ".opt-2"};
-
-/* Is this the first magic of its tag? The table is sorted, so equal tags are neighbours. */
-static bool begins_tag(size_t index)
-{
-	const struct pyc_magic *magic = &pyc_magic_table[index];
-
-	return magic->tag[0] && !magic->tag_is_prefix &&
-	       (index == 0 || strcmp(magic[-1].tag, magic->tag) != 0);
-}
-
-/* Asks the pycs in @dir/__pycache__, by the names that they can have. */
-static void ask_cache_dir(struct resolver *resolver, const char *dir, const char *stem,
-			  struct ballot *ballot)
-{
-	for (size_t i = 0; i < pyc_magic_count; i++) {
-		for (size_t opt = 0; begins_tag(i) && opt < ARRAY_SIZE(opt_suffixes);
-		     opt++) {
-			scope_free char *path = NULL;
-
-			if (asprintf(&path, "%s" PYC_CACHE_DIR "/%s.%s%s.pyc", dir, stem,
-				     pyc_magic_table[i].tag, opt_suffixes[opt]) < 0)
-				path = NULL;
-			else
-				ask_pyc(resolver, path, ballot);
-		}
-	}
-}
-
-/* Asks Python 2's, beside the source. */
-static void ask_beside(struct resolver *resolver, const char *dir, const char *stem,
-		       struct ballot *ballot)
-{
-	static const char *const suffixes[] = {"pyc", "pyo"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-		scope_free char *path = NULL;
-
-		if (asprintf(&path, "%s%s.%s", dir, stem, suffixes[i]) < 0)
-			path = NULL;
-		else
-			ask_pyc(resolver, path, ballot);
-	}
-}
-
-/* Does a directory exist? Most have no __pycache__, and then nothing in it is asked. */
-static bool has_cache_dir(struct resolver *resolver, const char *dir)
-{
-	scope_free char *path = NULL;
-	struct statx stx;
-
-	if (asprintf(&path, "%s" PYC_CACHE_DIR, dir) < 0) {
-		path = NULL;
-		return false;
-	}
-	return tree_stat(resolver->tree, path, &stx) == 0 && S_ISDIR(stx.stx_mode);
-}
-
-/*
- * Names are tried rather than listed: one source's vote must not cost more the more
- * modules lie beside it. Who has no vote so (odd optimisation levels, GraalPy) follows the
- * others'.
- */
-static struct timespec embedded_mtime(struct resolver *resolver, const char *path,
-				      struct timespec own)
-{
-	const char *name = path_last(path);
-	struct ballot ballot = {.count = 0};
-	scope_free char *stem = strndup(name, strlen(name) - strlen(".py"));
-	scope_free char *dir = strndup(path, (size_t)(name - path)); /* with its slash */
-
-	if (!stem || !dir)
-		return own;
-	if (has_cache_dir(resolver, dir))
-		ask_cache_dir(resolver, dir, stem, &ballot);
-	ask_beside(resolver, dir, stem, &ballot);
-	return pyc_view_mtime(&resolver->policy, own, ballot.votes, ballot.count);
+	return decision.vouched && work.facts.header.kind == PYC_KIND_TIMESTAMP;
 }
 
 struct timespec resolve_mtime(struct resolver *resolver, const char *path,
@@ -424,7 +377,7 @@ struct timespec resolve_mtime(struct resolver *resolver, const char *path,
 		return own;
 	if (resolver->policy.view == PYC_VIEW_EPOCH)
 		return pyc_view_mtime(&resolver->policy, own, NULL, 0);
-	return embedded_mtime(resolver, path, own);
+	return votes_mtime(resolver->tree, &resolver->policy, path, own, ask_pyc, resolver);
 }
 
 /* What decide() would look at only where the verdict depends on it. */
@@ -432,7 +385,7 @@ static void look_at_all(struct work *work)
 {
 	if (work->facts.header_status != PYC_HEADER_OK)
 		return;
-	content_check_body(&work->file);
+	check_body(work);
 	if (work->source.state != PYC_SOURCE_REGULAR)
 		return;
 	check_source(work);
@@ -445,12 +398,10 @@ static void look_for_outcome(struct work *work)
 {
 	struct pyc_facts *facts = &work->facts;
 
-	facts->body = work->file.content.body;
 	if (facts->header_status != PYC_HEADER_OK ||
 	    pyc_outcome(facts, facts->source_mtime, NULL) != PYC_OUTCOME_UNKNOWN)
 		return;
-	content_check_body(&work->file);
-	facts->body = work->file.content.body;
+	check_body(work);
 	if (facts->header.kind == PYC_KIND_HASH_CHECKED &&
 	    work->source.state == PYC_SOURCE_REGULAR)
 		check_source(work);
@@ -485,9 +436,14 @@ struct pyc_policy resolver_policy(struct resolver *resolver)
 	return current_policy(resolver);
 }
 
-struct table_counts resolver_counts(const struct resolver *resolver)
+struct resolver_counts resolver_counts(const struct resolver *resolver)
 {
-	return table_counts(resolver->table);
+	return (struct resolver_counts){
+		.known = resolver->known,
+		.unknown = resolver->unknown,
+		.bodies = resolver->bodies,
+		.sources = resolver->sources,
+	};
 }
 
 int resolve_link(struct resolver *resolver, const char *path, alias_found_fn *found,

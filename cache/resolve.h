@@ -3,8 +3,9 @@
  * The one answer to "what is this pyc, and what do we serve?": the mount and every
  * command ask here, so they cannot disagree.
  *
- * Contents that were read are remembered in the table (cache/table.h) by the file's
- * identity; verdicts are worked out anew each time, from a fresh look at the source.
+ * Contents that were read are remembered in a table by the file's identity, and in the
+ * store for the next mount; verdicts are worked out anew each time, from a fresh look at
+ * the source.
  */
 #ifndef CANONFS_CACHE_RESOLVE_H
 #define CANONFS_CACHE_RESOLVE_H
@@ -13,7 +14,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "cache/table.h"
 #include "cache/tree/alias.h"
 #include "cache/tree/identity.h"
 #include "cache/tree/tree.h"
@@ -22,20 +22,27 @@
 struct proof_set;
 struct resolver;
 struct store;
+struct table;
 
 /**
  * resolver_new() - a resolver for one tree
  * @tree:   borrowed; must outlive the resolver
  * @policy: copied
- * @store:  what is known of the tree from earlier mounts, and remembers what is learned;
- *          borrowed, must outlive the resolver; NULL for none
- * @proofs: what recompiling proved; sealed; borrowed, as @store; NULL for nothing
+ * @store:  has the proofs, and keeps what is learned for the next mount; borrowed, must
+ *          outlive the resolver; NULL for none
+ * @table:  what is known from earlier mounts (recall_await()); takes ownership, in any
+ *          case; NULL for nothing
  * Return: NULL when out of memory.
  */
 struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy,
-			      struct store *store, const struct proof_set *proofs);
+			      struct store *store, struct table *table);
 
-/* The same for who looks at each file about once: remembers fewer, and keeps nothing. */
+/**
+ * resolver_new_for_walk() - the same for who looks at each file about once: remembers
+ * fewer, and keeps nothing
+ * @proofs: what recompiling proved; sealed; borrowed, must outlive the resolver; NULL for
+ *          nothing
+ */
 struct resolver *resolver_new_for_walk(const struct tree *tree,
 				       const struct pyc_policy *policy,
 				       const struct proof_set *proofs);
@@ -99,8 +106,20 @@ int resolve_pyc(struct resolver *resolver, const struct pyc_question *question,
  */
 struct pyc_policy resolver_policy(struct resolver *resolver);
 
-/* What was known of contents, and what had to be read. */
-struct table_counts resolver_counts(const struct resolver *resolver);
+/**
+ * struct resolver_counts - what was known of contents, and what had to be read
+ * @known, @unknown: files whose content was known in their very state, and others
+ * @bodies:          of pycs that were read whole
+ * @sources:         that were read
+ */
+struct resolver_counts {
+	uint64_t known;
+	uint64_t unknown;
+	uint64_t bodies;
+	uint64_t sources;
+};
+
+struct resolver_counts resolver_counts(const struct resolver *resolver);
 
 /**
  * resolve_mtime() - the st_mtime that a view shows for a file

@@ -7,7 +7,6 @@
 #include "cache/table.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #define WAYS  8
@@ -28,14 +27,7 @@ struct table {
 	size_t buckets;
 	struct bucket *bucket; /* guarded by lock[index % LOCKS] */
 	pthread_mutex_t lock[LOCKS];
-	/* For people only: relaxed. */
-	_Atomic uint64_t hits, misses, bodies, sources;
 };
-
-static void add_one(_Atomic uint64_t *counter)
-{
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
 
 struct table *table_new(size_t capacity)
 {
@@ -115,17 +107,15 @@ bool table_get(struct table *table, const struct identity *identity,
 	size_t index = bucket_of(table, identity);
 	struct bucket *bucket = &table->bucket[index];
 	struct entry *entry;
-	bool current = false;
 
 	pthread_mutex_lock(&table->lock[index % LOCKS]);
 	entry = find_locked(bucket, identity);
 	if (entry) {
 		entry->last_used = tick_locked(bucket);
 		*ret_content = entry->content;
-		*ret_current = current = identity_equal(&entry->identity, identity);
+		*ret_current = identity_equal(&entry->identity, identity);
 	}
 	pthread_mutex_unlock(&table->lock[index % LOCKS]);
-	add_one(current ? &table->hits : &table->misses);
 	return entry != NULL;
 }
 
@@ -146,24 +136,4 @@ void table_put(struct table *table, const struct identity *identity,
 	*entry = (struct entry){
 		.identity = *identity, .content = *content, .last_used = now};
 	pthread_mutex_unlock(&table->lock[index % LOCKS]);
-}
-
-struct table_counts table_counts(const struct table *table)
-{
-	return (struct table_counts){
-		.hits = atomic_load_explicit(&table->hits, memory_order_relaxed),
-		.misses = atomic_load_explicit(&table->misses, memory_order_relaxed),
-		.bodies = atomic_load_explicit(&table->bodies, memory_order_relaxed),
-		.sources = atomic_load_explicit(&table->sources, memory_order_relaxed),
-	};
-}
-
-void table_count_body(struct table *table)
-{
-	add_one(&table->bodies);
-}
-
-void table_count_source(struct table *table)
-{
-	add_one(&table->sources);
 }

@@ -3,8 +3,8 @@
  * What was learned from the contents of bytecode files, in memory and bounded.
  *
  * Only facts are kept, never verdicts: a verdict also depends on the source's times, and
- * is cheap to work out anew from a fresh stat. What is kept here is what the SQLite store
- * will persist; requests see nothing but this table.
+ * is cheap to work out anew from a fresh stat. Requests see nothing but this table; it
+ * begins with what the store (cache/store/store.h) has of earlier mounts.
  */
 #ifndef CANONFS_CACHE_TABLE_H
 #define CANONFS_CACHE_TABLE_H
@@ -40,25 +40,6 @@ void table_free(struct table *table);
  */
 bool table_get(struct table *table, const struct identity *identity,
 	       struct content *ret_content, bool *ret_current);
-
-/**
- * struct table_counts - what the table spared, and what it did not
- * @hits, @misses: of table_get(): a current entry; none, or one of an earlier state
- * @bodies:        of pycs that were read whole
- * @sources:       that were read
- */
-struct table_counts {
-	uint64_t hits;
-	uint64_t misses;
-	uint64_t bodies;
-	uint64_t sources;
-};
-
-struct table_counts table_counts(const struct table *table);
-
-/* To be called where a body or a source is read. */
-void table_count_body(struct table *table);
-void table_count_source(struct table *table);
 
 /* Remembers; the least recently used entry of its bucket gives way. */
 void table_put(struct table *table, const struct identity *identity,

@@ -2,28 +2,28 @@
 /*
  * Proofs in the database; see db.h.
  */
-#include <endian.h>
 #include <errno.h>
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/bytes.h"
+#include "base/scope.h"
 #include "cache/store/private.h"
 #include "cache/store/schema.h"
 
 /* Over all columns, as for rows. */
 static int64_t checksum_of(const struct proof *proof)
 {
-	uint8_t bytes[2 * WIRE_BLOB_SIZE + 4 * sizeof(uint64_t) + PROOF_INTERPRETER_MAX] = {
-		0};
-	const uint64_t words[] = {htole64(proof->magic), htole64(proof->level),
-				  htole64((uint64_t)proof->result),
-				  htole64((uint64_t)proof->when_s)};
+	const uint64_t words[] = {proof->magic, proof->level, (uint64_t)proof->result,
+				  (uint64_t)proof->when_s};
+	uint8_t bytes[2 * WIRE_BLOB_SIZE + sizeof(words) + PROOF_INTERPRETER_MAX] = {0};
+	uint8_t *end = bytes + 2 * WIRE_BLOB_SIZE;
 
 	digest_save(proof->source, bytes);
 	digest_save(proof->body, bytes + WIRE_BLOB_SIZE);
-	memcpy(bytes + 2 * WIRE_BLOB_SIZE, words, sizeof(words));
-	memcpy(bytes + 2 * WIRE_BLOB_SIZE + sizeof(words), proof->interpreter,
-	       strlen(proof->interpreter));
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++, end += sizeof(uint64_t))
+		store_le64(end, words[i]);
+	memcpy(end, proof->interpreter, strlen(proof->interpreter));
 	return (int64_t)XXH3_64bits(bytes, sizeof(bytes));
 }
 

@@ -3,7 +3,7 @@
  * What the store keeps of one bytecode file, and how a stored row is checked.
  *
  * In the database a row is numbers, blobs of 16 bytes and a checksum over all of them, the
- * key included: a bit that flips on disk makes a row that nobody believes.
+ * key included: nobody believes a row in which a bit has flipped on the disk.
  */
 #ifndef CANONFS_CACHE_STORE_ROW_H
 #define CANONFS_CACHE_STORE_ROW_H
@@ -11,26 +11,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/content.h"
+#include "cache/tree/digest.h"
 #include "cache/tree/identity.h"
+#include "pyc/verdict.h"
 #include "pyc/verdict.h"
 
 /**
- * struct store_row - what was learned of one file
+ * struct store_row - a body that was read
  * @image:    id of its image; with pyc.inode the key
- * @pyc:      the file when it was read; mount_id and device are not stored (0)
- * @content:  what its bytes say; of a good header, and with a walked body or a source
- * @served:   the header that went with the verdict then
- * @verdict, @reason: the verdict then; shown to people, never believed
+ * @pyc:      the file when it was read. The database has no mount_id and device
+ * @header:   before the body; it is a good one
+ * @body:     does the body parse? PYC_CHECK_OK or PYC_CHECK_BAD
+ * @digest:   of the body
  * @stored_s: when, seconds since 1970
  */
 struct store_row {
 	int64_t image;
 	struct identity pyc;
-	struct content content;
-	uint8_t served[PYC_HEADER_MAX];
-	enum pyc_verdict verdict;
-	enum pyc_reason reason;
+	struct pyc_header header;
+	enum pyc_check body;
+	struct digest digest;
 	int64_t stored_s;
 };
 
@@ -43,22 +43,12 @@ enum wire_number {
 	WIRE_SIZE,
 	WIRE_MTIME,
 	WIRE_CTIME,
-	WIRE_VERDICT,
-	WIRE_REASON,
 	WIRE_BODY,
-	WIRE_HASH,
-	WIRE_HAS_SOURCE,
-	WIRE_SOURCE_INODE,
-	WIRE_SOURCE_GENERATION,
-	WIRE_SOURCE_BTIME,
-	WIRE_SOURCE_SIZE,
-	WIRE_SOURCE_MTIME,
-	WIRE_SOURCE_CTIME,
 	WIRE_STORED,
 	WIRE_NUMBERS
 };
 
-enum wire_blob { WIRE_DISK, WIRE_SERVED, WIRE_DIGEST, WIRE_SOURCE_DIGEST, WIRE_BLOBS };
+enum wire_blob { WIRE_HEADER, WIRE_DIGEST, WIRE_BLOBS };
 
 #define WIRE_BLOB_SIZE 16
 

@@ -24,12 +24,9 @@ static const char *const tables[] = {
 
 	/* The columns are those of row.h, in that order. */
 	"CREATE TABLE header(image INTEGER, inode INTEGER, generation INTEGER, "
-	"btime INTEGER, size INTEGER, mtime INTEGER, ctime INTEGER, verdict INTEGER, "
-	"reason INTEGER, body INTEGER, hash INTEGER, has_source INTEGER, "
-	"source_inode INTEGER, source_generation INTEGER, source_btime INTEGER, "
-	"source_size INTEGER, source_mtime INTEGER, source_ctime INTEGER, "
-	"stored INTEGER, disk BLOB, served BLOB, digest BLOB, source_digest BLOB, "
-	"checksum INTEGER, PRIMARY KEY(image, inode)) WITHOUT ROWID",
+	"btime INTEGER, size INTEGER, mtime INTEGER, ctime INTEGER, body INTEGER, "
+	"stored INTEGER, disk BLOB, digest BLOB, checksum INTEGER, "
+	"PRIMARY KEY(image, inode)) WITHOUT ROWID",
 
 	"CREATE TABLE proof(source BLOB, body BLOB, magic INTEGER, level INTEGER, "
 	"result INTEGER, stored INTEGER, interpreter TEXT, checksum INTEGER, "

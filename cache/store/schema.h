@@ -11,7 +11,7 @@
  * PRAGMA user_version. To be raised when the schema changes, and when what a row says
  * does: a stricter check of bodies, or another digest.
  */
-#define STORE_VERSION 2
+#define STORE_VERSION 3
 
 /* PRAGMA application_id: "cnfs" */
 #define STORE_APPLICATION_ID 0x636e6673

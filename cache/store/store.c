@@ -1,26 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The store of a mount: loading, the queue, the writer thread; see store.h.
+ * The store of a mount: opening, loading, and the writer thread; see store.h.
  */
 #include "cache/store/store.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/scope.h"
 #include "cache/store/db.h"
-#include "cache/store/row.h"
-#include "cache/table.h"
-
-/* Rows in one transaction, and how long the first of them may wait for others. */
-#define BATCH_ROWS    256
-#define BATCH_WAIT_MS 300
+#include "cache/store/queue.h"
 
 /*
  * The database belongs to the thread that opened the store until store_load() starts the
@@ -32,27 +27,20 @@ struct store {
 	struct image image;
 	int64_t limit;
 	struct proof_set proofs; /* constant after store_load() */
-	struct table *table;	 /* of store_start(), until it is taken */
+	struct store_queue queue;
 
 	pthread_t writer;
-	bool has_writer;
-	pthread_mutex_t lock; /* of the five fields below */
-	pthread_cond_t wake;  /* for the writer; both clocks are CLOCK_MONOTONIC */
-	pthread_cond_t ended; /* for store_close() */
-	struct store_row *queue;
-	size_t first;
-	size_t count;
-	bool stop;
-	bool has_ended;
+	bool has_writer; /* constant after store_load() */
+	pthread_mutex_t end_lock;
+	pthread_cond_t ended; /* for store_close(); CLOCK_MONOTONIC */
+	bool has_ended;	      /* guarded by end_lock */
 	/* Counters and a switch; nothing else is read because of them: relaxed. */
 	_Atomic bool broken;
 	_Atomic uint64_t loaded, bad, written, dropped;
 };
 
-/* ---- errors ---- */
-
 /* One line, and nothing more is written in the life of this store. */
-static void give_up(struct store *store, const char *what, int error)
+static void store_give_up(struct store *store, const char *what, int error)
 {
 	if (atomic_exchange(&store->broken, true))
 		return;
@@ -64,31 +52,19 @@ static void give_up(struct store *store, const char *what, int error)
 		store_place_set_aside(store->place);
 }
 
-static struct timespec deadline(int64_t ms)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	time.tv_nsec += ms % 1000 * 1000000;
-	time.tv_sec += ms / 1000 + time.tv_nsec / 1000000000;
-	time.tv_nsec %= 1000000000;
-	return time;
-}
-
-/* A condition that deadline() fits. */
-static void init_condition(pthread_cond_t *condition)
-{
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(condition, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
-
 /* ---- open ---- */
 
-static struct store *make_store(const struct store_place *place, int64_t limit)
+static void store_free(struct store *store)
+{
+	store_db_close(store->db);
+	proof_set_fini(&store->proofs);
+	store_queue_fini(&store->queue);
+	pthread_cond_destroy(&store->ended);
+	pthread_mutex_destroy(&store->end_lock);
+	free(store);
+}
+
+static struct store *store_new(const struct store_place *place, int64_t limit)
 {
 	struct store *store = calloc(1, sizeof(*store));
 
@@ -96,26 +72,16 @@ static struct store *make_store(const struct store_place *place, int64_t limit)
 		return NULL;
 	store->place = place;
 	store->limit = limit;
-	pthread_mutex_init(&store->lock, NULL);
-	init_condition(&store->wake);
-	init_condition(&store->ended);
-	store->queue = calloc(STORE_QUEUE_ROWS, sizeof(*store->queue));
+	pthread_mutex_init(&store->end_lock, NULL);
+	clock_condition_init(&store->ended);
+	if (store_queue_init(&store->queue) < 0) {
+		store_free(store);
+		return NULL;
+	}
 	return store;
 }
 
-static void free_store(struct store *store)
-{
-	store_db_close(store->db);
-	proof_set_fini(&store->proofs);
-	table_free(store->table);
-	pthread_cond_destroy(&store->wake);
-	pthread_cond_destroy(&store->ended);
-	pthread_mutex_destroy(&store->lock);
-	free(store->queue);
-	free(store);
-}
-
-static int open_db(struct store *store, int root_fd)
+static int store_attach(struct store *store, int root_fd)
 {
 	char why[STORE_WHY_MAX];
 	int r = store_db_open(store->place, STORE_DB_MAKE, &store->db, why);
@@ -135,12 +101,12 @@ static int open_db(struct store *store, int root_fd)
 
 struct store *store_open(const struct store_place *place, int root_fd, int64_t limit)
 {
-	struct store *store = make_store(place, limit);
+	struct store *store = store_new(place, limit);
 
 	if (!store)
 		return NULL;
-	if (!store->queue || open_db(store, root_fd) < 0) {
-		free_store(store);
+	if (store_attach(store, root_fd) < 0) {
+		store_free(store);
 		return NULL;
 	}
 	return store;
@@ -148,13 +114,15 @@ struct store *store_open(const struct store_place *place, int root_fd, int64_t l
 
 /* ---- load ---- */
 
-struct loading {
+struct store_loading {
 	struct store *store;
-	struct table *table;
+	store_take_fn *take;
+	void *closure;
 };
 
 /* A row's identity on this mount; of an earlier state unless the file system vouches. */
-static struct identity revive(const struct store *store, const struct identity *stored)
+static struct identity store_revive(const struct store *store,
+				    const struct identity *stored)
 {
 	struct identity identity = *stored;
 
@@ -165,30 +133,23 @@ static struct identity revive(const struct store *store, const struct identity *
 	return identity;
 }
 
-static bool load_row(const struct store_row *row, void *closure)
+static bool store_load_row(const struct store_row *stored, void *closure)
 {
-	const struct loading *loading = closure;
+	const struct store_loading *loading = closure;
 	struct store *store = loading->store;
-	struct identity identity;
-	struct content content;
+	struct store_row row;
 
-	if (!row) {
+	if (!stored) {
 		store->bad++;
 		return store->bad < STORE_LOAD_ROWS;
 	}
-	identity = revive(store, &row->pyc);
-	content = row->content;
-	/*
-	 * A store through a mapping leaves no trace in a source's ctime, and what was said
-	 * of it decides which code runs: it is read again, once in each mount.
-	 */
-	content.has_source = false;
-	content.hash = PYC_CHECK_UNKNOWN;
-	table_put(loading->table, &identity, &content);
+	row = *stored;
+	row.pyc = store_revive(store, &stored->pyc);
+	loading->take(&row, loading->closure);
 	return ++store->loaded < STORE_LOAD_ROWS;
 }
 
-static int load_proofs(struct store *store)
+static int store_load_proofs(struct store *store)
 {
 	size_t bad;
 	int r = store_db_proofs(store->db, &store->proofs, &bad);
@@ -197,29 +158,29 @@ static int load_proofs(struct store *store)
 	return r;
 }
 
-static void *write_rows(void *closure);
+static void *store_write(void *closure);
 
 /* Signals are the supervisor's, and whoever calls us has blocked what has to be blocked. */
-static void start_writer(struct store *store)
+static void store_start_writer(struct store *store)
 {
-	int r = pthread_create(&store->writer, NULL, write_rows, store);
+	int r = pthread_create(&store->writer, NULL, store_write, store);
 
 	store->has_writer = r == 0;
 	if (r)
-		give_up(store, "cannot write", -r);
+		store_give_up(store, "cannot write", -r);
 }
 
-void store_load(struct store *store, struct table *table)
+void store_load(struct store *store, store_take_fn *take, void *closure)
 {
-	struct loading loading = {.store = store, .table = table};
+	struct store_loading loading = {.store = store, .take = take, .closure = closure};
 	/* Proofs come first: a damaged row must not hide that something was disproved. */
-	int proofs_r = load_proofs(store);
-	int r = store_db_rows(store->db, store->image.id, load_row, &loading);
+	int proofs_r = store_load_proofs(store);
+	int r = store_db_rows(store->db, store->image.id, store_load_row, &loading);
 
 	if (r == 0)
 		r = proofs_r;
 	if (r < 0) {
-		give_up(store, "cannot read", r);
+		store_give_up(store, "cannot read", r);
 		return;
 	}
 	if (store->bad > 0)
@@ -229,137 +190,9 @@ void store_load(struct store *store, struct table *table)
 	if (r == 0)
 		r = store_db_shrink(store->db, store->limit);
 	if (r < 0)
-		give_up(store, "cannot write", r);
+		store_give_up(store, "cannot write", r);
 	else
-		start_writer(store);
-}
-
-/* ---- start ---- */
-
-/* A start that somebody waits for, or that nobody waits for any more. */
-struct store_start {
-	pthread_mutex_t lock; /* of the fields down to store */
-	pthread_cond_t ready; /* CLOCK_MONOTONIC */
-	bool is_ready;
-	bool is_abandoned;
-	struct store *store;
-	struct timespec until; /* when it is abandoned */
-	const struct store_place *place;
-	int root_fd;
-	int64_t limit;
-};
-
-static void start_free(struct store_start *start)
-{
-	pthread_cond_destroy(&start->ready);
-	pthread_mutex_destroy(&start->lock);
-	free(start);
-}
-
-static struct store *open_and_load(const struct store_start *start)
-{
-	struct store *store = store_open(start->place, start->root_fd, start->limit);
-
-	if (!store)
-		return NULL;
-	store->table = table_new(TABLE_CAPACITY);
-	if (!store->table) {
-		store_close(store);
-		return NULL;
-	}
-	store_load(store, store->table);
-	return store;
-}
-
-static void *run_start(void *closure)
-{
-	struct store_start *start = closure;
-	struct store *store = open_and_load(start);
-	bool is_abandoned;
-
-	pthread_mutex_lock(&start->lock);
-	start->store = store;
-	start->is_ready = true;
-	is_abandoned = start->is_abandoned;
-	pthread_cond_signal(&start->ready);
-	pthread_mutex_unlock(&start->lock);
-	if (is_abandoned) {
-		store_close(store);
-		start_free(start);
-	}
-	return NULL;
-}
-
-static struct store_start *start_new(const struct store_place *place, int root_fd,
-				     int64_t limit)
-{
-	struct store_start *start = calloc(1, sizeof(*start));
-
-	if (!start)
-		return NULL;
-	start->place = place;
-	start->root_fd = root_fd;
-	start->limit = limit;
-	start->until = deadline(STORE_START_MS);
-	pthread_mutex_init(&start->lock, NULL);
-	init_condition(&start->ready);
-	return start;
-}
-
-/* Return: whether the store, or that there is none, was known in time. */
-static bool wait_for_start(struct store_start *start)
-{
-	bool is_ready;
-
-	pthread_mutex_lock(&start->lock);
-	while (!start->is_ready &&
-	       pthread_cond_timedwait(&start->ready, &start->lock, &start->until) == 0)
-		;
-	is_ready = start->is_ready;
-	start->is_abandoned = !is_ready;
-	pthread_mutex_unlock(&start->lock);
-	return is_ready;
-}
-
-struct store_start *store_start(const struct store_place *place, int root_fd, int64_t limit)
-{
-	struct store_start *start = start_new(place, root_fd, limit);
-	pthread_t thread;
-
-	if (!start)
-		return NULL;
-	if (pthread_create(&thread, NULL, run_start, start) != 0) {
-		start_free(start);
-		return NULL;
-	}
-	pthread_detach(thread);
-	return start;
-}
-
-struct store *store_await(struct store_start *start)
-{
-	const struct store_place *place = start ? start->place : NULL;
-	struct store *store;
-
-	if (!start)
-		return NULL;
-	/* An abandoned one is its thread's. */
-	if (!wait_for_start(start)) {
-		log_warning("the cache %s does not answer; going on without",
-			    quoted(place->path));
-		return NULL;
-	}
-	/* The thread lets go of the lock last, and touches nothing after it. */
-	pthread_mutex_lock(&start->lock);
-	store = start->store;
-	pthread_mutex_unlock(&start->lock);
-	start_free(start);
-	return store;
-}
-
-struct table *store_take_table(struct store *store)
-{
-	return take_ptr(store->table);
+		store_start_writer(store);
 }
 
 const struct proof_set *store_proofs(const struct store *store)
@@ -377,83 +210,28 @@ struct store_counts store_counts(struct store *store)
 	};
 }
 
-/* ---- the queue ---- */
+/* ---- put ---- */
 
-static bool fill_row(const struct store *store, const struct content_file *file,
-		     const struct pyc_decision *decision, struct store_row *ret_row)
+void store_put(struct store *store, const struct store_row *row, bool is_confirmed)
 {
+	struct store_row put = *row;
+
 	/* Another file system in the tree (a btrfs subvolume) counts inodes of its own. */
-	if (file->identity.device != store->image.device ||
-	    file->kept.header_status != PYC_HEADER_OK)
-		return false;
-	/* What digests confirmed is in the store; writing it anew gives nothing. */
-	if (file->confirmed && !image_vouches(&store->image, &file->identity))
-		return false;
-	*ret_row = (struct store_row){
-		.image = store->image.id,
-		.pyc = file->identity,
-		.content = file->kept,
-		.verdict = decision->verdict,
-		.reason = decision->reason,
-		.stored_s = time(NULL),
-	};
-	memcpy(ret_row->served, decision->header.raw, sizeof(ret_row->served));
-	if (ret_row->content.has_source &&
-	    ret_row->content.source.device != store->image.device) {
-		ret_row->content.has_source = false;
-		ret_row->content.hash = PYC_CHECK_UNKNOWN;
-	}
-	return true;
-}
-
-void store_put(struct store *store, const struct content_file *file,
-	       const struct pyc_decision *decision)
-{
-	struct store_row row;
-	bool queued = false;
-
-	if (!fill_row(store, file, decision, &row))
+	if (row->pyc.device != store->image.device)
 		return;
-	pthread_mutex_lock(&store->lock);
-	if (!store->broken && store->has_writer && store->count < STORE_QUEUE_ROWS) {
-		store->queue[(store->first + store->count) % STORE_QUEUE_ROWS] = row;
-		store->count++;
-		queued = true;
-		/* What take_batch() waits for; a switch of threads a row would cost more.
-		 */
-		if (store->count == 1 || store->count == BATCH_ROWS)
-			pthread_cond_signal(&store->wake);
-	}
-	pthread_mutex_unlock(&store->lock);
-	if (!queued)
+	/* What digests confirmed is in the store; writing it anew gives nothing. */
+	if (is_confirmed && !image_vouches(&store->image, &row->pyc))
+		return;
+	put.image = store->image.id;
+	put.stored_s = time(NULL);
+	if (store->broken || !store->has_writer || !store_queue_put(&store->queue, &put))
 		store->dropped++;
-}
-
-/* Waits for rows, and a little for more; takes up to a batch. 0: the end. */
-static size_t take_batch(struct store *store, struct store_row *ret_rows)
-{
-	struct timespec until;
-	size_t taken = 0;
-
-	pthread_mutex_lock(&store->lock);
-	while (store->count == 0 && !store->stop)
-		pthread_cond_wait(&store->wake, &store->lock);
-	until = deadline(BATCH_WAIT_MS);
-	while (store->count < BATCH_ROWS && !store->stop &&
-	       pthread_cond_timedwait(&store->wake, &store->lock, &until) == 0)
-		;
-	while (taken < BATCH_ROWS && store->count > 0) {
-		ret_rows[taken++] = store->queue[store->first];
-		store->first = (store->first + 1) % STORE_QUEUE_ROWS;
-		store->count--;
-	}
-	pthread_mutex_unlock(&store->lock);
-	return taken;
 }
 
 /* ---- the writer ---- */
 
-static int write_batch(struct store *store, const struct store_row *rows, size_t count)
+static int store_write_batch(struct store *store, const struct store_row *rows,
+			     size_t count)
 {
 	int r = store_db_begin(store->db);
 
@@ -468,67 +246,66 @@ static int write_batch(struct store *store, const struct store_row *rows, size_t
 	return r;
 }
 
-static void write_batches(struct store *store)
+static void store_write_batches(struct store *store)
 {
-	scope_free struct store_row *rows = calloc(BATCH_ROWS, sizeof(*rows));
+	scope_free struct store_row *rows = calloc(STORE_BATCH_ROWS, sizeof(*rows));
 	size_t count;
 
 	if (!rows) {
-		give_up(store, "cannot write", -ENOMEM);
+		store_give_up(store, "cannot write", -ENOMEM);
 		return;
 	}
-	while ((count = take_batch(store, rows)) > 0) {
-		int r = store->broken ? -ECANCELED : write_batch(store, rows, count);
+	while ((count = store_queue_take(&store->queue, rows)) > 0) {
+		int r = store->broken ? -ECANCELED : store_write_batch(store, rows, count);
 
 		if (r == 0) {
 			store->written += count;
 			continue;
 		}
 		store->dropped += count;
-		give_up(store, "cannot write", r);
+		store_give_up(store, "cannot write", r);
 	}
 }
 
-static void *write_rows(void *closure)
+static void *store_write(void *closure)
 {
 	struct store *store = closure;
 
-	write_batches(store);
+	store_write_batches(store);
 	/* A checkpoint and its fsync: for this thread, which nobody waits for too long. */
 	store_db_close(take_ptr(store->db));
-	pthread_mutex_lock(&store->lock);
+	pthread_mutex_lock(&store->end_lock);
 	store->has_ended = true;
 	pthread_cond_signal(&store->ended);
-	pthread_mutex_unlock(&store->lock);
+	pthread_mutex_unlock(&store->end_lock);
 	return NULL;
 }
 
 /* Tells the writer to end. Return: whether it did, in time. */
-static bool end_writer(struct store *store)
+static bool store_end_writer(struct store *store)
 {
-	struct timespec until = deadline(STORE_CLOSE_S * 1000);
-	bool ended;
+	struct timespec until = clock_deadline(STORE_CLOSE_S * 1000);
+	bool has_ended;
 
-	pthread_mutex_lock(&store->lock);
-	store->stop = true;
-	pthread_cond_signal(&store->wake);
+	store_queue_end(&store->queue);
+	pthread_mutex_lock(&store->end_lock);
 	while (!store->has_ended &&
-	       pthread_cond_timedwait(&store->ended, &store->lock, &until) == 0)
+	       pthread_cond_timedwait(&store->ended, &store->end_lock, &until) == 0)
 		;
-	ended = store->has_ended;
-	pthread_mutex_unlock(&store->lock);
-	return ended;
+	has_ended = store->has_ended;
+	pthread_mutex_unlock(&store->end_lock);
+	return has_ended;
 }
 
 void store_close(struct store *store)
 {
 	if (!store)
 		return;
-	if (store->has_writer && !end_writer(store)) {
+	if (store->has_writer && !store_end_writer(store)) {
 		pthread_detach(store->writer);
 		return;
 	}
 	if (store->has_writer)
 		pthread_join(store->writer, NULL);
-	free_store(store);
+	store_free(store);
 }

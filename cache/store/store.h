@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What outlives a mount: the content table's entries on disk, and proofs.
+ * What outlives a mount: what bodies of bytecode files were found to be, and proofs.
  *
- * The database is read once, into the table, before the first request. From then on it
- * belongs to a thread of its own, fed through a bounded queue: no request ever waits for
- * SQL or for the disk; what the queue cannot hold is dropped and counted. The store is
- * disposable: on any error it is set aside or done without, with one line in the log.
+ * The database is read once, before the first request. From then on it belongs to a thread
+ * of its own, fed through a bounded queue: no request ever waits for SQL or for the disk;
+ * what the queue cannot hold is dropped and counted. The store is disposable: on any error
+ * it is set aside or done without, with one line in the log.
  */
 #ifndef CANONFS_CACHE_STORE_STORE_H
 #define CANONFS_CACHE_STORE_STORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/content.h"
 #include "cache/store/place.h"
 #include "cache/store/proof.h"
-#include "cache/tree/image.h"
-#include "pyc/verdict.h"
+#include "cache/store/row.h"
 
 struct store;
-struct store_start;
-struct table;
 
 /**
  * store_open() - open the store for one tree
@@ -32,52 +29,30 @@ struct table;
  */
 struct store *store_open(const struct store_place *place, int root_fd, int64_t limit);
 
-/**
- * store_start() - store_open() and store_load() into a table of the store's own, in a
- * thread
- * @place, @root_fd: as of store_open(); @root_fd stays open until store_await()
- * Return: NULL where there can be none. Else store_await() it.
- */
-struct store_start *store_start(const struct store_place *place, int root_fd,
-				int64_t limit);
+/* Takes a row of this tree, with the identity that the file has on this mount. */
+typedef void store_take_fn(const struct store_row *row, void *closure);
 
 /**
- * store_await() - the end of store_start()
- * @start: taken; may be NULL
+ * store_load() - hand out what is known of this tree, and start the writer
  *
- * The disk of the cache may hang, and the mount must not: STORE_START_MS after the start
- * the store is done without.
- * Return: NULL where there can be none; one line was logged.
+ * To be called once, before the first store_put(). Where the file system vouches for its
+ * inodes (image_vouches()) a row's identity is that of the file as it was. Any other has
+ * IDENTITY_NEVER_CURRENT: only the digest of the file's body brings it back.
  */
-struct store *store_await(struct store_start *start);
-
-#define STORE_START_MS 500
-
-/* The table of store_start(); the caller's from now on. NULL where it was taken. */
-struct table *store_take_table(struct store *store);
-
-/**
- * store_load() - fill the table with what is known of this tree, and start the writer
- *
- * To be called once, before the first store_put(). A row of a file system that vouches for
- * its inodes (image_vouches()) becomes a current entry; any other becomes an entry of an
- * earlier state, which only the digest of the file's body brings back.
- */
-void store_load(struct store *store, struct table *table);
+void store_load(struct store *store, store_take_fn *take, void *closure);
 
 /* The proofs, loaded by store_load() and constant since. Locking: none needed. */
 const struct proof_set *store_proofs(const struct store *store);
 
 /**
- * store_put() - have something written, some time
- * @file:     a file whose content was learned; its identity is settled
- * @decision: for the listings
+ * store_put() - have a row written, some time
+ * @row:          of a file with a settled identity; .image and .stored_s are filled in here
+ * @is_confirmed: header, body and digest were in a row of store_load(), of an earlier state
  *
  * Never waits: drops where the queue is full, or nothing is written any more.
  * Locking: takes the queue's lock, held for copies of rows only.
  */
-void store_put(struct store *store, const struct content_file *file,
-	       const struct pyc_decision *decision);
+void store_put(struct store *store, const struct store_row *row, bool is_confirmed);
 
 /**
  * struct store_counts - what became of rows
@@ -105,8 +80,5 @@ void store_close(struct store *store);
 
 /* Rows that are loaded at most; as many as the content table has room for. */
 #define STORE_LOAD_ROWS 65536
-
-/* Rows that wait for the writer, at most; some 1.5 MiB. */
-#define STORE_QUEUE_ROWS 4096
 
 #endif

@@ -17,7 +17,6 @@ static const char usage[] =
 	"the cache, only the command path works.\n"
 	"\n"
 	"  list             the images that are known, the last used first\n"
-	"  show PATH        what is known of one bytecode file (not through a mount)\n"
 	"  verify           check every row\n"
 	"  prune            delete the least recently used images, to make it smaller\n"
 	"    --size SIZE      down to this size (default: 64M)\n"
@@ -31,7 +30,7 @@ static const char usage[] =
 	"  --json           print JSON\n"
 	"\n"
 	"FILE may be - for standard output or input.\n"
-	"Exit status: 0 done, 1 wrong usage, 2 failure, damage, or nothing known.\n";
+	"Exit status: 0 done, 1 wrong usage, 2 failure or damage.\n";
 
 static int run_operands(struct cache_request *request, int argc, char **argv)
 {

@@ -18,7 +18,6 @@ const struct cache_word *cache_word(const char *name)
 {
 	static const struct cache_word words[] = {
 		{"list", cache_list, false, STORE_DB_EXISTING},
-		{"show", cache_show, true, STORE_DB_EXISTING},
 		{"verify", cache_verify, false, STORE_DB_EXISTING},
 		{"prune", cache_prune, false, STORE_DB_EXISTING},
 		{"clear", cache_clear, false, STORE_DB_RENEW},

@@ -14,7 +14,7 @@
 /**
  * struct cache_request - a command line
  * @cache:   the database; NULL for the default one
- * @operand: PATH or FILE; NULL where the word takes none
+ * @operand: FILE; NULL where the word takes none
  * @json:    print JSON
  * @size:    prune: bytes to keep at most
  * @days:    prune: images that were not used for so long go; negative: none
@@ -35,7 +35,7 @@ struct cache_request {
  * struct cache_word - what follows "canonfs cache"
  * @run:  Return: an exit status, and has said what is wrong. NULL for "path", which needs
  *        no database.
- * @has_operand: PATH or FILE follows
+ * @has_operand: FILE follows
  * @mode: how the database is opened
  */
 struct cache_word {
@@ -52,7 +52,6 @@ const struct cache_word *cache_word(const char *name);
 int cache_run(const struct cache_word *word, struct cache_request *request);
 
 int cache_list(struct store_db *db, const struct cache_request *request);
-int cache_show(struct store_db *db, const struct cache_request *request);
 int cache_verify(struct store_db *db, const struct cache_request *request);
 int cache_prune(struct store_db *db, const struct cache_request *request);
 int cache_clear(struct store_db *db, const struct cache_request *request);

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs cache list, show and verify.
+ * canonfs cache list and verify.
  */
 #include "cli/cache/commands.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/fdio.h"
-#include "base/hex.h"
 #include "base/log.h"
 #include "base/scope.h"
 #include "cli/print/json.h"
@@ -95,134 +92,6 @@ int cache_list(struct store_db *db, const struct cache_request *request)
 		printf("%" PRId64 " KiB in %s\n", bytes >> 10, quoted(request->path));
 	}
 	return r < 0 ? cache_fail(request, "read", r) : 0;
-}
-
-/* ---- show ---- */
-
-/**
- * struct search - rows for one file
- * @matches: images of the file's own file system
- */
-struct search {
-	const struct cache_request *request;
-	struct json_object *rows;
-	struct image image;
-	struct identity identity;
-	int64_t matches[64];
-	size_t match_count;
-	size_t found;
-};
-
-static bool match_image(const struct store_image *image, void *closure)
-{
-	struct search *search = closure;
-
-	if (image->image.fs_type == search->image.fs_type &&
-	    image->image.fsid == search->image.fsid)
-		search->matches[search->match_count++] = image->image.id;
-	return search->match_count < ARRAY_SIZE(search->matches);
-}
-
-static const char *check_name(enum pyc_check check)
-{
-	return check == PYC_CHECK_OK ? "good" : check == PYC_CHECK_BAD ? "bad" : "unknown";
-}
-
-/* Is a stored identity that of the file as it is? */
-static bool is_current(const struct search *search, const struct identity *stored)
-{
-	struct identity identity = *stored;
-
-	identity.mount_id = search->identity.mount_id;
-	identity.device = search->identity.device;
-	return identity_equal(&identity, &search->identity);
-}
-
-static void print_row(struct search *search, const struct store_row *row)
-{
-	size_t len = row->content.header.magic->header_size;
-	const char *trust = !is_current(search, &row->pyc)	       ? "changed since"
-			    : image_vouches(&search->image, &row->pyc) ? "current"
-								       : "digest decides";
-	char disk[HEX_SIZE(PYC_HEADER_MAX)], served[HEX_SIZE(PYC_HEADER_MAX)], stored[32];
-	struct json_object *json;
-
-	hex_encode(row->content.header.raw, len, disk);
-	hex_encode(row->served, len, served);
-	if (!search->request->json) {
-		printf("state:   %s\nverdict: %s: %s\nmagic:   %s\nheader:  %s\nserved:  "
-		       "%s\n"
-		       "body:    %s\nhash:    %s\nstored:  %s\n",
-		       trust, pyc_verdict_name(row->verdict), pyc_reason_text(row->reason),
-		       row->content.header.magic->version, disk, served,
-		       check_name(row->content.body), check_name(row->content.hash),
-		       date(row->stored_s, stored));
-		return;
-	}
-	json = json_object_new_object();
-	json_add_text(json, "state", trust);
-	json_add_text(json, "verdict", pyc_verdict_name(row->verdict));
-	json_add_text(json, "reason", pyc_reason_name(row->reason));
-	json_add_text(json, "magic", row->content.header.magic->version);
-	json_add_text(json, "header", disk);
-	json_add_text(json, "served", served);
-	json_add_text(json, "body", check_name(row->content.body));
-	json_add_text(json, "hash", check_name(row->content.hash));
-	json_add_text(json, "stored", date(row->stored_s, stored));
-	json_object_array_add(search->rows, json);
-}
-
-static bool match_row(const struct store_row *row, void *closure)
-{
-	struct search *search = closure;
-
-	if (row && row->pyc.inode == search->identity.inode) {
-		print_row(search, row);
-		search->found++;
-	}
-	return true;
-}
-
-/* The file as it is; its file system as image, whatever the root of the tree was. */
-static int look_at(const char *path, struct search *search)
-{
-	scope_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	struct statx stx;
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	r = image_of(fd, &search->image);
-	if (r == 0)
-		r = statx_at(fd, "", &stx);
-	if (r == 0) {
-		search->identity = identity_of(&stx, 0);
-		search->identity.generation = identity_generation(fd);
-	}
-	return r;
-}
-
-int cache_show(struct store_db *db, const struct cache_request *request)
-{
-	struct search search = {.request = request};
-	int r = look_at(request->operand, &search);
-
-	if (r < 0) {
-		log_error("cannot open %s: %s", quoted(request->operand), strerror(-r));
-		return EXIT_CACHE_FAILURE;
-	}
-	if (request->json)
-		search.rows = json_object_new_array();
-	r = store_db_images(db, match_image, &search);
-	for (size_t i = 0; r == 0 && i < search.match_count; i++)
-		r = store_db_rows(db, search.matches[i], match_row, &search);
-	if (request->json)
-		json_print(search.rows);
-	if (r < 0)
-		return cache_fail(request, "read", r);
-	if (search.found == 0)
-		log_error("nothing is known of %s", quoted(request->operand));
-	return search.found ? 0 : EXIT_CACHE_FAILURE;
 }
 
 /* ---- verify ---- */

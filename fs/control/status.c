@@ -151,11 +151,11 @@ static void control_add_errors(struct json_object *object, const struct stats *s
 /* What is known of files without reading them. */
 static void control_add_contents(struct json_object *object, struct front *front)
 {
-	struct table_counts counts = resolver_counts(front->resolver);
+	struct resolver_counts counts = resolver_counts(front->resolver);
 	struct json_object *contents = control_add_object(object, "contents");
 
-	json_add_number(contents, "known", counts.hits);
-	json_add_number(contents, "not_known", counts.misses);
+	json_add_number(contents, "known", counts.known);
+	json_add_number(contents, "not_known", counts.unknown);
 	json_add_number(contents, "bodies_read", counts.bodies);
 	json_add_number(contents, "sources_read", counts.sources);
 }

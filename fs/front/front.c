@@ -8,6 +8,7 @@
 
 #include "base/fdio.h"
 #include "base/scope.h"
+#include "cache/recall.h"
 #include "cache/store/store.h"
 
 /* For ever, as far as a kernel is concerned; in seconds. */
@@ -35,12 +36,12 @@ void front_fini(struct front *front)
 	trace_fini(&front->trace);
 }
 
-int front_load(struct front *front, const struct pyc_policy *policy,
-	       struct store_start *start)
+int front_load(struct front *front, const struct pyc_policy *policy, struct recall *start)
 {
-	front->store = store_await(start);
-	front->resolver = resolver_new(front->tree, policy, front->store,
-				       front->store ? store_proofs(front->store) : NULL);
+	struct table *table;
+
+	front->store = recall_await(start, &table);
+	front->resolver = resolver_new(front->tree, policy, front->store, table);
 	return front->resolver ? 0 : -ENOMEM;
 }
 

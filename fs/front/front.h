@@ -23,8 +23,8 @@
 struct front;
 struct fuse_lowlevel_ops;
 struct fuse_session;
+struct recall;
 struct stats;
-struct store_start;
 
 /**
  * struct front_kind - what the two kinds do each in its own way
@@ -77,8 +77,7 @@ void front_fini(struct front *front);
  * @start: the store that is being loaded; taken; NULL for none
  * Return: 0 or -ENOMEM.
  */
-int front_load(struct front *front, const struct pyc_policy *policy,
-	       struct store_start *start);
+int front_load(struct front *front, const struct pyc_policy *policy, struct recall *start);
 
 /**
  * front_open_known() - open the file at @path, if it is the one that was known there

@@ -28,7 +28,7 @@ static int layer_write_stubs(const struct worker_task *task, struct data_layer *
 
 /* Names are read while the store is loaded. Takes @start. */
 static int layer_scan_source(const struct worker_task *task, struct data_layer *layer,
-			     struct store_start *start, struct worker_report *report)
+			     struct recall *start, struct worker_report *report)
 {
 	bool all_sources = task->options->policy.view != PYC_VIEW_SOURCE;
 	struct stubs stubs;
@@ -52,7 +52,7 @@ static int layer_scan_source(const struct worker_task *task, struct data_layer *
 }
 
 int layer_prepare(const struct worker_task *task, struct data_layer *layer,
-		  struct store_start *start)
+		  struct recall *start)
 {
 	struct worker_report report = {.error = 0};
 	int report_fd = task->report_fd;

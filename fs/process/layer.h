@@ -19,6 +19,6 @@
  * Return: 1; 0 if nothing has to be served; -errno, which the supervisor logs.
  */
 int layer_prepare(const struct worker_task *task, struct data_layer *layer,
-		  struct store_start *start);
+		  struct recall *start);
 
 #endif

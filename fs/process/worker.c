@@ -11,7 +11,7 @@
 #include <sys/prctl.h>
 
 #include "base/log.h"
-#include "cache/store/store.h"
+#include "cache/recall.h"
 #include "fs/control/server.h"
 #include "fs/front/ops.h"
 #include "fs/front/passthrough.h"
@@ -30,8 +30,8 @@ static bool worker_is_cache_covered(const char *path)
 }
 
 /* Begins to load what earlier mounts learned; NULL where there is nothing. */
-static struct store_start *worker_start_store(const struct mount_options *options,
-					      const struct mount_ends *ends)
+static struct recall *worker_start_recall(const struct mount_options *options,
+					  const struct mount_ends *ends)
 {
 	const struct store_place *cache = &ends->cache;
 
@@ -45,7 +45,7 @@ static struct store_start *worker_start_store(const struct mount_options *option
 			quoted(cache->path));
 		return NULL;
 	}
-	return store_start(cache, ends->tree.root_fd, options->cache_size);
+	return recall_start(cache, ends->tree.root_fd, options->cache_size);
 }
 
 /* Serves until the mount ends. Return: an exit status. */
@@ -87,7 +87,7 @@ static int worker_run_passthrough(const struct worker_task *task)
 
 	if (r == 0)
 		r = front_load(front, &task->options->policy,
-			       worker_start_store(task->options, task->ends));
+			       worker_start_recall(task->options, task->ends));
 	status = r < 0 ? worker_cannot_serve(task, r) : worker_serve(task, front);
 	passthrough_fini(&passthrough);
 	return status;
@@ -104,7 +104,7 @@ static int worker_run_layer(const struct worker_task *task)
 		status = worker_cannot_serve(task, r);
 	} else {
 		r = layer_prepare(task, &layer,
-				  worker_start_store(task->options, task->ends));
+				  worker_start_recall(task->options, task->ends));
 		status = r > 0 ? worker_serve(task, &layer.front) : r < 0;
 	}
 	data_layer_fini(&layer);

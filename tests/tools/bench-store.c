@@ -35,19 +35,17 @@ static int write_rows(struct store_db *db, const struct image *image, long rows)
 	struct store_row row = {
 		.image = image->id,
 		.pyc = {.generation = 7, .btime_ns = 3, .size = 5000, .ctime_ns = 5},
-		.content = {.body = PYC_CHECK_OK},
-		.verdict = PYC_RESTAMPED,
-		.reason = PYC_R_CANONICAL,
+		.body = PYC_CHECK_OK,
 	};
 	int r = 0;
 
-	if (pyc_header_parse(header, sizeof(header), &row.content.header) != PYC_HEADER_OK)
+	if (pyc_header_parse(header, sizeof(header), &row.header) != PYC_HEADER_OK)
 		return -1;
 	for (long i = 0; r == 0 && i < rows; i++) {
 		if (i % BATCH == 0)
 			r = store_db_begin(db);
 		row.pyc.inode = (uint64_t)i * 7 % 1000003;
-		row.content.digest = digest_of(&i, sizeof(i));
+		row.digest = digest_of(&i, sizeof(i));
 		if (r == 0)
 			r = store_db_put(db, &row);
 		if (r == 0 && (i % BATCH == BATCH - 1 || i == rows - 1))

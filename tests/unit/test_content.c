@@ -69,12 +69,16 @@ static const uint8_t body[] =
 #define BODY_SIZE (sizeof(body) - 1)
 #define PYC_SIZE  (HEADER + BODY_SIZE)
 
-/* @file is of PYC, open for reading from the first use on. */
+/*
+ * @file is of PYC, open for reading from the first use on; @is_learned: its content was
+ * said to be worth remembering since.
+ */
 struct fixture {
 	char base[SCRATCH_MAX];
 	int dir;
 	struct table *table;
 	struct content_file file;
+	bool is_learned;
 };
 
 static struct fixture *racing; /* for on_read */
@@ -171,22 +175,46 @@ static void put_hash_pair(struct fixture *fixture, const char *text)
 
 /* ---- what is asked ---- */
 
-/* As a request does: nothing is known but what the table says. */
+/* As resolve_pyc() does: nothing is known but what the table says. */
+static int open_content(struct fixture *fixture, struct content_file *file)
+{
+	bool is_current = false;
+	struct statx stx;
+	int r;
+
+	assert_int_equal(statx_at(file->fd, "", &stx), 0);
+	reads = 0;
+	fixture->is_learned = false;
+	r = content_open(file, &stx);
+	if (r < 0)
+		return r;
+	table_get(fixture->table, &file->identity, &file->earlier, &is_current);
+	if (!is_current)
+		return content_read_header(file);
+	content_believe(file);
+	return 0;
+}
+
+static void remember_if(struct fixture *fixture, bool is_learned)
+{
+	struct content content = content_to_remember(&fixture->file);
+
+	fixture->is_learned |= is_learned;
+	if (is_learned)
+		table_put(fixture->table, &fixture->file.identity, &content);
+}
+
 static struct content_file *begin(struct fixture *fixture)
 {
 	struct content_file *file = &fixture->file;
-	struct statx stx;
 
 	close_fd(&file->fd);
 	*file = (struct content_file){
-		.table = fixture->table,
 		.mount_id = MOUNT_ID,
 		.fd = openat(fixture->dir, PYC, O_RDONLY | O_CLOEXEC),
 	};
 	assert_true(file->fd >= 0);
-	assert_int_equal(statx_at(file->fd, "", &stx), 0);
-	reads = 0;
-	assert_int_equal(content_open(file, &stx), 0);
+	assert_int_equal(open_content(fixture, file), 0);
 	return file;
 }
 
@@ -194,7 +222,7 @@ static enum pyc_check body_of(struct fixture *fixture)
 {
 	struct content_file *file = begin(fixture);
 
-	content_check_body(file);
+	remember_if(fixture, content_check_body(file));
 	assert_int_equal(lseek(file->fd, 0, SEEK_CUR), 0);
 	return file->content.body;
 }
@@ -204,7 +232,7 @@ static enum pyc_check check_source(struct fixture *fixture, const char *source)
 	scope_fd int fd = openat(fixture->dir, source, O_RDONLY | O_CLOEXEC);
 
 	assert_true(fd >= 0);
-	content_check_source(&fixture->file, fd);
+	remember_if(fixture, content_check_source(&fixture->file, fd));
 	assert_int_equal(lseek(fd, 0, SEEK_CUR), 0);
 	return fixture->file.content.hash;
 }
@@ -276,30 +304,25 @@ static void test_bad_headers(void **state)
 static void test_not_regular(void **state)
 {
 	struct fixture *fixture = *state;
-	struct content_file file = {.table = fixture->table, .fd = fixture->dir};
-	struct statx stx;
+	struct content_file file = {.fd = fixture->dir};
 
-	assert_int_equal(statx_at(fixture->dir, "", &stx), 0);
-	reads = 0;
-	assert_int_equal(content_open(&file, &stx), -EINVAL);
+	assert_int_equal(open_content(fixture, &file), -EINVAL);
 	assert_int_equal(reads, 0);
 }
 
 static void test_unreadable_header(void **state)
 {
 	struct fixture *fixture = *state;
-	struct content_file file = {.table = fixture->table};
+	struct content_file file = {.fd = -1};
 	scope_fd int fd = -1;
-	struct statx stx;
 
 	put_pyc(fixture);
 	fd = openat(fixture->dir, PYC, O_RDONLY | O_CLOEXEC);
 	file.fd = fd;
-	assert_int_equal(statx_at(fd, "", &stx), 0);
 	read_error = EIO;
-	assert_int_equal(content_open(&file, &stx), -EIO);
+	assert_int_equal(open_content(fixture, &file), -EIO);
 	read_error = 0;
-	assert_int_equal(content_open(&file, &stx), 0);
+	assert_int_equal(open_content(fixture, &file), 0);
 }
 
 /* ---- the body ---- */
@@ -316,7 +339,7 @@ static void test_body_ok(void **state)
 				 digest_of(whole + HEADER, BODY_SIZE)));
 	/* What is known is not worked out again. */
 	reads = 0;
-	content_check_body(&fixture->file);
+	assert_false(content_check_body(&fixture->file));
 	assert_int_equal(reads, 0);
 }
 
@@ -365,12 +388,12 @@ static void test_body_unreadable(void **state)
 	put_pyc(fixture);
 	begin(fixture);
 	read_error = EIO;
-	content_check_body(&fixture->file);
+	remember_if(fixture, content_check_body(&fixture->file));
 	assert_int_equal(fixture->file.content.body, PYC_CHECK_UNKNOWN);
 	assert_false(is_remembered(fixture, &content));
 	/* Only for now. */
 	read_error = 0;
-	content_check_body(&fixture->file);
+	remember_if(fixture, content_check_body(&fixture->file));
 	assert_int_equal(fixture->file.content.body, PYC_CHECK_OK);
 }
 
@@ -490,14 +513,14 @@ static void test_remembered_only_when_settled(void **state)
 	fake_now_ns = settled_ns(fixture, PYC) - 1;
 	assert_int_equal(body_of(fixture), PYC_CHECK_OK);
 	assert_false(is_remembered(fixture, &content));
-	assert_false(fixture->file.learned); /* the store must not have it, either */
+	assert_false(fixture->is_learned); /* the store must not have it, either */
 	fake_now_ns = ctime_ns(fixture, PYC) - HOUR * NS_PER_S; /* a clock set back */
 	assert_int_equal(body_of(fixture), PYC_CHECK_OK);
 	assert_false(is_remembered(fixture, &content));
 	fake_now_ns = settled_ns(fixture, PYC);
 	assert_int_equal(body_of(fixture), PYC_CHECK_OK);
 	assert_true(is_remembered(fixture, &content));
-	assert_true(fixture->file.learned);
+	assert_true(fixture->is_learned);
 	assert_int_equal(content.body, PYC_CHECK_OK);
 	assert_int_equal(content.header.mtime, EMBEDDED);
 }
@@ -511,7 +534,7 @@ static void test_remembered_is_not_read(void **state)
 	assert_int_equal(body_of(fixture), PYC_CHECK_BAD);
 	assert_int_equal(body_of(fixture), PYC_CHECK_BAD);
 	assert_int_equal(reads, 0);
-	assert_false(fixture->file.learned);
+	assert_false(fixture->is_learned);
 	assert_int_equal(fixture->file.content.header_status, PYC_HEADER_OK);
 	assert_int_equal(fixture->file.content.header.mtime, EMBEDDED);
 }
@@ -538,13 +561,11 @@ static void test_not_believed_after_a_change(void **state)
 static void test_not_believed_on_another_mount(void **state)
 {
 	struct fixture *fixture = *state;
-	struct statx stx;
 
 	put_pyc(fixture);
 	assert_int_equal(body_of(fixture), PYC_CHECK_OK);
 	fixture->file.mount_id++;
-	assert_int_equal(statx_at(fixture->file.fd, "", &stx), 0);
-	assert_int_equal(content_open(&fixture->file, &stx), 0);
+	assert_int_equal(open_content(fixture, &fixture->file), 0);
 	assert_int_equal(fixture->file.content.body, PYC_CHECK_UNKNOWN);
 }
 
@@ -577,17 +598,17 @@ static void test_digest_brings_body_back(void **state)
 	remember_earlier(fixture, PYC_CHECK_BAD, PY311, 0);
 	assert_int_equal(begin(fixture)->content.body, PYC_CHECK_UNKNOWN);
 	assert_int_equal(body_of(fixture), PYC_CHECK_BAD);
-	assert_true(fixture->file.confirmed);
+	assert_true(fixture->file.is_confirmed);
 	/* The body's check, nothing else. */
 	assert_int_equal(fixture->file.content.header.mtime, EMBEDDED);
 	assert_false(fixture->file.content.has_source);
 	assert_int_equal(fixture->file.content.hash, PYC_CHECK_UNKNOWN);
 	assert_true(is_remembered(fixture, &content));
 	assert_int_equal(content.body, PYC_CHECK_BAD);
-	/* With a source there is something new to tell. */
+	/* A source tells nothing new of the body. */
 	put(fixture, SOURCE, TEXT, SIZE);
 	check_source(fixture, SOURCE);
-	assert_false(fixture->file.confirmed);
+	assert_true(fixture->file.is_confirmed);
 }
 
 /* Other bytes, the same bytes read by another interpreter, or no answer: walked. */
@@ -598,13 +619,13 @@ static void test_digest_brings_nothing_back(void **state)
 	put_pyc(fixture);
 	remember_earlier(fixture, PYC_CHECK_BAD, PY311, 1);
 	assert_int_equal(body_of(fixture), PYC_CHECK_OK);
-	assert_false(fixture->file.confirmed);
+	assert_false(fixture->file.is_confirmed);
 	remember_earlier(fixture, PYC_CHECK_BAD, PY312, 0);
 	assert_int_equal(body_of(fixture), PYC_CHECK_OK);
-	assert_false(fixture->file.confirmed);
+	assert_false(fixture->file.is_confirmed);
 	remember_earlier(fixture, PYC_CHECK_UNKNOWN, PY311, 0);
 	assert_int_equal(body_of(fixture), PYC_CHECK_OK);
-	assert_false(fixture->file.confirmed);
+	assert_false(fixture->file.is_confirmed);
 }
 
 /* From the outside: chmod gives another ctime, the bytes are the same. */
@@ -661,7 +682,7 @@ static void test_source_of_timestamp_pyc(void **state)
 	put(fixture, SOURCE, TEXT, SIZE);
 	assert_int_equal(hash_of(fixture), PYC_CHECK_UNKNOWN);
 	assert_true(fixture->file.content.has_source);
-	assert_true(fixture->file.learned);
+	assert_true(fixture->is_learned);
 	assert_true(
 		digest_equal(fixture->file.content.source_digest, digest_of(TEXT, SIZE)));
 }
@@ -704,7 +725,7 @@ static void test_hash_of_unreadable_source(void **state)
 	assert_int_equal(check_source(fixture, SOURCE), PYC_CHECK_OK);
 	assert_int_equal(check_source(fixture, "."), PYC_CHECK_UNKNOWN);
 	assert_int_equal(check_source(fixture, SOURCE), PYC_CHECK_OK);
-	content_check_source(&fixture->file, -1);
+	assert_false(content_check_source(&fixture->file, -1));
 	assert_int_equal(fixture->file.content.hash, PYC_CHECK_UNKNOWN);
 	assert_false(fixture->file.content.has_source);
 }
@@ -802,7 +823,7 @@ static void test_pyc_changed_while_hashing(void **state)
 	on_read = break_code; /* during the second read, the source's */
 	assert_int_equal(hash_of(fixture), PYC_CHECK_OK);
 	assert_false(is_remembered(fixture, &content));
-	assert_false(fixture->file.learned);
+	assert_false(fixture->is_learned);
 }
 
 #define PLAIN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
