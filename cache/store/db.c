@@ -18,14 +18,13 @@
 
 /* ---- open, close ---- */
 
-static int explain(int error, char *why)
+static int store_db_explain(int error, struct reason *why)
 {
 	const char *text = error == -EBUSY ? "a running mount or another command uses it"
 			   : error == -EBADMSG ? "it is damaged, or of another version"
 					       : strerror(-error);
 
-	snprintf(why, STORE_WHY_MAX, "%s", text);
-	return error;
+	return reason_set(why, error, "%s", text);
 }
 
 /*
@@ -64,7 +63,7 @@ static int attach_sql(const struct store_place *place, struct store_db *db)
  * a database that was moved.
  */
 static int open_once(const struct store_place *place, enum store_db_mode mode,
-		     struct store_db *db, char *why)
+		     struct store_db *db, struct reason *why)
 {
 	int r = store_place_check(place, mode == STORE_DB_MAKE, why);
 	bool ours;
@@ -77,10 +76,9 @@ static int open_once(const struct store_place *place, enum store_db_mode mode,
 		r = store_db_check(db);
 	if (r == 0)
 		return 0;
-	explain(r, why);
+	store_db_explain(r, why);
 	if (r == -EBADMSG && !ours) {
-		snprintf(why, STORE_WHY_MAX, "it is not a cache of canonfs");
-		r = -EPERM;
+		r = reason_set(why, -EPERM, "it is not a cache of canonfs");
 	} else if (r == -EBADMSG && mode != STORE_DB_EXISTING &&
 		   store_place_set_aside(place) == 0) {
 		r = -EAGAIN;
@@ -91,20 +89,20 @@ static int open_once(const struct store_place *place, enum store_db_mode mode,
 }
 
 int store_db_open(const struct store_place *place, enum store_db_mode mode,
-		  struct store_db **ret_db, char *ret_why)
+		  struct store_db **ret_db, struct reason *ret_why)
 {
 	scope_free struct store_db *db = calloc(1, sizeof(*db));
-	char why[STORE_WHY_MAX];
+	struct reason why;
 	int r;
 
 	if (!db)
-		return explain(-ENOMEM, ret_why);
-	ret_why[0] = '\0';
+		return store_db_explain(-ENOMEM, ret_why);
+	ret_why->text[0] = '\0';
 	r = open_once(place, mode, db, ret_why);
 	if (r == -EAGAIN) {
-		r = open_once(place, STORE_DB_MAKE, db, why);
+		r = open_once(place, STORE_DB_MAKE, db, &why);
 		if (r < 0)
-			memcpy(ret_why, why, sizeof(why));
+			*ret_why = why;
 	}
 	if (r == 0)
 		*ret_db = take_ptr(db);

@@ -29,15 +29,14 @@ enum store_db_mode {
 /**
  * store_db_open() - open a database, for this process alone
  * @place:   borrowed; must outlive the database
- * @ret_why: on failure the reason; on success "" or what had to be set aside;
- *           STORE_WHY_MAX bytes
+ * @ret_why: on failure the reason; on success "" or what had to be set aside
  *
  * Return: 0; -EBUSY where another process has it; -EPERM where others could have written
  * it, and for a named one that does not say it is ours; -EBADMSG where it is damaged or of
  * another version; -ENOENT; -EROFS; -ENOSPC; another -errno.
  */
 int store_db_open(const struct store_place *place, enum store_db_mode mode,
-		  struct store_db **ret_db, char *ret_why);
+		  struct store_db **ret_db, struct reason *ret_why);
 
 void store_db_close(struct store_db *db);
 

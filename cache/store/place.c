@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
-#include "base/log.h"
+#include "base/path.h"
 #include "base/scope.h"
 
 /* Directories deeper than this are nobody's. */
@@ -23,20 +23,6 @@
 
 /* What SQLite makes beside a database. */
 static const char *const companions[] = {"-wal", "-journal", "-shm"};
-
-static int refuse(char *why, int error, const char *what)
-{
-	snprintf(why, STORE_WHY_MAX, "%s", what);
-	return error;
-}
-
-static int refuse_errno(char *why, const char *what)
-{
-	int error = errno;
-
-	snprintf(why, STORE_WHY_MAX, "%s: %s", what, strerror(error));
-	return -error;
-}
 
 /* ---- the directory ---- */
 
@@ -67,22 +53,15 @@ char *store_place_default(void)
 }
 
 /* Makes the last two directories of a default path if they are missing. */
-static void make_default_dir(const char *path)
+static void store_place_make_dir(const char *path)
 {
-	scope_free char *copy = strdup(path);
-	char *slash = copy ? strrchr(copy, '/') : NULL;
-	char *parent;
+	scope_free char *dir = path_parent(path);
+	scope_free char *above = dir ? path_parent(dir) : NULL;
 
-	if (!slash)
+	if (!above || mkdir(dir, 0700) == 0 || errno != ENOENT)
 		return;
-	*slash = '\0';
-	if (mkdir(copy, 0700) == 0 || errno != ENOENT)
-		return;
-	parent = strrchr(copy, '/');
-	*parent = '\0';
-	mkdir(copy, 0700);
-	*parent = '/';
-	mkdir(copy, 0700);
+	mkdir(above, 0700);
+	mkdir(dir, 0700);
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -104,77 +83,71 @@ static bool is_ours_alone(const struct stat *st, bool sticky_will_do)
  * The directory itself, then all above it: in a directory with the sticky bit others
  * cannot move what is ours.
  */
-static int check_ancestors(int dir_fd, char *why)
+static int check_ancestors(int dir_fd, struct reason *why)
 {
 	scope_fd int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
 	struct stat st, above;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return refuse_errno(why, "its directory cannot be looked at");
+		return reason_set_errno(why, -errno, "its directory cannot be looked at");
 	if (!is_ours_alone(&st, false))
-		return refuse(why, -EPERM, "others can write its directory");
+		return reason_set(why, -EPERM, "others can write its directory");
 	for (int depth = 0; depth < MAX_DEPTH; depth++) {
 		int next = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 		if (next < 0 || fstat(next, &above) < 0) {
 			close_fd(&next);
-			return refuse_errno(why,
-					    "a directory above it cannot be looked at");
+			return reason_set_errno(why, -errno,
+						"a directory above it cannot be looked at");
 		}
 		close_fd(&fd);
 		fd = next;
 		if (same_file(&above, &st))
 			return 0;
 		if (!is_ours_alone(&above, true))
-			return refuse(why, -EPERM, "others can write a directory above it");
+			return reason_set(why, -EPERM,
+					  "others can write a directory above it");
 		st = above;
 	}
-	return refuse(why, -ELOOP, "it lies too deep");
+	return reason_set(why, -ELOOP, "it lies too deep");
 }
 
 /*
  * Opens the directory of @path; where it really is, is where SQLite will look, so a symlink
  * that was put in there meanwhile is not followed.
  */
-static int open_dir(struct store_place *place, const char *path, char *why)
+static int open_dir(struct store_place *place, const char *path, struct reason *why)
 {
-	const char *slash = strrchr(path, '/');
-	scope_free char *dir =
-		slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	scope_free char *dir = path_parent(path);
 	scope_free char *real = dir ? realpath(dir, NULL) : NULL;
-	const char *name = slash ? slash + 1 : path;
+	const char *name = path_last(path);
 	struct stat st;
 	int r;
 
 	if (!real)
-		return refuse_errno(why, "its directory cannot be used");
+		return reason_set_errno(why, -errno, "its directory cannot be used");
 	r = openat2_fd(AT_FDCWD, real, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
-	if (r < 0) {
-		errno = -r;
-		return refuse_errno(why, "its directory cannot be used");
-	}
+	if (r < 0)
+		return reason_set_errno(why, r, "its directory cannot be used");
 	place->dir_fd = r;
 	if (fstatat(place->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    !S_ISREG(st.st_mode))
-		return refuse(why, -EPERM, "it is not a regular file");
-	if (asprintf(&place->path, "%s/%s", strcmp(real, "/") ? real : "", name) < 0) {
-		place->path = NULL;
-		return refuse(why, -ENOMEM, strerror(ENOMEM));
-	}
-	return 0;
+		return reason_set(why, -EPERM, "it is not a regular file");
+	place->path = path_join(real, name);
+	return place->path ? 0 : reason_set(why, -ENOMEM, "out of memory");
 }
 
-int store_place_open(struct store_place *place, const char *path, char *ret_why)
+int store_place_open(struct store_place *place, const char *path, struct reason *ret_why)
 {
 	scope_free char *standard = path ? NULL : store_place_default();
 	int r;
 
 	*place = (struct store_place){.dir_fd = -1, .is_default = !path};
 	if (!path && !standard)
-		return refuse(ret_why, -ENOENT,
-			      "there is no place for it: HOME is not set");
+		return reason_set(ret_why, -ENOENT,
+				  "there is no place for it: HOME is not set");
 	if (!path)
-		make_default_dir(standard);
+		store_place_make_dir(standard);
 	r = open_dir(place, path ? path : standard, ret_why);
 	return r < 0 ? r : check_ancestors(place->dir_fd, ret_why);
 }
@@ -190,28 +163,29 @@ void store_place_close(struct store_place *place)
 
 static const char *file_name(const struct store_place *place)
 {
-	return strrchr(place->path, '/') + 1;
+	return path_last(place->path);
 }
 
-static int check_file(const struct store_place *place, const char *name, char *why)
+static int check_file(const struct store_place *place, const char *name, struct reason *why)
 {
 	struct stat st;
 
 	if (fstatat(place->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? refuse(why, -ENOENT, "there is none yet")
-				       : refuse_errno(why, "it cannot be looked at");
+		return errno == ENOENT
+			       ? reason_set(why, -ENOENT, "there is none yet")
+			       : reason_set_errno(why, -errno, "it cannot be looked at");
 	if (!S_ISREG(st.st_mode))
-		return refuse(why, -EPERM, "it is not a regular file");
+		return reason_set(why, -EPERM, "it is not a regular file");
 	if (st.st_uid != geteuid())
-		return refuse(why, -EPERM, "it belongs to somebody else");
+		return reason_set(why, -EPERM, "it belongs to somebody else");
 	if ((st.st_mode & 07777) != 0600)
-		return refuse(why, -EPERM, "its mode is not 0600");
+		return reason_set(why, -EPERM, "its mode is not 0600");
 	if (st.st_nlink != 1)
-		return refuse(why, -EPERM, "it has more than one name");
+		return reason_set(why, -EPERM, "it has more than one name");
 	return 0;
 }
 
-static int check_companions(const struct store_place *place, char *why)
+static int check_companions(const struct store_place *place, struct reason *why)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(companions); i++) {
 		scope_free char *name = NULL;
@@ -219,21 +193,19 @@ static int check_companions(const struct store_place *place, char *why)
 
 		if (asprintf(&name, "%s%s", file_name(place), companions[i]) < 0) {
 			name = NULL;
-			return refuse(why, -ENOMEM, strerror(ENOMEM));
+			return reason_set(why, -ENOMEM, "out of memory");
 		}
 		r = check_file(place, name, why);
 		if (r == -ENOENT)
 			continue;
-		if (r < 0) {
-			snprintf(why, STORE_WHY_MAX,
-				 "the %s file beside it is not ours alone", companions[i]);
-			return r;
-		}
+		if (r < 0)
+			return reason_set(why, r, "the %s file beside it is not ours alone",
+					  companions[i]);
 	}
 	return 0;
 }
 
-int store_place_check(const struct store_place *place, bool create, char *ret_why)
+int store_place_check(const struct store_place *place, bool create, struct reason *ret_why)
 {
 	int r;
 
@@ -245,14 +217,14 @@ int store_place_check(const struct store_place *place, bool create, char *ret_wh
 		if (fd >= 0)
 			fchmod(fd, 0600); /* whatever the umask is */
 		else if (errno != EEXIST)
-			return refuse_errno(ret_why, "it cannot be made");
+			return reason_set_errno(ret_why, -errno, "it cannot be made");
 		close_fd(&fd);
 	}
 	r = check_file(place, file_name(place), ret_why);
 	if (r == 0)
 		r = check_companions(place, ret_why);
 	if (r == 0)
-		ret_why[0] = '\0';
+		ret_why->text[0] = '\0';
 	return r;
 }
 

@@ -11,8 +11,7 @@
 
 #include <stdbool.h>
 
-/* Room for the reasons that the store's functions give: one line, without a newline. */
-#define STORE_WHY_MAX 256
+#include "base/reason.h"
 
 /**
  * struct store_place - the place of a database
@@ -38,10 +37,10 @@ char *store_place_default(void);
 /**
  * store_place_open() - find and check the directory
  * @path:    NULL for the default place, the directory of which is made (0700)
- * @ret_why: on failure, the reason; STORE_WHY_MAX bytes
+ * @ret_why: on failure, the reason
  * Return: 0 or -errno; store_place_close() either way.
  */
-int store_place_open(struct store_place *place, const char *path, char *ret_why);
+int store_place_open(struct store_place *place, const char *path, struct reason *ret_why);
 
 void store_place_close(struct store_place *place);
 
@@ -51,7 +50,7 @@ void store_place_close(struct store_place *place);
  * Return: 0; -EPERM where others could have written it; another -errno (-ENOENT: there
  * is none; -EROFS...); *@ret_why says it.
  */
-int store_place_check(const struct store_place *place, bool create, char *ret_why);
+int store_place_check(const struct store_place *place, bool create, struct reason *ret_why);
 
 /*
  * Moves the database aside to PATH.bad; what is beside it goes then. Return: 0; -errno

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/scope.h"
+#include "base/bytes.h"
+#include "base/hex.h"
 
 static const char first_line[] = "canonfs-proofs 1";
 
@@ -158,27 +159,17 @@ static char *next_word(char **rest)
 	return word;
 }
 
-/* 16 lower-case digits. */
-static bool parse_hex(const char *text, uint64_t *ret_word)
-{
-	uint64_t word = 0;
-
-	for (int i = 0; i < 16; i++) {
-		const char *digits = "0123456789abcdef";
-		const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
-
-		if (!digit)
-			return false;
-		word = word << 4 | (uint64_t)(digit - digits);
-	}
-	*ret_word = word;
-	return true;
-}
-
+/* 32 digits, lower-case as we write them, the most significant first. */
 static bool parse_digest(const char *text, struct digest *ret_digest)
 {
-	return text && strlen(text) == 32 && parse_hex(text, &ret_digest->high) &&
-	       parse_hex(text + 16, &ret_digest->low);
+	uint8_t bytes[sizeof(*ret_digest)];
+
+	if (!text || strspn(text, "0123456789abcdef") != strlen(text) ||
+	    hex_decode(text, bytes, sizeof(bytes)) != sizeof(bytes))
+		return false;
+	ret_digest->high = __builtin_bswap64(load_le64(bytes));
+	ret_digest->low = __builtin_bswap64(load_le64(bytes + 8));
+	return true;
 }
 
 /* Decimal digits only, without a sign; as we write it. */

@@ -83,19 +83,19 @@ static struct store *store_new(const struct store_place *place, int64_t limit)
 
 static int store_attach(struct store *store, int root_fd)
 {
-	char why[STORE_WHY_MAX];
-	int r = store_db_open(store->place, STORE_DB_MAKE, &store->db, why);
+	struct reason why;
+	int r = store_db_open(store->place, STORE_DB_MAKE, &store->db, &why);
 
 	if (r < 0) {
 		log_message(r == -EBUSY && store->place->is_default ? LOG_LEVEL_INFO
 								    : LOG_LEVEL_WARNING,
 			    "cannot use the cache %s: %s; going on without",
-			    quoted(store->place->path), why);
+			    quoted(store->place->path), why.text);
 		return r;
 	}
-	if (why[0])
+	if (why.text[0])
 		log_warning("set the cache %s aside: %s; starting an empty one",
-			    quoted(store->place->path), why);
+			    quoted(store->place->path), why.text);
 	return image_of(root_fd, &store->image);
 }
 

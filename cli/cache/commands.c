@@ -63,21 +63,21 @@ static int cache_run_on_database(const struct cache_word *word,
 {
 	struct store_place place;
 	struct store_db *db = NULL;
-	char why[STORE_WHY_MAX];
+	struct reason why;
 	int status = EXIT_CACHE_FAILURE;
-	int r = store_place_open(&place, request->cache, why);
+	int r = store_place_open(&place, request->cache, &why);
 
 	request->path = place.path	 ? place.path
 			: request->cache ? request->cache
 					 : "in the default place";
 	if (r == 0)
-		r = store_db_open(&place, word->mode, &db, why);
+		r = store_db_open(&place, word->mode, &db, &why);
 	if (r < 0) {
-		log_error("cannot use the cache %s: %s", quoted(request->path), why);
+		log_error("cannot use the cache %s: %s", quoted(request->path), why.text);
 	} else {
-		if (why[0])
+		if (why.text[0])
 			log_warning("set the cache %s aside: %s", quoted(request->path),
-				    why);
+				    why.text);
 		status = word->run(db, request);
 	}
 	store_db_close(db);

@@ -54,23 +54,23 @@ static void report_store(const struct mount_options *options, int error, const c
 
 static void open_proofs(const struct mount_options *options, struct proof_set *set)
 {
-	char why[STORE_WHY_MAX] = "out of memory";
+	struct reason why = {"out of memory"};
 	struct store_place place;
 	struct store_db *db = NULL;
 	int r;
 
 	if (options->no_cache)
 		return;
-	r = store_place_open(&place, options->cache, why);
+	r = store_place_open(&place, options->cache, &why);
 	if (r == 0)
-		r = store_db_open(&place, STORE_DB_EXISTING, &db, why);
+		r = store_db_open(&place, STORE_DB_EXISTING, &db, &why);
 	if (r == 0) {
 		r = proofs_load(db, set);
 		store_db_close(db);
 	}
 	store_place_close(&place);
 	if (r < 0)
-		report_store(options, r, why);
+		report_store(options, r, why.text);
 }
 
 static int open_tree_at(struct tree_set *set, const char *path, const char *root)

@@ -14,22 +14,23 @@
 
 int verify_open_cache(struct verify_request *request, struct verify_work *work)
 {
-	char why[STORE_WHY_MAX] = "";
+	struct reason why = {""};
 	const char *path;
-	int r = store_place_open(&work->place, request->cache, why);
+	int r = store_place_open(&work->place, request->cache, &why);
 
 	path = work->place.path ? work->place.path : request->cache;
 	if (r == 0)
-		r = store_db_open(&work->place, STORE_DB_MAKE, &work->db, why);
-	if (r == 0 && why[0])
-		log_warning("set the cache %s aside: %s", quoted(path), why);
+		r = store_db_open(&work->place, STORE_DB_MAKE, &work->db, &why);
+	if (r == 0 && why.text[0])
+		log_warning("set the cache %s aside: %s", quoted(path), why.text);
 	if (r == 0)
 		r = proofs_load(work->db, &request->run.known);
 	if (r == 0)
 		return 0;
 	log_error("cannot record in the cache %s: %s; %suse --no-record, or --cache with a "
 		  "file of its own and then canonfs cache export and import",
-		  quoted(path ? path : "in the default place"), why[0] ? why : strerror(-r),
+		  quoted(path ? path : "in the default place"),
+		  why.text[0] ? why.text : strerror(-r),
 		  r == -EBUSY ? "unmount first, or " : "");
 	return r;
 }

@@ -123,19 +123,19 @@ static int mount_ends_check_source(struct mount_ends *ends, const char *source)
 static void mount_ends_find_cache(struct mount_ends *ends,
 				  const struct mount_options *options)
 {
-	char why[STORE_WHY_MAX];
+	struct reason why;
 	int r;
 
 	if (options->no_cache)
 		return;
-	r = store_place_open(&ends->cache, options->cache, why);
+	r = store_place_open(&ends->cache, options->cache, &why);
 	if (r == 0)
 		return;
 	/* A user without a home has no cache; one that others can write is worth a word. */
 	log_message(options->cache || r == -EPERM ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
 		    "cannot use the cache%s%s: %s; going on without",
 		    options->cache ? " " : "", options->cache ? quoted(options->cache) : "",
-		    why);
+		    why.text);
 	store_place_close(&ends->cache);
 }
 

@@ -64,17 +64,17 @@ int main(int argc, char **argv)
 {
 	scope_fd int root = open("/", O_PATH | O_CLOEXEC);
 	long rows = argc == 3 ? strtol(argv[2], NULL, 10) : 0, loaded = 0;
-	char why[STORE_WHY_MAX] = "usage: bench-store DATABASE ROWS";
+	struct reason why = {"usage: bench-store DATABASE ROWS"};
 	double begin, written, reopened, ended;
 	struct store_place place;
 	struct store_db *db;
 	struct image image;
 	struct stat st;
 
-	if (rows <= 0 || store_place_open(&place, argv[1], why) < 0 ||
+	if (rows <= 0 || store_place_open(&place, argv[1], &why) < 0 ||
 	    image_of(root, &image) < 0 ||
-	    store_db_open(&place, STORE_DB_MAKE, &db, why) < 0) {
-		fprintf(stderr, "bench-store: %s\n", why);
+	    store_db_open(&place, STORE_DB_MAKE, &db, &why) < 0) {
+		fprintf(stderr, "bench-store: %s\n", why.text);
 		return 1;
 	}
 	begin = now_ms();
@@ -83,7 +83,7 @@ int main(int argc, char **argv)
 	written = now_ms();
 	store_db_close(db);
 	reopened = now_ms();
-	if (store_db_open(&place, STORE_DB_EXISTING, &db, why) < 0 ||
+	if (store_db_open(&place, STORE_DB_EXISTING, &db, &why) < 0 ||
 	    store_db_rows(db, image.id, count_row, &loaded) < 0)
 		return 1;
 	ended = now_ms();

@@ -124,7 +124,7 @@ struct fixture {
 static int setup(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
-	char why[STORE_WHY_MAX];
+	struct reason why;
 
 	fake_type = EXT4_TYPE;
 	fake_fsid = 1;
@@ -136,7 +136,7 @@ static int setup(void **state)
 	snprintf(fixture->path, sizeof(fixture->path), "%s/cache.db", fixture->folder);
 	fixture->root_fd = open(fixture->folder, O_PATH | O_CLOEXEC);
 	assert_int_equal(image_of(fixture->root_fd, &fixture->image), 0);
-	assert_int_equal(store_place_open(&fixture->place, fixture->path, why), 0);
+	assert_int_equal(store_place_open(&fixture->place, fixture->path, &why), 0);
 	*state = fixture;
 	return 0;
 }
@@ -457,26 +457,27 @@ static void test_refused_directories(void **state)
 {
 	struct fixture *fixture = *state;
 	struct store_place place;
-	char path[128], why[STORE_WHY_MAX];
+	struct reason why;
+	char path[128];
 
 	for (int above = 0; above < 2; above++) {
 		snprintf(path, sizeof(path), "%s/sub", fixture->folder);
 		mkdir(path, 0700);
 		snprintf(path, sizeof(path), "%s/%s", fixture->folder,
 			 above ? "sub/cache.db" : "cache.db");
-		assert_int_equal(store_place_open(&place, path, why), 0);
+		assert_int_equal(store_place_open(&place, path, &why), 0);
 		store_place_close(&place);
 		chmod(fixture->folder, 0770);
-		assert_int_equal(store_place_open(&place, path, why), -EPERM);
+		assert_int_equal(store_place_open(&place, path, &why), -EPERM);
 		store_place_close(&place);
 		chmod(fixture->folder,
 		      0701 | S_ISVTX | 02); /* sticky: for what is above only */
-		assert_int_equal(store_place_open(&place, path, why), above ? 0 : -EPERM);
+		assert_int_equal(store_place_open(&place, path, &why), above ? 0 : -EPERM);
 		store_place_close(&place);
 		chmod(fixture->folder, 0700);
 	}
 	snprintf(path, sizeof(path), "%s/none/cache.db", fixture->folder);
-	assert_int_equal(store_place_open(&place, path, why), -ENOENT);
+	assert_int_equal(store_place_open(&place, path, &why), -ENOENT);
 	store_place_close(&place);
 }
 
@@ -484,17 +485,18 @@ static void test_refused_directories(void **state)
 static void test_swapped_directory(void **state)
 {
 	struct fixture *fixture = *state;
-	char path[128], link[128], why[STORE_WHY_MAX];
+	struct reason why;
+	char path[128], link[128];
 	struct store_place place;
 
 	snprintf(path, sizeof(path), "%s/sub/cache.db", fixture->folder);
 	snprintf(link, sizeof(link), "%s/sub", fixture->folder);
 	assert_int_equal(symlink(".", link), 0);
-	assert_int_equal(store_place_open(&place, path, why), 0); /* resolved */
+	assert_int_equal(store_place_open(&place, path, &why), 0); /* resolved */
 	assert_string_equal(place.path, fixture->path);
 	store_place_close(&place);
 	fake_real = link;
-	assert_int_equal(store_place_open(&place, path, why), -ELOOP);
+	assert_int_equal(store_place_open(&place, path, &why), -ELOOP);
 	store_place_close(&place);
 	fake_real = NULL;
 }
@@ -750,10 +752,12 @@ static unsigned count_right_rows(struct fixture *fixture)
 static void make_originals(struct fixture *fixture, const char *db, const char *wal)
 {
 	struct store_db *store;
-	char why[STORE_WHY_MAX], path[128];
+	struct reason why;
+	char path[128];
 
 	store_files(fixture, DAMAGE_ROWS / 2);
-	assert_int_equal(store_db_open(&fixture->place, STORE_DB_EXISTING, &store, why), 0);
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_EXISTING, &store, &why),
+			 0);
 	for (uint64_t inode = DAMAGE_ROWS / 2; inode <= DAMAGE_ROWS; inode++) {
 		struct store_row row = learned(fixture, inode);
 
@@ -880,11 +884,11 @@ static bool count_images(const struct store_image *image, void *closure)
 static int64_t shrunk_size(struct fixture *fixture, int64_t limit, int *ret_images)
 {
 	struct store_db *db;
-	char why[STORE_WHY_MAX];
+	struct reason why;
 	int64_t bytes = 0;
 
 	*ret_images = 0;
-	assert_int_equal(store_db_open(&fixture->place, STORE_DB_EXISTING, &db, why), 0);
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_EXISTING, &db, &why), 0);
 	assert_int_equal(store_db_shrink(db, limit), 0);
 	assert_int_equal(store_db_size(db, &bytes), 0);
 	assert_int_equal(store_db_images(db, count_images, ret_images), 0);
@@ -1031,9 +1035,9 @@ static void put_proof_at(struct fixture *fixture, uint8_t level, enum pyc_check 
 		.result = result,
 	};
 	struct store_db *db;
-	char why[STORE_WHY_MAX];
+	struct reason why;
 
-	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, why), 0);
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, &why), 0);
 	assert_int_equal(store_db_put_proof(db, &proof), 0);
 	store_db_close(db);
 }
@@ -1139,7 +1143,7 @@ static void put_bad_body(struct fixture *fixture, const char *path)
 {
 	struct store_row row = learned(fixture, 0);
 	struct store_db *db;
-	char why[STORE_WHY_MAX];
+	struct reason why;
 	struct stat st;
 
 	assert_int_equal(stat(path, &st), 0);
@@ -1147,7 +1151,7 @@ static void put_bad_body(struct fixture *fixture, const char *path)
 	row.pyc = (struct identity){.inode = st.st_ino, .size = st.st_size};
 	row.body = PYC_CHECK_BAD;
 	row.digest = digest_of(body, BODY_SIZE);
-	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, why), 0);
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, &why), 0);
 	assert_int_equal(store_db_put(db, &row), 0);
 	store_db_close(db);
 }
@@ -1258,13 +1262,13 @@ static void test_proofs_are_bounded(void **state)
 {
 	struct fixture *fixture = *state;
 	struct proof_set most, more;
-	char why[STORE_WHY_MAX];
+	struct reason why;
 	struct store_db *db;
 	size_t bad;
 
 	fill_proofs(&most, PROOF_MAX, 0);
 	fill_proofs(&more, 10, PROOF_MAX - 5);
-	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, why), 0);
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, &why), 0);
 	assert_int_equal(store_db_put_proofs(db, &most), 0);
 	assert_int_equal(store_db_put_proofs(db, &more), -E2BIG);
 	assert_int_equal(count_proofs(db, &bad), PROOF_MAX);
@@ -1276,7 +1280,7 @@ static void test_proofs_are_bounded(void **state)
 		"UPDATE proof SET checksum = 0;"
 		"INSERT INTO proof SELECT source, body, magic + 1, level, result, "
 		"stored, interpreter, checksum FROM proof LIMIT 1000");
-	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, why), 0);
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, &why), 0);
 	assert_int_equal(count_proofs(db, &bad), 0);
 	assert_int_equal(bad, PROOF_MAX);
 	store_db_close(db);
