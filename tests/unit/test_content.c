@@ -802,6 +802,11 @@ static void test_hash_remembered_only_when_settled(void **state)
 	assert_true(settled_ns(fixture, SOURCE) > fake_now_ns);
 	assert_int_equal(hash_of(fixture), PYC_CHECK_OK);
 	assert_false(is_remembered(fixture, &content));
+	/* Nor with the body, which is remembered for its own sake. */
+	remember_if(fixture, content_check_body(&fixture->file));
+	assert_true(is_remembered(fixture, &content));
+	assert_false(content.has_source);
+	assert_int_equal(content.hash, PYC_CHECK_UNKNOWN);
 	overwrite(fixture, PYC, 16, (const char *)body);
 	fake_now_ns = settled_ns(fixture, SOURCE);
 	assert_true(settled_ns(fixture, PYC) > fake_now_ns);
