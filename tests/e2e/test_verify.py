@@ -563,6 +563,18 @@ def test_a_file_alone(folder):
         assert verify(path, "--root", root, "--no-record")["proved"] == 1
 
 
+def test_files_are_in_the_order_of_their_names(folder):
+    """Whatever the order of the directory; those of a directory before those below it."""
+    body = bodies(SYSTEM, ["x = 1\n"])[0]
+    pycs = [put(SYSTEM, folder / "tree" / name, "x = 1\n", body)
+            for name in ("m.py", "b/n.py", "a/z.py", "a/m.py", "a/b/c.py")]
+    report = verify(folder / "tree", "--no-record", "--list", "proved")
+    listed = [os.path.relpath(file["path"], folder / "tree") for file in report["files"]]
+    name = pycs[0].name[1:]
+    assert listed == [path + name for path in (
+        "__pycache__/m", "a/__pycache__/m", "a/__pycache__/z", "a/b/__pycache__/c", "b/__pycache__/n")]
+
+
 def test_text(folder):
     """For people: a table, the disproved by name; --list alone."""
     own = own_python(SYSTEM, folder / "own")
