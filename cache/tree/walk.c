@@ -190,31 +190,24 @@ static bool walk_has_cache(const struct walk *walk, const struct walk_dir *dir)
 	return false;
 }
 
-static void walk_enter(struct walk_worker *worker, const struct walk_dir *dir,
-		       const struct listing_entry *entry)
-{
-	const struct walk *walk = worker->walk;
-	enum walk_enter enter = WALK_INTO;
-
-	if (walk->enter)
-		enter = walk->enter(walk->context, dir, entry);
-	if (enter != WALK_PRUNE)
-		walk_put(worker->queue, enter, path_join(dir->path, entry->name));
-}
-
 /* The directories in one, but for the @cache that was visited with it. */
 static void walk_put_dirs(struct walk_worker *worker, const struct walk_dir *dir,
 			  const struct walk_dir *cache)
 {
-	/* The last is taken first. */
-	bool backward = worker->walk->order == WALK_SORTED;
+	const struct walk *walk = worker->walk;
 
 	for (size_t i = 0; i < dir->count; i++) {
-		const struct listing_entry *entry =
-			&dir->entries[backward ? dir->count - 1 - i : i];
+		/* Of sorted ones, the first is put last, since the last is taken first. */
+		size_t at = walk->order == WALK_SORTED ? dir->count - 1 - i : i;
+		const struct listing_entry *entry = &dir->entries[at];
+		enum walk_enter enter = WALK_INTO;
 
-		if (entry->type == DT_DIR && !(cache && walk_is_cache(worker->walk, entry)))
-			walk_enter(worker, dir, entry);
+		if (entry->type != DT_DIR || (cache && walk_is_cache(walk, entry)))
+			continue;
+		if (walk->enter)
+			enter = walk->enter(walk->context, dir, entry);
+		if (enter != WALK_PRUNE)
+			walk_put(worker->queue, enter, path_join(dir->path, entry->name));
 	}
 }
 
