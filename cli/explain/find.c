@@ -48,22 +48,13 @@ static char *parent_of(const char *path)
 /* Where readers see the directory, without symlinks; NULL with errno set. */
 static char *resolve_dir(const struct explain_request *request, const char *dir)
 {
-	scope_fd int fd =
-		openat2_fd(request->root_fd, dir, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT);
-	scope_free char *path = NULL;
-	const char *below;
+	scope_free char *path = tree_set_locate(request->root, dir);
+	const char *below = path ? path_below(path, request->root) : NULL;
 
-	if (fd < 0) {
-		errno = -fd;
-		return NULL;
-	}
-	path = path_of_fd(fd);
-	below = path ? path_below(path, request->root) : NULL;
-	if (!below) {
-		errno = path ? EXDEV : errno;
-		return NULL;
-	}
-	return strdup(below[0] ? below : "/");
+	if (below)
+		return strdup(below[0] ? below : "/");
+	errno = path ? EXDEV : errno;
+	return NULL;
 }
 
 /* A path from where we are, unless it is an image's. */

@@ -31,13 +31,13 @@ struct traced_process {
 
 /* ---- from system calls to imports ---- */
 
-static bool wanted(void *context, const char *name)
+static bool trace_wants(void *context, const char *name)
 {
 	(void)context;
 	return import_file_of(name) != IMPORT_FILE_OTHER;
 }
 
-static void process_ended(void *context, void *data)
+static void trace_process_ended(void *context, void *data)
 {
 	struct traced_process *traced = data;
 
@@ -49,7 +49,7 @@ static void process_ended(void *context, void *data)
 	free(traced);
 }
 
-static void thread_ended(void *context, void *process_data, void *thread_data)
+static void trace_thread_ended(void *context, void *process_data, void *thread_data)
 {
 	struct traced_process *traced = process_data;
 
@@ -57,12 +57,12 @@ static void thread_ended(void *context, void *process_data, void *thread_data)
 		import_thread_end(context, traced->imports, thread_data);
 }
 
-static bool opens_for_writing(const struct watch_open *open)
+static bool trace_opens_for_writing(const struct watch_open *open)
 {
 	return (open->flags & O_ACCMODE) != O_RDONLY || (open->flags & O_CREAT) != 0;
 }
 
-static struct traced_process *get_process(const struct watch_open *open)
+static struct traced_process *trace_get_process(const struct watch_open *open)
 {
 	struct traced_process *traced = *open->process_data;
 
@@ -70,7 +70,7 @@ static struct traced_process *get_process(const struct watch_open *open)
 		return traced;
 	traced = calloc(1, sizeof(*traced));
 	if (traced && python_process_open(&traced->process, open->process) < 0) {
-		process_ended(NULL, traced);
+		trace_process_ended(NULL, traced);
 		traced = NULL;
 	}
 	*open->process_data = traced;
@@ -78,8 +78,8 @@ static struct traced_process *get_process(const struct watch_open *open)
 }
 
 /* Is it a Python? A program that was one once is one in its next process, too. */
-static void decide(struct import_tracker *tracker, struct traced_process *traced,
-		   const struct watch_open *open)
+static void trace_decide(struct import_tracker *tracker, struct traced_process *traced,
+			 const struct watch_open *open)
 {
 	bool opens_bytecode = import_file_of(open->name) == IMPORT_FILE_BYTECODE;
 	const char *program = traced->process.program;
@@ -92,20 +92,20 @@ static void decide(struct import_tracker *tracker, struct traced_process *traced
 		traced->imports = import_process_new(tracker, program);
 }
 
-static struct import_thread *get_thread(const struct watch_open *open)
+static struct import_thread *trace_get_thread(const struct watch_open *open)
 {
 	if (!*open->thread_data)
 		*open->thread_data = import_thread_new();
 	return *open->thread_data;
 }
 
-static void report_open(struct import_tracker *tracker, struct traced_process *traced,
-			const struct watch_open *open)
+static void trace_report_open(struct import_tracker *tracker, struct traced_process *traced,
+			      const struct watch_open *open)
 {
 	const struct python_process *process = &traced->process;
-	struct import_thread *thread = get_thread(open);
+	struct import_thread *thread = trace_get_thread(open);
 	scope_free char *path = python_process_path(process, open->dir, open->name);
-	bool writes = opens_for_writing(open);
+	bool writes = trace_opens_for_writing(open);
 	bool is_pyc = import_file_of(open->name) == IMPORT_FILE_BYTECODE;
 	struct import_open event = {
 		.name = open->name,
@@ -132,19 +132,19 @@ static void report_open(struct import_tracker *tracker, struct traced_process *t
 	import_opened(tracker, traced->imports, thread, &event);
 }
 
-static void opened(void *context, const struct watch_open *open)
+static void trace_opened(void *context, const struct watch_open *open)
 {
-	struct traced_process *traced = get_process(open);
+	struct traced_process *traced = trace_get_process(open);
 
 	if (traced && !traced->decided)
-		decide(context, traced, open);
+		trace_decide(context, traced, open);
 	if (traced && traced->imports)
-		report_open(context, traced, open);
+		trace_report_open(context, traced, open);
 }
 
 /* ---- the summary ---- */
 
-static FILE *open_output(const char *path)
+static FILE *trace_open_output(const char *path)
 {
 	FILE *file = path ? fopen(path, "we") : stderr;
 
@@ -153,7 +153,7 @@ static FILE *open_output(const char *path)
 	return file;
 }
 
-static void print_json(FILE *file, const struct trace_report *report)
+static void trace_print_summary_json(FILE *file, const struct trace_report *report)
 {
 	struct json_object *object = trace_summary_json(report);
 
@@ -165,8 +165,8 @@ static void print_json(FILE *file, const struct trace_report *report)
 }
 
 /* Return: 0 or -errno. */
-static int print_report(FILE *file, struct trace_report *report,
-			const struct trace_command_options *options)
+static int trace_print_report(FILE *file, struct trace_report *report,
+			      const struct trace_command_options *options)
 {
 	struct import_judge *judge = import_judge_new();
 
@@ -176,7 +176,7 @@ static int print_report(FILE *file, struct trace_report *report,
 		for (size_t i = 0; i < report->count; i++)
 			import_judge(judge, report->records[i], &report->reasons[i]);
 		if (options->json)
-			print_json(file, report);
+			trace_print_summary_json(file, report);
 		else
 			trace_summary_print(file, report, options->verbose);
 	}
@@ -188,10 +188,10 @@ static int print_report(FILE *file, struct trace_report *report,
 	return fflush(file) == 0 && !ferror(file) ? 0 : errno ? -errno : -EIO;
 }
 
-static int finish(FILE *file, struct trace_report *report,
-		  const struct trace_command_options *options)
+static int trace_finish(FILE *file, struct trace_report *report,
+			const struct trace_command_options *options)
 {
-	int r = print_report(file, report, options);
+	int r = trace_print_report(file, report, options);
 
 	if (file != stderr && fclose(file) != 0 && r == 0)
 		r = -errno;
@@ -204,13 +204,13 @@ static int finish(FILE *file, struct trace_report *report,
 int trace_command(char *const argv[], const struct trace_command_options *options)
 {
 	static const struct watch_events events = {
-		.wanted = wanted,
-		.opened = opened,
-		.thread_ended = thread_ended,
-		.process_ended = process_ended,
+		.wanted = trace_wants,
+		.opened = trace_opened,
+		.thread_ended = trace_thread_ended,
+		.process_ended = trace_process_ended,
 	};
 	struct import_tracker *tracker = import_tracker_new();
-	FILE *file = tracker ? open_output(options->output) : NULL;
+	FILE *file = tracker ? trace_open_output(options->output) : NULL;
 	struct trace_report report = {.command = argv, .tracker = tracker};
 	bool started = false;
 	int status = EXIT_WATCH_FAILED;
@@ -221,7 +221,7 @@ int trace_command(char *const argv[], const struct trace_command_options *option
 		status = syscall_watch(argv, &events, tracker, &started);
 	report.status = status;
 	if (started)
-		status = finish(file, &report, options);
+		status = trace_finish(file, &report, options);
 	else if (file && file != stderr)
 		fclose(file);
 	import_tracker_free(tracker);

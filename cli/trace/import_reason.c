@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,24 +23,24 @@
 #include "pyc/outcome.h"
 
 /* A tree that something was imported from. */
-struct judged_tree {
+struct import_tree {
 	char *path;
 	char *root;
 	bool usable;
 	struct tree_set set;
-	struct judged_tree *next;
+	struct import_tree *next;
 };
 
 struct import_judge {
 	struct mount_options options;
-	struct judged_tree *trees;
+	struct import_tree *trees;
 	uint64_t *mounts; /* st_dev of each canonfs mount */
 	size_t mount_count;
 };
 
 /* ---- mounts ---- */
 
-static void note_mount(struct import_judge *judge, uint64_t device)
+static void import_note_mount(struct import_judge *judge, uint64_t device)
 {
 	uint64_t *grown = realloc(judge->mounts, (judge->mount_count + 1) * sizeof(device));
 
@@ -52,17 +50,18 @@ static void note_mount(struct import_judge *judge, uint64_t device)
 	grown[judge->mount_count++] = device;
 }
 
-static void note_mounts(struct import_judge *judge)
+static void import_note_mounts(struct import_judge *judge)
 {
 	scope_mountinfo struct mountinfo list = {.count = 0};
 
 	mountinfo_read(&list);
 	for (size_t i = 0; i < list.count; i++)
 		if (list.entry[i].ours)
-			note_mount(judge, list.entry[i].device);
+			import_note_mount(judge, list.entry[i].device);
 }
 
-static bool is_mounted(const struct import_judge *judge, const struct import_record *record)
+static bool import_is_mounted(const struct import_judge *judge,
+			      const struct import_record *record)
 {
 	for (size_t i = 0; i < judge->mount_count; i++)
 		if (judge->mounts[i] == record->pyc.st_dev)
@@ -77,7 +76,7 @@ struct import_judge *import_judge_new(void)
 	if (!judge)
 		return NULL;
 	mount_options_init(&judge->options);
-	note_mounts(judge);
+	import_note_mounts(judge);
 	return judge;
 }
 
@@ -86,7 +85,7 @@ void import_judge_free(struct import_judge *judge)
 	if (!judge)
 		return;
 	while (judge->trees) {
-		struct judged_tree *tree = judge->trees;
+		struct import_tree *tree = judge->trees;
 
 		judge->trees = tree->next;
 		tree_set_close(&tree->set);
@@ -101,31 +100,18 @@ void import_judge_free(struct import_judge *judge)
 
 /* ---- which tree a file belongs to ---- */
 
-/* The folder of a file that a process in @root calls so, without symlinks; NULL if gone. */
-static char *real_folder(const char *root, const char *path)
+/* The folder of a file of a process in @root, without symlinks; NULL if gone. */
+static char *import_real_folder(const char *root, const char *path)
 {
-	scope_free char *folder = strndup(path, (size_t)(path_last(path) - path));
-	scope_fd int root_fd = open(root[0] ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	const char *within = folder ? path_below(folder, root[0] ? root : "/") : NULL;
-	char real[PATH_MAX];
-	scope_fd int fd = -1;
-	ssize_t len;
+	const char *root_path = root[0] ? root : "/";
+	scope_free char *folder = path_parent(path);
+	const char *within = folder ? path_below(folder, root_path) : NULL;
 
-	if (root_fd < 0 || !within)
-		return NULL;
-	fd = openat2_fd(root_fd, within[0] ? within : "/", O_PATH | O_DIRECTORY,
-			RESOLVE_IN_ROOT);
-	if (fd < 0)
-		return NULL;
-	len = readlink(proc_path(fd).text, real, sizeof(real) - 1);
-	if (len < 0)
-		return NULL;
-	real[len] = '\0';
-	return strdup(real);
+	return within ? tree_set_locate(root_path, within[0] ? within : "/") : NULL;
 }
 
 /* What a process in @root calls a path of ours. */
-static const char *seen_from(const char *root, const char *path)
+static const char *import_seen_from(const char *root, const char *path)
 {
 	const char *rest = path_below(path, root[0] ? root : "/");
 
@@ -133,13 +119,13 @@ static const char *seen_from(const char *root, const char *path)
 }
 
 /* The path of the tree of a real folder, for us; NULL when out of memory. */
-static char *find_tree(const char *folder, const char *root)
+static char *import_find_tree(const char *folder, const char *root)
 {
 	bool in_cache = strcmp(path_last(folder), PYC_CACHE_DIR) == 0;
 	scope_free char *sources = in_cache ? path_parent(folder) : strdup(folder);
-	scope_free char *seen =
-		sources ? mountable_tree(root[0] ? root : "/", seen_from(root, sources))
-			: NULL;
+	scope_free char *seen = sources ? mountable_tree(root[0] ? root : "/",
+							 import_seen_from(root, sources))
+					: NULL;
 
 	if (!seen || !root[0])
 		return take_ptr(seen);
@@ -147,11 +133,11 @@ static char *find_tree(const char *folder, const char *root)
 }
 
 /* The tree of a real folder; NULL when out of memory. */
-static struct judged_tree *get_tree(struct import_judge *judge, const char *folder,
-				    const char *root)
+static struct import_tree *import_get_tree(struct import_judge *judge, const char *folder,
+					   const char *root)
 {
-	scope_free char *path = find_tree(folder, root);
-	struct judged_tree *tree;
+	scope_free char *path = import_find_tree(folder, root);
+	struct import_tree *tree;
 
 	if (!path)
 		return NULL;
@@ -161,7 +147,7 @@ static struct judged_tree *get_tree(struct import_judge *judge, const char *fold
 	tree = calloc(1, sizeof(*tree));
 	if (!tree)
 		return NULL;
-	*tree = (struct judged_tree){
+	*tree = (struct import_tree){
 		.path = take_ptr(path),
 		.root = strdup(root),
 		.set = {.tree = {.root_fd = -1, .host_fd = -1}},
@@ -171,19 +157,21 @@ static struct judged_tree *get_tree(struct import_judge *judge, const char *fold
 	return tree;
 }
 
-static struct tree_set *open_tree(struct import_judge *judge, struct judged_tree *tree)
+static struct tree_set *import_open_tree(struct import_judge *judge,
+					 struct import_tree *tree)
 {
 	if (!tree->set.path && tree->root)
-		tree->usable = tree_set_open(&tree->set, seen_from(tree->root, tree->path),
-					     tree->root[0] ? tree->root : NULL,
-					     &judge->options) == 0;
+		tree->usable =
+			tree_set_open(&tree->set, import_seen_from(tree->root, tree->path),
+				      tree->root[0] ? tree->root : NULL,
+				      &judge->options) == 0;
 	return tree->usable ? &tree->set : NULL;
 }
 
 /* ---- what the resolver says ---- */
 
 /* Is the file still the one that the interpreter opened? */
-static bool is_same(const struct statx *stx, const struct stat *st)
+static bool import_is_unchanged(const struct statx *stx, const struct stat *st)
 {
 	return stx->stx_ino == st->st_ino && stx->stx_size == (uint64_t)st->st_size &&
 	       stx->stx_mtime.tv_sec == st->st_mtim.tv_sec &&
@@ -194,7 +182,7 @@ static bool is_same(const struct statx *stx, const struct stat *st)
  * A mount knows what it decided, and under which options: through it, its source's times do
  * not show. See fs/front/virtual_xattr.h.
  */
-static void ask_mount(int fd, struct pyc_decision *decision)
+static void import_ask_mount(int fd, struct pyc_decision *decision)
 {
 	char name[64];
 	ssize_t len = fgetxattr(fd, "user.canonfs.reason", name, sizeof(name) - 1);
@@ -212,11 +200,11 @@ static void ask_mount(int fd, struct pyc_decision *decision)
 	}
 }
 
-static bool resolve_record(struct import_judge *judge, struct judged_tree *tree,
+static bool import_resolve(struct import_judge *judge, struct import_tree *tree,
 			   const char *folder, const struct import_record *record,
 			   struct resolution *ret)
 {
-	struct tree_set *set = open_tree(judge, tree);
+	struct tree_set *set = import_open_tree(judge, tree);
 	const char *below = set ? path_below(folder, set->path) : NULL;
 	struct pyc_question question = {.source_dir = -1, .depth = PYC_DEPTH_WHOLE};
 	scope_free char *path = NULL;
@@ -235,17 +223,18 @@ static bool resolve_record(struct import_judge *judge, struct judged_tree *tree,
 	question.fd = fd;
 	question.stx = &stx;
 	/* Whole: the code and the hash matter to the interpreter, if not to the verdict. */
-	if (fd < 0 || statx_at(fd, "", &stx) < 0 || !is_same(&stx, &record->pyc) ||
+	if (fd < 0 || statx_at(fd, "", &stx) < 0 ||
+	    !import_is_unchanged(&stx, &record->pyc) ||
 	    resolve_pyc(set->resolver, &question, ret) < 0)
 		return false;
-	if (is_mounted(judge, record))
-		ask_mount(fd, &ret->decision);
+	if (import_is_mounted(judge, record))
+		import_ask_mount(fd, &ret->decision);
 	return true;
 }
 
 /* ---- what the header says ---- */
 
-static const char *text_of_times(const struct import_record *record)
+static const char *import_text_of_times(const struct import_record *record)
 {
 	const struct pyc_header *header = &record->header;
 	uint32_t word;
@@ -257,7 +246,7 @@ static const char *text_of_times(const struct import_record *record)
 	return "it was compiled from a source file with another time";
 }
 
-static const char *text_of_header(const struct import_record *record)
+static const char *import_text_of_header(const struct import_record *record)
 {
 	struct pyc_name name;
 
@@ -273,7 +262,7 @@ static const char *text_of_header(const struct import_record *record)
 		return "another version of Python wrote it";
 	switch (record->header.kind) {
 	case PYC_KIND_TIMESTAMP:
-		return text_of_times(record);
+		return import_text_of_times(record);
 	case PYC_KIND_UNKNOWN_FLAGS:
 		return pyc_reason_text(PYC_R_UNKNOWN_FLAGS);
 	default:
@@ -281,7 +270,7 @@ static const char *text_of_header(const struct import_record *record)
 	}
 }
 
-static const char *text_of_error(const struct import_record *record)
+static const char *import_text_of_error(const struct import_record *record)
 {
 	switch (record->error) {
 	case ENOENT:
@@ -297,14 +286,14 @@ static const char *text_of_error(const struct import_record *record)
 
 /* ---- together ---- */
 
-static bool reads_magic(const struct import_record *record)
+static bool import_reads_magic(const struct import_record *record)
 {
 	return !record->reader || record->header_status != PYC_HEADER_OK ||
 	       record->header.magic == record->reader;
 }
 
 /* What only the whole file tells. */
-static void make_precise(struct import_record *record, const struct pyc_facts *facts)
+static void import_make_precise(struct import_record *record, const struct pyc_facts *facts)
 {
 	if (record->how == IMPORT_CHECKED && facts->hash == PYC_CHECK_BAD)
 		record->how = IMPORT_COMPILED;
@@ -313,20 +302,20 @@ static void make_precise(struct import_record *record, const struct pyc_facts *f
 }
 
 /* A verdict is about the mount; some say nothing about what the interpreter did. */
-static const char *text_of_verdict(const struct import_record *record,
-				   const struct import_reason *reason)
+static const char *import_text_of_verdict(const struct import_record *record,
+					  const struct import_reason *reason)
 {
 	if (record->how == IMPORT_FAILED)
 		return pyc_reason_text(PYC_R_BODY);
 	if (!reason->judged || reason->verdict == PYC_FRESH ||
 	    reason->reason == PYC_R_PROVED || reason->verdict == PYC_HASH_CHECKED ||
 	    reason->verdict == PYC_HASH_UNCHECKED)
-		return text_of_header(record);
+		return import_text_of_header(record);
 	return pyc_reason_text(reason->reason);
 }
 
-static enum import_advice advise(const struct import_record *record,
-				 const struct import_reason *reason)
+static enum import_advice import_advise(const struct import_record *record,
+					const struct import_reason *reason)
 {
 	if (import_used_bytecode(record->how))
 		return ADVICE_NONE;
@@ -339,16 +328,16 @@ static enum import_advice advise(const struct import_record *record,
 	return record->elsewhere || record->prefixed ? ADVICE_NONE : ADVICE_EXPLAIN;
 }
 
-static void judge_bytecode(struct import_judge *judge, struct judged_tree *tree,
-			   const char *folder, struct import_record *record,
-			   struct import_reason *reason)
+static void import_judge_bytecode(struct import_judge *judge, struct import_tree *tree,
+				  const char *folder, struct import_record *record,
+				  struct import_reason *reason)
 {
 	struct resolution resolution;
 
-	if (!resolve_record(judge, tree, folder, record, &resolution))
+	if (!import_resolve(judge, tree, folder, record, &resolution))
 		return;
-	make_precise(record, &resolution.facts);
-	if (!reads_magic(record))
+	import_make_precise(record, &resolution.facts);
+	if (!import_reads_magic(record))
 		return;
 	reason->judged = true;
 	reason->verdict = resolution.decision.verdict;
@@ -361,10 +350,11 @@ void import_judge(struct import_judge *judge, struct import_record *record,
 	const char *here = record->how == IMPORT_NO_PYC ? record->source : record->bytecode;
 	scope_free char *folder = record->elsewhere || record->prefixed || !here
 					  ? NULL
-					  : real_folder(record->root, here);
-	struct judged_tree *tree = folder ? get_tree(judge, folder, record->root) : NULL;
+					  : import_real_folder(record->root, here);
+	struct import_tree *tree =
+		folder ? import_get_tree(judge, folder, record->root) : NULL;
 	struct import_reason reason = {
-		.mounted = !record->elsewhere && is_mounted(judge, record),
+		.mounted = !record->elsewhere && import_is_mounted(judge, record),
 		.tree = tree ? tree->path : NULL,
 	};
 
@@ -372,13 +362,13 @@ void import_judge(struct import_judge *judge, struct import_record *record,
 	if (record->how == IMPORT_CHECKED && record->kept > 0)
 		record->how = IMPORT_COMPILED;
 	if (record->how == IMPORT_NO_PYC) {
-		reason.text = text_of_error(record);
+		reason.text = import_text_of_error(record);
 	} else {
 		if (tree)
-			judge_bytecode(judge, tree, folder, record, &reason);
-		reason.text = text_of_verdict(record, &reason);
+			import_judge_bytecode(judge, tree, folder, record, &reason);
+		reason.text = import_text_of_verdict(record, &reason);
 	}
-	reason.advice = advise(record, &reason);
+	reason.advice = import_advise(record, &reason);
 	*ret_reason = reason;
 }
 

@@ -27,12 +27,12 @@
 #include "fs/control/mounts.h"
 
 /**
- * struct watch - a trace that goes on
+ * struct trace_watch - a trace that goes on
  * @server_fd: the connection; -1 when the mount has ended
  * @signal_fd: readable when a signal asks us to end
  * @text, @len, @done: what is to be printed; @done bytes of it are
  */
-struct watch {
+struct trace_watch {
 	const char *point;
 	bool json;
 	int server_fd;
@@ -44,7 +44,7 @@ struct watch {
 
 /* ---- the beginning ---- */
 
-static struct known_mount *find(struct known_mounts *mounts, const char *path)
+static struct known_mount *trace_find_mount(struct known_mounts *mounts, const char *path)
 {
 	int r = mounts_find(mounts);
 	struct known_mount *mount;
@@ -66,7 +66,7 @@ static struct known_mount *find(struct known_mounts *mounts, const char *path)
 	return mount;
 }
 
-static bool ask(int fd, bool all)
+static bool trace_ask(int fd, bool all)
 {
 	const char *request = all ? "{\"command\": \"trace\", \"all\": true}"
 				  : "{\"command\": \"trace\"}";
@@ -75,7 +75,7 @@ static bool ask(int fd, bool all)
 }
 
 /* Why the server will not; NULL where it has begun. */
-static const char *wait_for_begin(struct watch *watch, char *why, size_t size)
+static const char *trace_wait_for_begin(struct trace_watch *watch, char *why, size_t size)
 {
 	struct pollfd fd = {.fd = watch->server_fd, .events = POLLIN};
 	scope_free char *text = NULL;
@@ -98,7 +98,7 @@ static const char *wait_for_begin(struct watch *watch, char *why, size_t size)
 	return NULL;
 }
 
-static int open_signals(void)
+static int trace_open_signals(void)
 {
 	sigset_t signals;
 
@@ -114,7 +114,7 @@ static int open_signals(void)
 /* ---- the loop ---- */
 
 /* Makes lines of the server's next packet. Return: 0, or an exit status. */
-static int take_packet(struct watch *watch)
+static int trace_take_packet(struct trace_watch *watch)
 {
 	scope_free char *packet = NULL;
 	ssize_t n = mount_receive(watch->server_fd, &packet);
@@ -141,7 +141,7 @@ static int take_packet(struct watch *watch)
 }
 
 /* Prints some. Return: 0, or an exit status; -EPIPE where the reader has gone. */
-static int print_some(struct watch *watch)
+static int trace_print_some(struct trace_watch *watch)
 {
 	size_t left = watch->len - watch->done;
 	ssize_t n;
@@ -162,7 +162,7 @@ static int print_some(struct watch *watch)
 	return EX_IOERR;
 }
 
-static void say_end(const struct watch *watch)
+static void trace_say_end(const struct trace_watch *watch)
 {
 	static const char line[] = "{\"event\":\"end\"}\n";
 
@@ -173,7 +173,7 @@ static void say_end(const struct watch *watch)
 		return; /* nobody waits for it */
 }
 
-static int watch_loop(struct watch *watch)
+static int trace_watch_loop(struct trace_watch *watch)
 {
 	enum { SIGNALS, SERVER, READER };
 	int r = EX_OK;
@@ -188,7 +188,7 @@ static int watch_loop(struct watch *watch)
 		};
 
 		if (!has_text && watch->server_fd < 0) {
-			say_end(watch);
+			trace_say_end(watch);
 			return EX_OK;
 		}
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
@@ -196,17 +196,17 @@ static int watch_loop(struct watch *watch)
 		if (fds[SIGNALS].revents)
 			return EX_OK;
 		if (has_text && fds[READER].revents)
-			r = print_some(watch);
+			r = trace_print_some(watch);
 		else if (fds[READER].revents & (POLLERR | POLLHUP))
 			return EX_OK;
 		else if (fds[SERVER].revents)
-			r = take_packet(watch);
+			r = trace_take_packet(watch);
 	}
 	return r == -EPIPE ? EX_OK : r;
 }
 
 /* Connects, and has the server begin. Return: 0, or an exit status with a line logged. */
-static int begin(struct watch *watch, struct known_mount *mount, bool all)
+static int trace_begin(struct trace_watch *watch, struct known_mount *mount, bool all)
 {
 	const char *why = mount_state_text(MOUNT_SILENT);
 	char buffer[256];
@@ -216,31 +216,31 @@ static int begin(struct watch *watch, struct known_mount *mount, bool all)
 		return mount_state_exit(mount->state);
 	}
 	watch->server_fd = take_fd(&mount->fd);
-	if (ask(watch->server_fd, all))
-		why = wait_for_begin(watch, buffer, sizeof(buffer));
+	if (trace_ask(watch->server_fd, all))
+		why = trace_wait_for_begin(watch, buffer, sizeof(buffer));
 	if (!why)
 		return EX_OK;
 	log_error("%s: %s", quoted(mount->point), why);
 	return EX_UNAVAILABLE;
 }
 
-static int watch_mount(struct known_mount *mount, bool all, bool json)
+static int trace_watch_mount(struct known_mount *mount, bool all, bool json)
 {
-	struct watch watch = {
+	struct trace_watch watch = {
 		.point = mount->point,
 		.json = json,
 		.server_fd = -1,
 		.signal_fd = -1,
 	};
-	int status = begin(&watch, mount, all);
+	int status = trace_begin(&watch, mount, all);
 
 	if (status == EX_OK) {
 		if (!json && isatty(STDERR_FILENO))
 			fprintf(stderr, "canonfs: watching %s; Ctrl-C ends it\n",
 				quoted(mount->point));
-		watch.signal_fd = open_signals();
+		watch.signal_fd = trace_open_signals();
 		tzset();
-		status = watch_loop(&watch);
+		status = trace_watch_loop(&watch);
 	}
 	close_fd(&watch.server_fd);
 	close_fd(&watch.signal_fd);
@@ -251,11 +251,11 @@ static int watch_mount(struct known_mount *mount, bool all, bool json)
 int trace_mount(const char *path, bool all, bool json)
 {
 	struct known_mounts mounts;
-	struct known_mount *mount = find(&mounts, path);
+	struct known_mount *mount = trace_find_mount(&mounts, path);
 	int status = EX_NOINPUT;
 
 	if (mount)
-		status = watch_mount(mount, all, json);
+		status = trace_watch_mount(mount, all, json);
 	mounts_free(&mounts);
 	return status;
 }

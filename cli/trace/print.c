@@ -17,14 +17,15 @@
 #define WORD_WIDTH 14
 
 /* For what is not known, @other. */
-static const char *string_or(struct json_object *event, const char *key, const char *other)
+static const char *trace_member_or(struct json_object *event, const char *key,
+				   const char *other)
 {
 	const char *text = json_member_text(event, key, "");
 
 	return *text ? text : other;
 }
 
-static void print_time(FILE *file, struct json_object *event)
+static void trace_print_time(FILE *file, struct json_object *event)
 {
 	double seconds = json_member_decimal(event, "time");
 	time_t whole = (time_t)seconds;
@@ -36,36 +37,37 @@ static void print_time(FILE *file, struct json_object *event)
 		(int)((seconds - (double)whole) * 1000));
 }
 
-static void print_process(FILE *file, struct json_object *event)
+static void trace_print_process(FILE *file, struct json_object *event)
 {
-	fprintf(file, "%s[%" PRId64 "]  ", shown(string_or(event, "process", "?")),
+	fprintf(file, "%s[%" PRId64 "]  ", shown(trace_member_or(event, "process", "?")),
 		json_member_number(event, "pid"));
 }
 
-static void print_decision(FILE *file, struct json_object *event)
+static void trace_print_decision(FILE *file, struct json_object *event)
 {
-	const char *verdict = string_or(event, "verdict", "?");
+	const char *verdict = trace_member_or(event, "verdict", "?");
 
-	print_time(file, event);
-	print_process(file, event);
+	trace_print_time(file, event);
+	trace_print_process(file, event);
 	fprintf(file, "%s%-*s%s %s: %s\n", colour_code(colour_of_verdict_name(verdict)),
 		WORD_WIDTH, shown(verdict), colour_code(COLOUR_NONE),
-		shown(string_or(event, "path", "?")), shown(string_or(event, "why", "?")));
+		shown(trace_member_or(event, "path", "?")),
+		shown(trace_member_or(event, "why", "?")));
 }
 
-static void print_request(FILE *file, struct json_object *event)
+static void trace_print_request(FILE *file, struct json_object *event)
 {
 	const char *name = json_member_text(event, "name", NULL);
 
-	print_time(file, event);
-	print_process(file, event);
+	trace_print_time(file, event);
+	trace_print_process(file, event);
 	fprintf(file, "%s%-*s%s %s%s%s\n", colour_code(COLOUR_DIM), WORD_WIDTH,
-		shown(string_or(event, "opcode", "?")), colour_code(COLOUR_NONE),
-		shown(string_or(event, "path", "-")), name ? ": " : "",
+		shown(trace_member_or(event, "opcode", "?")), colour_code(COLOUR_NONE),
+		shown(trace_member_or(event, "path", "-")), name ? ": " : "",
 		name ? shown(name) : "");
 }
 
-static void print_lost(FILE *file, struct json_object *event)
+static void trace_print_lost(FILE *file, struct json_object *event)
 {
 	int64_t count = json_member_number(event, "lines");
 
@@ -73,7 +75,7 @@ static void print_lost(FILE *file, struct json_object *event)
 		HUMAN_COUNT((uint64_t)(count > 0 ? count : 0)), colour_code(COLOUR_NONE));
 }
 
-static void print_json(FILE *file, struct json_object *event)
+static void trace_print_json(FILE *file, struct json_object *event)
 {
 	struct json_object *copy = json_retext(event);
 
@@ -83,20 +85,20 @@ static void print_json(FILE *file, struct json_object *event)
 	json_object_put(copy);
 }
 
-static void print_event(FILE *file, struct json_object *event, bool json)
+static void trace_print_event(FILE *file, struct json_object *event, bool json)
 {
 	const char *kind = json_member_text(event, "event", NULL);
 
 	if (!kind)
 		return;
 	if (json)
-		print_json(file, event);
+		trace_print_json(file, event);
 	else if (strcmp(kind, "decision") == 0)
-		print_decision(file, event);
+		trace_print_decision(file, event);
 	else if (strcmp(kind, "request") == 0)
-		print_request(file, event);
+		trace_print_request(file, event);
 	else if (strcmp(kind, "lost") == 0)
-		print_lost(file, event);
+		trace_print_lost(file, event);
 }
 
 void trace_print(FILE *file, char *packet, bool json)
@@ -108,7 +110,7 @@ void trace_print(FILE *file, char *packet, bool json)
 		struct json_object *event = json_tokener_parse(line);
 
 		if (json_object_is_type(event, json_type_object))
-			print_event(file, event, json);
+			trace_print_event(file, event, json);
 		json_object_put(event);
 	}
 }

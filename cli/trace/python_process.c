@@ -19,7 +19,7 @@
 #include "cache/tree/pairing.h"
 
 /* The target of a link below /proc/PID, the caller's; NULL where it cannot be read. */
-static char *read_proc_link(pid_t pid, const char *name)
+static char *python_process_link(pid_t pid, const char *name)
 {
 	char link[64];
 	char target[PATH_MAX];
@@ -33,10 +33,10 @@ static char *read_proc_link(pid_t pid, const char *name)
 	return strdup(target);
 }
 
-static bool is_elsewhere(pid_t pid)
+static bool python_process_is_elsewhere(pid_t pid)
 {
-	scope_free char *theirs = read_proc_link(pid, "ns/mnt");
-	scope_free char *ours = read_proc_link(getpid(), "ns/mnt");
+	scope_free char *theirs = python_process_link(pid, "ns/mnt");
+	scope_free char *ours = python_process_link(getpid(), "ns/mnt");
 
 	return theirs && ours && strcmp(theirs, ours) != 0;
 }
@@ -46,9 +46,9 @@ int python_process_open(struct python_process *process, pid_t pid)
 	*process = (struct python_process){
 		.pid = pid,
 		.pidfd = (int)syscall(SYS_pidfd_open, pid, 0),
-		.program = read_proc_link(pid, "exe"),
-		.root = read_proc_link(pid, "root"),
-		.elsewhere = is_elsewhere(pid),
+		.program = python_process_link(pid, "exe"),
+		.root = python_process_link(pid, "root"),
+		.elsewhere = python_process_is_elsewhere(pid),
 	};
 	if (process->root && strcmp(process->root, "/") == 0)
 		process->root[0] = '\0';
@@ -71,7 +71,7 @@ static bool begins_with(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static bool has_libpython(pid_t pid)
+static bool python_process_has_libpython(pid_t pid)
 {
 	scope_free char *line = NULL;
 	size_t size = 0;
@@ -95,7 +95,8 @@ bool python_process_is_python(const struct python_process *process, const char *
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
 		if (begins_with(path_last(process->program), programs[i]))
 			return true;
-	return bytecode && (strstr(bytecode, "/encodings/") || has_libpython(process->pid));
+	return bytecode && (strstr(bytecode, "/encodings/") ||
+			    python_process_has_libpython(process->pid));
 }
 
 char *python_process_path(const struct python_process *process, int dir, const char *name)
@@ -112,7 +113,7 @@ char *python_process_path(const struct python_process *process, int dir, const c
 		return path;
 	}
 	snprintf(link, sizeof(link), dir == AT_FDCWD ? "cwd" : "fd/%d", dir);
-	base = read_proc_link(process->pid, link);
+	base = python_process_link(process->pid, link);
 	if (asprintf(&path, "%s/%s", base && strcmp(base, "/") ? base : "", name) < 0)
 		return NULL;
 	return path;

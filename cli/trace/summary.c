@@ -23,15 +23,16 @@
 /* ---- counting ---- */
 
 /* Imports by what became of them. */
-struct tally {
+struct trace_tally {
 	size_t by_how[IMPORT_HOWS];
 	size_t all;
 };
 
 /* Of one program; of all where @program is NULL. */
-static struct tally count_imports(const struct trace_report *report, const char *program)
+static struct trace_tally trace_count_imports(const struct trace_report *report,
+					      const char *program)
 {
-	struct tally tally = {.all = 0};
+	struct trace_tally tally = {.all = 0};
 
 	for (size_t i = 0; i < report->count; i++) {
 		const struct import_record *record = report->records[i];
@@ -45,7 +46,7 @@ static struct tally count_imports(const struct trace_report *report, const char 
 }
 
 /* Whether record @i is the first of its program: they are sorted. */
-static bool begins_program(const struct trace_report *report, size_t i)
+static bool trace_begins_program(const struct trace_report *report, size_t i)
 {
 	return i == 0 ||
 	       strcmp(report->records[i]->program, report->records[i - 1]->program) != 0;
@@ -53,10 +54,10 @@ static bool begins_program(const struct trace_report *report, size_t i)
 
 /* ---- for people ---- */
 
-static void print_program(FILE *file, const struct trace_report *report,
-			  const char *program)
+static void trace_print_program(FILE *file, const struct trace_report *report,
+				const char *program)
 {
-	struct tally tally = count_imports(report, program);
+	struct trace_tally tally = trace_count_imports(report, program);
 	size_t processes = import_tracker_processes(report->tracker, program);
 
 	fprintf(file, "  %s, %zu %s, %zu imports:\n", quoted(program), processes,
@@ -68,7 +69,7 @@ static void print_program(FILE *file, const struct trace_report *report,
 }
 
 /* What is the same for several modules is said once. */
-static bool is_same_case(const struct trace_report *report, size_t a, size_t b)
+static bool trace_is_same_case(const struct trace_report *report, size_t a, size_t b)
 {
 	const struct import_reason *left = &report->reasons[a];
 	const struct import_reason *right = &report->reasons[b];
@@ -80,13 +81,13 @@ static bool is_same_case(const struct trace_report *report, size_t a, size_t b)
 		strcmp(report->records[a]->program, report->records[b]->program) == 0);
 }
 
-static const char *path_of(const struct import_record *record)
+static const char *trace_path_of(const struct import_record *record)
 {
 	return record->source ? record->source : record->bytecode;
 }
 
 /* What a process in the record's root calls a path of ours. */
-static const char *seen_path(const struct import_record *record, const char *path)
+static const char *trace_seen_path(const struct import_record *record, const char *path)
 {
 	const char *rest = record->root[0] ? path_below(path, record->root) : NULL;
 
@@ -94,13 +95,13 @@ static const char *seen_path(const struct import_record *record, const char *pat
 }
 
 /* The directory that holds the sources of all cases like the first one; the caller's. */
-static char *common_folder(const struct trace_report *report, size_t first)
+static char *trace_common_folder(const struct trace_report *report, size_t first)
 {
-	char *folder = path_parent(path_of(report->records[first]));
+	char *folder = path_parent(trace_path_of(report->records[first]));
 
 	for (size_t i = first + 1; folder && i < report->count; i++) {
-		while (is_same_case(report, i, first) &&
-		       !path_below(path_of(report->records[i]), folder)) {
+		while (trace_is_same_case(report, i, first) &&
+		       !path_below(trace_path_of(report->records[i]), folder)) {
 			char *slash = strrchr(folder, '/');
 
 			slash[slash == folder] = '\0';
@@ -109,23 +110,24 @@ static char *common_folder(const struct trace_report *report, size_t first)
 	return folder;
 }
 
-static char *compile_command(const struct trace_report *report, size_t first)
+static char *trace_compile_command(const struct trace_report *report, size_t first)
 {
 	const struct import_record *record = report->records[first];
-	scope_free char *folder = common_folder(report, first);
+	scope_free char *folder = trace_common_folder(report, first);
 	struct pyc_name name;
 
 	pairing_name(record->bytecode, &name);
-	return folder ? advise_compile(record->root, seen_path(record, record->program),
+	return folder ? advise_compile(record->root,
+				       trace_seen_path(record, record->program),
 				       pyc_name_level(&name, NULL), " -q",
-				       seen_path(record, folder))
+				       trace_seen_path(record, folder))
 		      : NULL;
 }
 
-static char *explain_command(const struct import_record *record)
+static char *trace_explain_command(const struct import_record *record)
 {
 	scope_free char *root = shell_word(record->root);
-	scope_free char *path = shell_word(seen_path(record, path_of(record)));
+	scope_free char *path = shell_word(trace_seen_path(record, trace_path_of(record)));
 	char *text;
 
 	if (!root || !path ||
@@ -135,7 +137,7 @@ static char *explain_command(const struct import_record *record)
 	return text;
 }
 
-static void print_advice(FILE *file, const struct trace_report *report, size_t first)
+static void trace_print_advice(FILE *file, const struct trace_report *report, size_t first)
 {
 	const struct import_record *record = report->records[first];
 	const struct import_reason *reason = &report->reasons[first];
@@ -145,9 +147,9 @@ static void print_advice(FILE *file, const struct trace_report *report, size_t f
 		command = advise_mount(reason->tree, reason->tree, NULL, NULL,
 				       record->root[0] ? record->root : NULL);
 	else if (reason->advice == ADVICE_COMPILE)
-		command = compile_command(report, first);
+		command = trace_compile_command(report, first);
 	else if (reason->advice == ADVICE_EXPLAIN)
-		command = explain_command(record);
+		command = trace_explain_command(record);
 	if (reason->advice == ADVICE_NOTHING)
 		fputs("            new bytecode was written, for the next run\n", file);
 	else if (command)
@@ -155,34 +157,34 @@ static void print_advice(FILE *file, const struct trace_report *report, size_t f
 }
 
 /* Says what record @first is an example of, and marks all of its kind as @done. */
-static void print_case(FILE *file, const struct trace_report *report, size_t first,
-		       bool all, bool *done)
+static void trace_print_case(FILE *file, const struct trace_report *report, size_t first,
+			     bool all, bool *done)
 {
 	const struct import_reason *reason = &report->reasons[first];
 	size_t imports = 0;
 	size_t modules = 0;
 
 	for (size_t i = first; i < report->count; i++)
-		if (is_same_case(report, i, first))
+		if (trace_is_same_case(report, i, first))
 			imports += report->records[i]->processes;
 	fprintf(file, "    %6zu  %s%s\n", imports,
 		report->records[first]->how == IMPORT_NO_PYC ? "no bytecode: " : "",
 		reason->text);
-	print_advice(file, report, first);
+	trace_print_advice(file, report, first);
 	for (size_t i = first; i < report->count; i++) {
-		if (!is_same_case(report, i, first))
+		if (!trace_is_same_case(report, i, first))
 			continue;
 		done[i] = true;
 		if (all || modules < EXAMPLES)
 			fprintf(file, "            %s\n",
-				quoted(path_of(report->records[i])));
+				quoted(trace_path_of(report->records[i])));
 		modules++;
 	}
 	if (!all && modules > EXAMPLES)
 		fprintf(file, "            and %zu more\n", modules - EXAMPLES);
 }
 
-static void print_cases(FILE *file, const struct trace_report *report, bool all)
+static void trace_print_cases(FILE *file, const struct trace_report *report, bool all)
 {
 	bool *done = calloc(report->count, sizeof(*done));
 	bool any = false;
@@ -193,7 +195,7 @@ static void print_cases(FILE *file, const struct trace_report *report, bool all)
 		if (!any)
 			fputs("  Why bytecode was not used:\n", file);
 		any = true;
-		print_case(file, report, i, all, done);
+		trace_print_case(file, report, i, all, done);
 	}
 	free(done);
 }
@@ -201,7 +203,7 @@ static void print_cases(FILE *file, const struct trace_report *report, bool all)
 void trace_summary_print(FILE *file, const struct trace_report *report, bool all)
 {
 	size_t processes = import_tracker_processes(report->tracker, NULL);
-	struct tally tally = count_imports(report, NULL);
+	struct trace_tally tally = trace_count_imports(report, NULL);
 	size_t used = 0;
 
 	if (processes == 0) {
@@ -213,16 +215,16 @@ void trace_summary_print(FILE *file, const struct trace_report *report, bool all
 			used += tally.by_how[how];
 	fprintf(file, "canonfs: %zu of %zu imports used bytecode\n", used, tally.all);
 	for (size_t i = 0; i < report->count; i++)
-		if (begins_program(report, i))
-			print_program(file, report, report->records[i]->program);
-	print_cases(file, report, all);
+		if (trace_begins_program(report, i))
+			trace_print_program(file, report, report->records[i]->program);
+	trace_print_cases(file, report, all);
 	if (import_tracker_is_incomplete(report->tracker))
 		fputs("  Memory ran out: there were more imports than these.\n", file);
 }
 
 /* ---- JSON ---- */
 
-static struct json_object *json_of_tally(const struct tally *tally)
+static struct json_object *trace_json_of_tally(const struct trace_tally *tally)
 {
 	struct json_object *object = json_object_new_object();
 
@@ -233,11 +235,11 @@ static struct json_object *json_of_tally(const struct tally *tally)
 	return object;
 }
 
-static struct json_object *json_of_program(const struct trace_report *report,
-					   const char *program)
+static struct json_object *trace_json_of_program(const struct trace_report *report,
+						 const char *program)
 {
-	struct tally tally = count_imports(report, program);
-	struct json_object *object = json_of_tally(&tally);
+	struct trace_tally tally = trace_count_imports(report, program);
+	struct json_object *object = trace_json_of_tally(&tally);
 
 	json_add_text(object, "program", program);
 	json_add_number(object, "processes",
@@ -245,7 +247,7 @@ static struct json_object *json_of_program(const struct trace_report *report,
 	return object;
 }
 
-static void add_times(struct json_object *object, const struct import_record *record)
+static void trace_add_times(struct json_object *object, const struct import_record *record)
 {
 	const struct pyc_header *header = &record->header;
 
@@ -264,8 +266,8 @@ static void add_times(struct json_object *object, const struct import_record *re
 	}
 }
 
-static struct json_object *json_of_record(const struct import_record *record,
-					  const struct import_reason *reason)
+static struct json_object *trace_json_of_record(const struct import_record *record,
+						const struct import_reason *reason)
 {
 	struct json_object *object = json_object_new_object();
 	bool used = import_used_bytecode(record->how);
@@ -287,13 +289,13 @@ static struct json_object *json_of_record(const struct import_record *record,
 	json_add_number(object, "kept", (int64_t)record->kept);
 	json_add_text(object, "keep_error",
 		      record->keep_error ? strerror(record->keep_error) : NULL);
-	add_times(object, record);
+	trace_add_times(object, record);
 	return object;
 }
 
 struct json_object *trace_summary_json(const struct trace_report *report)
 {
-	struct tally tally = count_imports(report, NULL);
+	struct trace_tally tally = trace_count_imports(report, NULL);
 	struct json_object *object = json_object_new_object();
 	struct json_object *command = json_object_new_array();
 	struct json_object *programs = json_object_new_array();
@@ -302,19 +304,19 @@ struct json_object *trace_summary_json(const struct trace_report *report)
 	for (char *const *word = report->command; *word; word++)
 		json_object_array_add(command, json_text(*word));
 	for (size_t i = 0; i < report->count; i++) {
-		if (begins_program(report, i))
+		if (trace_begins_program(report, i))
 			json_object_array_add(
 				programs,
-				json_of_program(report, report->records[i]->program));
-		json_object_array_add(
-			modules, json_of_record(report->records[i], &report->reasons[i]));
+				trace_json_of_program(report, report->records[i]->program));
+		json_object_array_add(modules, trace_json_of_record(report->records[i],
+								    &report->reasons[i]));
 	}
 	json_object_object_add(object, "command", command);
 	json_add_number(object, "status", report->status);
 	json_add_bool(object, "complete", !import_tracker_is_incomplete(report->tracker));
 	json_add_number(object, "processes",
 			(int64_t)import_tracker_processes(report->tracker, NULL));
-	json_object_object_add(object, "totals", json_of_tally(&tally));
+	json_object_object_add(object, "totals", trace_json_of_tally(&tally));
 	json_object_object_add(object, "interpreters", programs);
 	json_object_object_add(object, "modules", modules);
 	return object;

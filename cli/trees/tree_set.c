@@ -18,8 +18,7 @@
 #include "cache/store/db.h"
 #include "cli/trees/proofs.h"
 
-/* Where @path leads for a process whose root directory is @root. */
-static char *path_within(const char *root, const char *path)
+char *tree_set_locate(const char *root, const char *path)
 {
 	scope_fd int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	scope_fd int fd = -1;
@@ -79,7 +78,7 @@ static int open_tree_at(struct tree_set *set, const char *path, const char *root
 	if (!set->root)
 		return -errno;
 	/* Without a root, a relative path is one from the working directory. */
-	set->path = root ? path_within(set->root, path) : realpath(path, NULL);
+	set->path = root ? tree_set_locate(set->root, path) : realpath(path, NULL);
 	if (!set->path)
 		return -errno;
 	/* Moved away while we looked, or a magic link. */

@@ -40,4 +40,12 @@ int tree_set_open(struct tree_set *set, const char *path, const char *root,
 
 void tree_set_close(struct tree_set *set);
 
+/**
+ * tree_set_locate() - where a directory is
+ * @root: the readers' root directory, absolute
+ * @path: as a reader in @root calls it; symlinks resolve there
+ * Return: its path for this process, without symlinks; the caller's. NULL with errno set.
+ */
+char *tree_set_locate(const char *root, const char *path);
+
 #endif
