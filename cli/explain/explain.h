@@ -2,7 +2,7 @@
 /*
  * canonfs explain: what is known of one source file and its bytecode, and what follows.
  *
- *	find	which source, which bytecode, in which tree
+ *	find	which source; with place (where a file is), trees, bytecode
  *	judge	facts, verdicts under each policy, outcomes
  *	changes	what would change them
  *	ask	the same from a real interpreter
@@ -185,6 +185,44 @@ int explain(const struct explain_arguments *arguments, char **files);
  * Return: 0, or an exit status with one line logged.
  */
 int explain_find(struct explain_request *request, const char *file);
+
+/**
+ * struct explain_place - where a file is
+ * @folder:   of the source, resolved: the file's own, or the one above its __pycache__.
+ * That may be a link: who comes through it pairs what is there with his own sources.
+ * @in_cache: whether it is in the folder's __pycache__
+ * @name:     its last component
+ * @path:     all of it
+ */
+struct explain_place {
+	char *folder;
+	bool in_cache;
+	char *name;
+	char *path;
+};
+
+/* Return: 0 or -errno; explain_place_fini() either way. */
+int explain_place_find(const struct explain_request *request, const char *file,
+		       struct explain_place *place);
+void explain_place_fini(struct explain_place *place);
+
+/* Where readers see a directory, without symlinks; the caller's; NULL with errno set. */
+char *explain_resolve_dir(const struct explain_request *request, const char *dir);
+
+/* Is a file there? 0, also for a dangling link; -EISDIR, or why not. */
+int explain_look_at(const struct explain_request *request, const char *path);
+
+/* Finds and opens the tree of a folder. 0 or an exit status with one line logged. */
+int explain_find_tree(struct explain_request *request, const char *folder,
+		      struct explain_tree **ret_tree);
+
+/* @path below the tree, without a slash before it; the caller's, NULL out of memory. */
+char *explain_relative(const struct explain_tree *tree, const char *path);
+
+/* Adds one bytecode file, or all of the source. Return: 0 or -ENOMEM. */
+int explain_add_pyc(const struct explain_request *request, struct explanation *explanation,
+		    const char *path);
+int explain_add_all(const struct explain_request *request, struct explanation *explanation);
 
 /* Everything that can be said without running an interpreter on the files. */
 void explain_judge(struct explain_request *request, struct explanation *explanation);

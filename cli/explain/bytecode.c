@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The bytecode files of a source, by their names; see explain.h.
+ */
+#include "cli/explain/explain.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fdio.h"
+#include "base/listing.h"
+#include "base/path.h"
+#include "base/scope.h"
+#include "cache/tree/pairing.h"
+
+/* Where a path leads through links, for readers; NULL where there are none on the way. */
+static char *explain_follow_links(const struct explain_request *request, const char *path)
+{
+	scope_fd int fd = openat2_fd(request->root_fd, path, O_PATH, RESOLVE_IN_ROOT);
+	scope_free char *real = fd < 0 ? NULL : path_of_fd(fd);
+	const char *below = real ? path_below(real, request->root) : NULL;
+
+	return below && strcmp(below, path) != 0 ? strdup(below) : NULL;
+}
+
+int explain_add_pyc(const struct explain_request *request, struct explanation *explanation,
+		    const char *path)
+{
+	struct explain_pyc *grown =
+		reallocarray(explanation->pycs, explanation->pyc_count + 1, sizeof(*grown));
+	struct explain_pyc *pyc;
+
+	if (!grown)
+		return -ENOMEM;
+	explanation->pycs = grown;
+	pyc = &grown[explanation->pyc_count++];
+	*pyc = (struct explain_pyc){
+		.path = strdup(path),
+		.relative = explain_relative(explanation->tree, path),
+		.real = explain_follow_links(request, path),
+	};
+	return pyc->path && pyc->relative ? 0 : -ENOMEM;
+}
+
+static bool explain_is_of_stem(const char *name, bool in_cache, const char *stem)
+{
+	struct pyc_name parsed;
+
+	pyc_name_parse(name, in_cache, &parsed);
+	return parsed.stem && parsed.stem_len == strlen(stem) &&
+	       memcmp(parsed.stem, stem, parsed.stem_len) == 0;
+}
+
+/* An optimised one comes after the plain one of its tag. */
+static int explain_compare_pycs(const void *left, const void *right)
+{
+	const struct explain_pyc *a = left, *b = right;
+	struct pyc_name x, y;
+	int order;
+
+	pairing_name(a->path, &x);
+	pairing_name(b->path, &y);
+	if (!x.tag || !y.tag)
+		return strverscmp(a->path, b->path);
+	order = x.tag_len == y.tag_len ? memcmp(x.tag, y.tag, x.tag_len)
+				       : strverscmp(x.tag, y.tag);
+	if (order == 0 && (x.opt_len == 0 || y.opt_len == 0))
+		return (x.opt_len > 0) - (y.opt_len > 0);
+	return order ? order : strverscmp(a->path, b->path);
+}
+
+/* Of the folder's __pycache__, which may have many entries of other sources. */
+static int explain_add_cached(const struct explain_request *request,
+			      struct explanation *explanation)
+{
+	scope_free char *path = path_join(explanation->folder, PYC_CACHE_DIR);
+	scope_fd int fd = path ? openat2_fd(request->root_fd, path, O_RDONLY | O_DIRECTORY,
+					    RESOLVE_IN_ROOT)
+			       : -1;
+	struct listing listing = {0};
+	int r = path ? 0 : -ENOMEM;
+
+	if (fd >= 0 && listing_read(&listing, fd) == -ENOMEM)
+		r = -ENOMEM;
+	for (size_t i = 0; r == 0 && i < listing.count; i++) {
+		const char *name = listing.entries[i].name;
+		scope_free char *pyc = NULL;
+
+		if (!explain_is_of_stem(name, true, explanation->stem))
+			continue;
+		pyc = path_join(path, name);
+		r = pyc ? explain_add_pyc(request, explanation, pyc) : -ENOMEM;
+	}
+	listing_fini(&listing);
+	if (explanation->pyc_count > 0)
+		qsort(explanation->pycs, explanation->pyc_count, sizeof(struct explain_pyc),
+		      explain_compare_pycs);
+	return r;
+}
+
+/* Python 2's, or in place of a source. */
+static int explain_add_beside(const struct explain_request *request,
+			      struct explanation *explanation)
+{
+	static const char *const suffixes[] = {"c", "o"};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes) && r == 0; i++) {
+		scope_free char *path =
+			explain_format("%s%s", explanation->path, suffixes[i]);
+
+		if (!path)
+			return -ENOMEM;
+		if (explain_look_at(request, path) == 0)
+			r = explain_add_pyc(request, explanation, path);
+	}
+	return r;
+}
+
+int explain_add_all(const struct explain_request *request, struct explanation *explanation)
+{
+	int r = explain_add_cached(request, explanation);
+
+	return r < 0 ? r : explain_add_beside(request, explanation);
+}
