@@ -68,7 +68,7 @@ static char *explain_mount_command(const struct explain_trial *trial, const char
 {
 	const struct explain_tree *tree = trial->explanation->tree;
 	const struct mount_options *options = trial->request->options;
-	const char *root = strcmp(trial->request->root, "/") && !options->root
+	const char *root = strcmp(trial->request->root, "/") != 0 && !options->root
 				   ? trial->request->root
 				   : NULL;
 	const char *source = tree->mount ? tree->mount_source : tree->set.path;
@@ -116,7 +116,7 @@ static char *explain_path_on_disk(const struct explain_trial *trial, const char 
 
 	if (!below)
 		return strdup(path);
-	return path_join(strcmp(trial->request->root, "/") ? below : source, relative);
+	return path_join(strcmp(trial->request->root, "/") != 0 ? below : source, relative);
 }
 
 /* Compiles and records; then the mount of the tree knows. One at a time uses the cache. */

@@ -43,7 +43,7 @@ static void explain_find_policy(const struct explain_request *request,
 static int explain_open_tree(struct explain_request *request, const char *path,
 			     struct explain_tree **ret_tree)
 {
-	const char *root = strcmp(request->root, "/") ? request->root : NULL;
+	const char *root = strcmp(request->root, "/") != 0 ? request->root : NULL;
 	struct explain_tree *tree;
 
 	for (tree = request->trees; tree; tree = tree->next)

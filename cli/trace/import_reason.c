@@ -213,11 +213,9 @@ static bool import_resolve(struct import_judge *judge, struct import_tree *tree,
 
 	if (!below)
 		return false;
-	if (asprintf(&path, "%s%s%s", below[0] ? below + 1 : "", below[0] ? "/" : "",
-		     path_last(record->bytecode)) < 0) {
-		path = NULL;
+	path = path_join(below[0] ? below + 1 : ".", path_last(record->bytecode));
+	if (!path)
 		return false;
-	}
 	fd = tree_openat(&set->tree, path, O_RDONLY | O_NONBLOCK);
 	question.path = path;
 	question.fd = fd;

@@ -103,20 +103,14 @@ char *python_process_path(const struct python_process *process, int dir, const c
 {
 	scope_free char *base = NULL;
 	char link[32];
-	char *path;
 
 	while (begins_with(name, "./"))
 		name += 2;
-	if (name[0] == '/') {
-		if (asprintf(&path, "%s%s", process->root, name) < 0)
-			return NULL;
-		return path;
-	}
+	if (name[0] == '/')
+		return path_join(process->root, name + 1);
 	snprintf(link, sizeof(link), dir == AT_FDCWD ? "cwd" : "fd/%d", dir);
 	base = python_process_link(process->pid, link);
-	if (asprintf(&path, "%s/%s", base && strcmp(base, "/") ? base : "", name) < 0)
-		return NULL;
-	return path;
+	return path_join(base ? base : "", name);
 }
 
 int python_process_file(const struct python_process *process, int fd, bool want_header,

@@ -34,7 +34,7 @@ char *tree_set_locate(const char *root, const char *path)
 }
 
 /* What a reader in @root calls @path, which lies below it. */
-static const char *view_of(const char *root, const char *path)
+static const char *tree_set_view(const char *root, const char *path)
 {
 	if (strcmp(root, "/") == 0)
 		return path;
@@ -72,7 +72,7 @@ static void open_proofs(const struct mount_options *options, struct proof_set *s
 		report_store(options, r, why.text);
 }
 
-static int open_tree_at(struct tree_set *set, const char *path, const char *root)
+static int tree_set_open_at(struct tree_set *set, const char *path, const char *root)
 {
 	set->root = realpath(root ? root : "/", NULL);
 	if (!set->root)
@@ -84,7 +84,8 @@ static int open_tree_at(struct tree_set *set, const char *path, const char *root
 	/* Moved away while we looked, or a magic link. */
 	if (!path_below(set->path, set->root))
 		return -EXDEV;
-	return tree_open(&set->tree, set->path, set->root, view_of(set->root, set->path));
+	return tree_open(&set->tree, set->path, set->root,
+			 tree_set_view(set->root, set->path));
 }
 
 int tree_set_open(struct tree_set *set, const char *path, const char *root,
@@ -93,7 +94,7 @@ int tree_set_open(struct tree_set *set, const char *path, const char *root,
 	int r;
 
 	*set = (struct tree_set){.tree = {.root_fd = -1, .host_fd = -1}};
-	r = open_tree_at(set, path, root);
+	r = tree_set_open_at(set, path, root);
 	if (r < 0) {
 		log_error("cannot open %s%s%s: %s", quoted(path), root ? " in " : "",
 			  root ? quoted(root) : "", strerror(-r));

@@ -46,6 +46,7 @@ static const struct name_case in_cache[] = {
 	{"foo.cpython-311-pytest-7.2.1.pyc", PYC_PLACE_PYTEST, "foo", "", "", "foo.py"},
 	{"foo.b.cpython-38-pytest-8.pyc", PYC_PLACE_PYTEST, "foo.b", "", "", "foo.b.py"},
 	{"cpython-38-pytest-8.pyc", PYC_PLACE_PYTEST, "", "", "", NULL},
+	{".cpython-38-pytest-8.pyc", PYC_PLACE_PYTEST, "", "", "", NULL},
 	{"foo.cpython-311-PYTEST.pyc", PYC_PLACE_CACHE, "foo", "cpython-311-PYTEST", "",
 	 "foo.py"},
 
