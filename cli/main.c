@@ -84,7 +84,7 @@ static int finish_output(int status, int unwritten)
 	return unwritten;
 }
 
-static int finish(const struct command *command, int status)
+static int finish_command(const struct command *command, int status)
 {
 	if (status == COMMAND_WRONG_USAGE) {
 		fprintf(stderr, "%.*s; see canonfs %s --help\n",
@@ -108,7 +108,7 @@ int main(int argc, char **argv)
 	if (!command || !command->keeps_descriptors)
 		close_inherited();
 	if (argc > 0 && strcmp(path_last(argv[0]), "mount.canonfs") == 0)
-		return finish(&command_mount, cmd_mount_helper(argc, argv));
+		return finish_command(&command_mount, cmd_mount_helper(argc, argv));
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
 		print_help();
 		return argc < 2;
@@ -131,5 +131,5 @@ int main(int argc, char **argv)
 		command = &command_mount;
 	}
 	argv[0] = name;
-	return finish(command, command->run(argc, argv));
+	return finish_command(command, command->run(argc, argv));
 }

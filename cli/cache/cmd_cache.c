@@ -32,7 +32,7 @@ static const char usage[] =
 	"FILE may be - for standard output or input.\n"
 	"Exit status: 0 done, 1 wrong usage, 2 failure or damage.\n";
 
-static int run_operands(struct cache_request *request, int argc, char **argv)
+static int cache_operands(struct cache_request *request, int argc, char **argv)
 {
 	const struct cache_word *word = argc < 1 ? NULL : cache_word(argv[0]);
 
@@ -52,7 +52,7 @@ static int run_operands(struct cache_request *request, int argc, char **argv)
 }
 
 /* Return: 0, or what the command returns in place of an exit status. */
-static int take_option(struct cache_request *request, int option)
+static int cache_take_option(struct cache_request *request, int option)
 {
 	bool good = true;
 	long days;
@@ -83,7 +83,7 @@ static int take_option(struct cache_request *request, int option)
 	return COMMAND_WRONG_USAGE;
 }
 
-static int run(int argc, char **argv)
+static int cmd_cache(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"cache", required_argument, NULL, 'c'},
@@ -99,9 +99,9 @@ static int run(int argc, char **argv)
 
 	while (status == 0 &&
 	       (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
-		status = take_option(&request, option);
+		status = cache_take_option(&request, option);
 	if (status == 0)
-		status = run_operands(&request, argc - optind, argv + optind);
+		status = cache_operands(&request, argc - optind, argv + optind);
 	proof_set_fini(&request.proofs);
 	return status;
 }
@@ -110,7 +110,7 @@ const struct command command_cache = {
 	.name = "cache",
 	.summary = "look at and tend what mounts have learned",
 	.usage = usage,
-	.run = run,
+	.run = cmd_cache,
 	.wrong_usage = EXIT_CACHE_USAGE,
 	.unwritten = EXIT_CACHE_FAILURE,
 };

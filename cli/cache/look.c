@@ -14,7 +14,7 @@
 #include "base/scope.h"
 #include "cli/print/json.h"
 
-static const char *file_system(uint64_t type, char buffer[32])
+static const char *cache_file_system(uint64_t type, char buffer[32])
 {
 	static const struct {
 		uint64_t type;
@@ -32,7 +32,7 @@ static const char *file_system(uint64_t type, char buffer[32])
 	return buffer;
 }
 
-static const char *date(int64_t seconds, char buffer[32])
+static const char *cache_date(int64_t seconds, char buffer[32])
 {
 	time_t time = (time_t)seconds;
 	struct tm tm;
@@ -44,28 +44,28 @@ static const char *date(int64_t seconds, char buffer[32])
 
 /* ---- list ---- */
 
-static bool print_image(const struct store_image *image, void *closure)
+static bool cache_print_image(const struct store_image *image, void *closure)
 {
 	char type[32], used[32];
 
 	(void)closure;
 	printf("%-10s %016" PRIx64 " %10" PRIu64 " %8" PRId64 "  %s\n",
-	       file_system(image->image.fs_type, type), image->image.fsid,
-	       image->image.root_inode, image->rows, date(image->last_used_s, used));
+	       cache_file_system(image->image.fs_type, type), image->image.fsid,
+	       image->image.root_inode, image->rows, cache_date(image->last_used_s, used));
 	return true;
 }
 
-static bool print_image_json(const struct store_image *image, void *closure)
+static bool cache_image_json(const struct store_image *image, void *closure)
 {
 	struct json_object *json = json_object_new_object();
 	char type[32], used[32], fsid[32];
 
 	snprintf(fsid, sizeof(fsid), "%016" PRIx64, image->image.fsid);
-	json_add_text(json, "filesystem", file_system(image->image.fs_type, type));
+	json_add_text(json, "filesystem", cache_file_system(image->image.fs_type, type));
 	json_add_text(json, "fsid", fsid);
 	json_add_number(json, "root_inode", (int64_t)image->image.root_inode);
 	json_add_number(json, "files", image->rows);
-	json_add_text(json, "last_used", date(image->last_used_s, used));
+	json_add_text(json, "last_used", cache_date(image->last_used_s, used));
 	json_object_array_add(closure, json);
 	return true;
 }
@@ -83,12 +83,12 @@ int cache_list(struct store_db *db, const struct cache_request *request)
 		json_add_number(json, "bytes", bytes);
 		json_object_object_add(json, "images", images);
 		if (r == 0)
-			r = store_db_images(db, print_image_json, images);
+			r = store_db_images(db, cache_image_json, images);
 		json_print(json);
 	} else if (r == 0) {
 		printf("%-10s %-16s %10s %8s  %s\n", "FILESYSTEM", "FSID", "ROOT", "FILES",
 		       "LAST USED");
-		r = store_db_images(db, print_image, NULL);
+		r = store_db_images(db, cache_print_image, NULL);
 		printf("%" PRId64 " KiB in %s\n", bytes >> 10, quoted(request->path));
 	}
 	return r < 0 ? cache_fail(request, "read", r) : 0;
@@ -96,14 +96,14 @@ int cache_list(struct store_db *db, const struct cache_request *request)
 
 /* ---- verify ---- */
 
-struct tally {
+struct cache_tally {
 	int64_t good;
 	int64_t bad;
 };
 
-static bool count_row(const struct store_row *row, void *closure)
+static bool cache_count_row(const struct store_row *row, void *closure)
 {
-	struct tally *tally = closure;
+	struct cache_tally *tally = closure;
 
 	tally->good += row != NULL;
 	tally->bad += row == NULL;
@@ -111,28 +111,29 @@ static bool count_row(const struct store_row *row, void *closure)
 }
 
 /* Rows and proofs; the two kinds of proofs add up. */
-static int count_all(struct store_db *db, struct tally *rows, struct tally *proofs)
+static int cache_count_all(struct store_db *db, struct cache_tally *rows,
+			   struct cache_tally *proofs)
 {
 	struct proof_set set = {.count = 0};
 	size_t bad = 0;
-	int r = store_db_rows(db, -1, count_row, rows);
+	int r = store_db_rows(db, -1, cache_count_row, rows);
 
 	if (r == 0)
 		r = store_db_proofs(db, &set, &bad);
-	*proofs = (struct tally){.good = (int64_t)set.count, .bad = (int64_t)bad};
+	*proofs = (struct cache_tally){.good = (int64_t)set.count, .bad = (int64_t)bad};
 	proof_set_fini(&set);
 	return r;
 }
 
 int cache_verify(struct store_db *db, const struct cache_request *request)
 {
-	struct tally rows = {0}, proofs = {0};
+	struct cache_tally rows = {0}, proofs = {0};
 	int r = store_db_check(db);
 	bool unsound = r == -EBADMSG; /* the database itself, whatever its rows say */
 	bool damaged;
 
 	if (r == 0 || unsound)
-		r = count_all(db, &rows, &proofs);
+		r = cache_count_all(db, &rows, &proofs);
 	if (r < 0 && r != -EBADMSG)
 		return cache_fail(request, "read", r);
 	unsound |= r < 0;

@@ -17,8 +17,8 @@
 #define DAY_S 86400
 
 /* One sentence, or one JSON object with the number by its name. */
-static void report(const struct cache_request *request, const char *key, int64_t number,
-		   const char *sentence)
+static void cache_report(const struct cache_request *request, const char *key,
+			 int64_t number, const char *sentence)
 {
 	if (request->json) {
 		struct json_object *json = json_object_new_object();
@@ -45,7 +45,7 @@ int cache_prune(struct store_db *db, const struct cache_request *request)
 		r = store_db_size(db, &bytes);
 	if (r < 0)
 		return cache_fail(request, "prune", r);
-	report(request, "bytes", bytes, "bytes are left");
+	cache_report(request, "bytes", bytes, "bytes are left");
 	return 0;
 }
 
@@ -58,13 +58,13 @@ int cache_clear(struct store_db *db, const struct cache_request *request)
 		r = store_db_size(db, &bytes);
 	if (r < 0)
 		return cache_fail(request, "clear", r);
-	report(request, "bytes", bytes, "bytes are left: the cache is empty");
+	cache_report(request, "bytes", bytes, "bytes are left: the cache is empty");
 	return 0;
 }
 
 /* ---- export ---- */
 
-static int write_file(const struct proof_set *set, const char *path)
+static int cache_write_proofs(const struct proof_set *set, const char *path)
 {
 	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
 	int r;
@@ -86,11 +86,11 @@ int cache_export(struct store_db *db, const struct cache_request *request)
 
 	if (r < 0) {
 		status = cache_fail(request, "read", r);
-	} else if ((r = write_file(&set, request->operand)) < 0) {
+	} else if ((r = cache_write_proofs(&set, request->operand)) < 0) {
 		log_error("cannot write %s: %s", quoted(request->operand), strerror(-r));
 		status = EXIT_CACHE_FAILURE;
 	} else if (strcmp(request->operand, "-") != 0) {
-		report(request, "proofs", (int64_t)set.count, "proofs were exported");
+		cache_report(request, "proofs", (int64_t)set.count, "proofs were exported");
 	}
 	proof_set_fini(&set);
 	return status;

@@ -33,7 +33,7 @@ enum check_status check_status(const struct check *check)
 	return check->tally[0].stale ? CHECK_STALE : CHECK_CLEAN;
 }
 
-static int put_magic(struct check *check, const struct pyc_magic *magic)
+static int check_put_magic(struct check *check, const struct pyc_magic *magic)
 {
 	for (size_t i = 0; i < check->magic_count; i++)
 		if (check->magic[i] == magic)
@@ -43,7 +43,7 @@ static int put_magic(struct check *check, const struct pyc_magic *magic)
 }
 
 /* Who reads the bytecode; not asked where nobody wants to know. */
-static int find_interpreters(struct check *check, const char *root)
+static int check_find_interpreters(struct check *check, const char *root)
 {
 	int r = interpreters_find(root, &check->interpreters);
 
@@ -57,11 +57,11 @@ static int find_interpreters(struct check *check, const char *root)
 	if (!check->magic)
 		return -ENOMEM;
 	for (size_t i = 0; i < check->interpreters.count; i++)
-		put_magic(check, check->interpreters.interpreters[i].magic);
+		check_put_magic(check, check->interpreters.interpreters[i].magic);
 	return 0;
 }
 
-static int prepare_groups(struct check *check)
+static int check_prepare_groups(struct check *check)
 {
 	int r = 0;
 
@@ -77,7 +77,7 @@ static int prepare_groups(struct check *check)
 	return 0;
 }
 
-static int prepare(struct check *check)
+static int check_prepare(struct check *check)
 {
 	const struct check_request *request = check->request;
 	int r = 0;
@@ -94,8 +94,8 @@ static int prepare(struct check *check)
 		return -ENOMEM;
 	if (request->quiet || request->list || check->tree_count == 0)
 		return 0;
-	r = prepare_groups(check);
-	return r < 0 ? r : find_interpreters(check, check->tree[0].set.root);
+	r = check_prepare_groups(check);
+	return r < 0 ? r : check_find_interpreters(check, check->tree[0].set.root);
 }
 
 static void check_fini(struct check *check)
@@ -116,8 +116,8 @@ static void check_fini(struct check *check)
 }
 
 /* Who names a __pycache__ means that part of the directory that it is in. */
-static int open_tree(const struct check_request *request, const char *path,
-		     struct check_tree *tree)
+static int check_open_tree(const struct check_request *request, const char *path,
+			   struct check_tree *tree)
 {
 	scope_free char *parent = NULL;
 	int r = tree_set_open(&tree->set, path, request->root, &request->options);
@@ -133,35 +133,36 @@ static int open_tree(const struct check_request *request, const char *path,
 	return tree_set_open(&tree->set, parent, request->root, &request->options);
 }
 
-static bool is_same(const struct check_tree *a, const struct check_tree *b)
+static bool check_is_same_tree(const struct check_tree *a, const struct check_tree *b)
 {
 	return strcmp(a->set.path, b->set.path) == 0 && strcmp(a->start, b->start) == 0;
 }
 
-static bool holds(const struct check_tree *tree, const struct check_tree *other)
+static bool check_tree_holds(const struct check_tree *tree, const struct check_tree *other)
 {
 	return strcmp(tree->start, ".") == 0 && path_below(other->set.path, tree->set.path);
 }
 
 /* Does another PATH hold all of this one? Of two equal ones, the first does. */
-static bool is_covered(const struct check *check, size_t index)
+static bool check_is_covered(const struct check *check, size_t index)
 {
 	const struct check_tree *tree = &check->tree[index];
 
 	for (size_t i = 0; i < check->tree_count; i++) {
 		const struct check_tree *other = &check->tree[i];
 
-		if (is_same(other, tree) ? i < index : holds(other, tree))
+		if (check_is_same_tree(other, tree) ? i < index
+						    : check_tree_holds(other, tree))
 			return true;
 	}
 	return false;
 }
 
 /* Each file counts once, whatever the PATHs. */
-static void drop_covered(struct check *check)
+static void check_drop_covered(struct check *check)
 {
 	for (size_t i = check->tree_count; i-- > 0;) {
-		if (!is_covered(check, i))
+		if (!check_is_covered(check, i))
 			continue;
 		tree_set_close(&check->tree[i].set);
 		memmove(&check->tree[i], &check->tree[i + 1],
@@ -169,25 +170,25 @@ static void drop_covered(struct check *check)
 	}
 }
 
-static int open_trees(struct check *check, char **paths, size_t count)
+static int check_open_trees(struct check *check, char **paths, size_t count)
 {
 	check->tree = calloc(count, sizeof(*check->tree));
 	if (!check->tree)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		if (open_tree(check->request, paths[i], &check->tree[check->tree_count]) <
-		    0) {
+		if (check_open_tree(check->request, paths[i],
+				    &check->tree[check->tree_count]) < 0) {
 			tree_set_close(&check->tree[check->tree_count].set);
 			check->unreadable++;
 		} else {
 			check->tree_count++;
 		}
 	}
-	drop_covered(check);
+	check_drop_covered(check);
 	return 0;
 }
 
-static void print(const struct check *check)
+static void check_print(const struct check *check)
 {
 	const struct check_request *request = check->request;
 
@@ -204,14 +205,14 @@ int check_paths(const struct check_request *request, char **paths, size_t count)
 	struct check check = {.request = request,
 			      .message_lock = PTHREAD_MUTEX_INITIALIZER};
 	int status = CHECK_FAILURE;
-	int r = open_trees(&check, paths, count);
+	int r = check_open_trees(&check, paths, count);
 
 	if (r == 0)
-		r = prepare(&check);
+		r = check_prepare(&check);
 	if (r == 0)
 		r = check_walk(&check);
 	if (r == 0) {
-		print(&check);
+		check_print(&check);
 		status = check_status(&check);
 	} else {
 		log_error("cannot check: %s", strerror(-r));

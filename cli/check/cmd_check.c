@@ -49,7 +49,7 @@ static const char usage[] =
 	"  canonfs check /usr\n"
 	"  canonfs check --root /srv/image --list stale\n";
 
-static bool parse_list(const char *text, struct check_request *request)
+static bool check_parse_list(const char *text, struct check_request *request)
 {
 	static const struct {
 		const char *name;
@@ -78,7 +78,7 @@ static bool parse_list(const char *text, struct check_request *request)
 	return false;
 }
 
-static bool parse_by(const char *text, struct check_request *request)
+static bool check_parse_by(const char *text, struct check_request *request)
 {
 	for (int i = 0; i < CHECK_BYS; i++) {
 		if (strcmp(text, check_by_name((enum check_by)i)) == 0) {
@@ -90,7 +90,7 @@ static bool parse_by(const char *text, struct check_request *request)
 	return false;
 }
 
-static bool parse_number(const char *text, long least, unsigned *ret_number)
+static bool check_parse_number(const char *text, long least, unsigned *ret_number)
 {
 	long number;
 
@@ -104,24 +104,24 @@ static bool parse_number(const char *text, long least, unsigned *ret_number)
 
 enum { OPT_ROOT = 256, OPT_BY, OPT_TOP, OPT_LIST, OPT_JSON, OPT_QUIET, OPT_JOBS };
 
-static bool take_option(struct check_request *request, int option)
+static bool check_take_option(struct check_request *request, int option)
 {
 	switch (option) {
 	case OPT_ROOT:
 		request->root = optarg;
 		return true;
 	case OPT_BY:
-		return parse_by(optarg, request);
+		return check_parse_by(optarg, request);
 	case OPT_TOP:
-		return parse_number(optarg, 0, &request->top);
+		return check_parse_number(optarg, 0, &request->top);
 	case OPT_LIST:
-		return parse_list(optarg, request);
+		return check_parse_list(optarg, request);
 	case OPT_JSON:
 		return request->json = true;
 	case OPT_QUIET:
 		return request->quiet = true;
 	case OPT_JOBS:
-		return parse_number(optarg, 1, &request->threads);
+		return check_parse_number(optarg, 1, &request->threads);
 	case 'o':
 		return command_mount_options(&request->options, optarg);
 	default:
@@ -129,7 +129,7 @@ static bool take_option(struct check_request *request, int option)
 	}
 }
 
-static int run_operands(struct check_request *request, int argc, char **argv)
+static int check_operands(struct check_request *request, int argc, char **argv)
 {
 	char root[] = "/";
 	char *whole[] = {root};
@@ -144,7 +144,7 @@ static int run_operands(struct check_request *request, int argc, char **argv)
 	return COMMAND_WRONG_USAGE;
 }
 
-static int run(int argc, char **argv)
+static int cmd_check(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"root", required_argument, NULL, OPT_ROOT},
@@ -166,11 +166,11 @@ static int run(int argc, char **argv)
 	       (option = getopt_long(argc, argv, "ho:", long_options, NULL)) != -1) {
 		if (option == 'h')
 			status = COMMAND_HELP;
-		else if (!take_option(&request, option))
+		else if (!check_take_option(&request, option))
 			status = COMMAND_WRONG_USAGE;
 	}
 	if (status == 0)
-		status = run_operands(&request, argc - optind, argv + optind);
+		status = check_operands(&request, argc - optind, argv + optind);
 	mount_options_fini(&request.options);
 	return status;
 }
@@ -179,7 +179,7 @@ const struct command command_check = {
 	.name = "check",
 	.summary = "say how much of the bytecode in a tree is stale, and why",
 	.usage = usage,
-	.run = run,
+	.run = cmd_check,
 	.wrong_usage = CHECK_USAGE,
 	.unwritten = CHECK_FAILURE,
 };

@@ -17,7 +17,7 @@ struct groups {
 	size_t count;
 };
 
-static int compare(const void *a, const void *b)
+static int group_compare(const void *a, const void *b)
 {
 	const struct group *x = a, *y = b;
 	int order = strcmp(x->path, y->path);
@@ -80,18 +80,19 @@ static struct group *group_new(const char *name, const char *path)
 	return group;
 }
 
-static struct group *find_locked(struct groups *groups, const struct group *key)
+static struct group *group_find_locked(struct groups *groups, const struct group *key)
 {
-	struct group *const *node = tfind(key, &groups->root, compare);
+	struct group *const *node = tfind(key, &groups->root, group_compare);
 
 	return node ? *node : NULL;
 }
 
-static struct group *make_locked(struct groups *groups, const char *name, const char *path)
+static struct group *group_make_locked(struct groups *groups, const char *name,
+				       const char *path)
 {
 	struct group *group = group_new(name, path);
 
-	if (!group || !tsearch(group, &groups->root, compare)) {
+	if (!group || !tsearch(group, &groups->root, group_compare)) {
 		group_free(group);
 		return NULL;
 	}
@@ -100,13 +101,14 @@ static struct group *make_locked(struct groups *groups, const char *name, const 
 }
 
 /* The search takes no const, and changes nothing. */
-static struct group *get_locked(struct groups *groups, const char *name, const char *path)
+static struct group *group_get_locked(struct groups *groups, const char *name,
+				      const char *path)
 {
 	const struct group key = {.name = (char *)(uintptr_t)name,
 				  .path = (char *)(uintptr_t)path};
-	struct group *group = find_locked(groups, &key);
+	struct group *group = group_find_locked(groups, &key);
 
-	return group ? group : make_locked(groups, name, path);
+	return group ? group : group_make_locked(groups, name, path);
 }
 
 void groups_add(struct groups *groups, const char *name, const char *path,
@@ -119,11 +121,11 @@ void groups_add(struct groups *groups, const char *name, const char *path,
 		const struct group key = {.name = (char *)(uintptr_t)name,
 					  .path = (char *)(uintptr_t)path};
 
-		group = find_locked(groups, &key);
+		group = group_find_locked(groups, &key);
 		if (!group)
-			group = get_locked(groups, "elsewhere", "/");
+			group = group_get_locked(groups, "elsewhere", "/");
 	} else {
-		group = get_locked(groups, name, path);
+		group = group_get_locked(groups, name, path);
 	}
 	if (group) {
 		group->counts.files += counts->files;
@@ -134,21 +136,21 @@ void groups_add(struct groups *groups, const char *name, const char *path,
 	pthread_mutex_unlock(&groups->lock);
 }
 
-struct collection {
+struct groups_collection {
 	const struct group **group;
 	size_t count;
 };
 
-static void collect(const void *node, VISIT visit, void *context)
+static void groups_collect(const void *node, VISIT visit, void *context)
 {
-	struct collection *all = context;
+	struct groups_collection *all = context;
 
 	if (visit == postorder || visit == leaf)
 		all->group[all->count++] = *(const struct group *const *)node;
 }
 
 /* More bytes to compile, more stale files, more hopeless ones; then by name. */
-static int compare_badness(const void *a, const void *b)
+static int group_compare_badness(const void *a, const void *b)
 {
 	const struct group *x = *(const struct group *const *)a;
 	const struct group *y = *(const struct group *const *)b;
@@ -159,19 +161,19 @@ static int compare_badness(const void *a, const void *b)
 		return x->counts.stale < y->counts.stale ? 1 : -1;
 	if (x->counts.hopeless != y->counts.hopeless)
 		return x->counts.hopeless < y->counts.hopeless ? 1 : -1;
-	return compare(x, y);
+	return group_compare(x, y);
 }
 
 const struct group **groups_sorted(const struct groups *groups, size_t *ret_count)
 {
-	struct collection all = {.count = 0};
+	struct groups_collection all = {.count = 0};
 
 	*ret_count = 0;
 	all.group = calloc(groups->count + 1, sizeof(*all.group));
 	if (!all.group)
 		return NULL;
-	twalk_r(groups->root, collect, &all);
-	qsort(all.group, all.count, sizeof(*all.group), compare_badness);
+	twalk_r(groups->root, groups_collect, &all);
+	qsort(all.group, all.count, sizeof(*all.group), group_compare_badness);
 	*ret_count = all.count;
 	return all.group;
 }

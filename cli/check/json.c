@@ -14,30 +14,30 @@
 /* Raised when a member changes its meaning or goes. */
 #define SCHEMA_VERSION 1
 
-static void add_count(struct json_object *object, const char *key, uint64_t count)
+static void check_json_count(struct json_object *object, const char *key, uint64_t count)
 {
 	json_add_number(object, key, (int64_t)count);
 }
 
-static void add_totals(struct json_object *json, const struct check_tally *tally)
+static void check_json_totals(struct json_object *json, const struct check_tally *tally)
 {
 	struct json_object *bytecode = json_add_object(json, "bytecode");
 	struct json_object *sources = json_add_object(json, "sources");
 
-	add_count(bytecode, "files", tally->files);
-	add_count(bytecode, "bytes", tally->file_bytes);
-	add_count(bytecode, "stale", tally->stale);
-	add_count(bytecode, "helped", tally->helped);
-	add_count(bytecode, "hopeless", tally->hopeless);
-	add_count(bytecode, "damaged", tally->damaged);
-	add_count(bytecode, "links", tally->links);
-	add_count(bytecode, "compiled_bytes", tally->stale_bytes);
-	add_count(sources, "files", tally->sources);
-	add_count(sources, "uncached", tally->uncached);
-	add_count(sources, "uncached_bytes", tally->uncached_bytes);
+	check_json_count(bytecode, "files", tally->files);
+	check_json_count(bytecode, "bytes", tally->file_bytes);
+	check_json_count(bytecode, "stale", tally->stale);
+	check_json_count(bytecode, "helped", tally->helped);
+	check_json_count(bytecode, "hopeless", tally->hopeless);
+	check_json_count(bytecode, "damaged", tally->damaged);
+	check_json_count(bytecode, "links", tally->links);
+	check_json_count(bytecode, "compiled_bytes", tally->stale_bytes);
+	check_json_count(sources, "files", tally->sources);
+	check_json_count(sources, "uncached", tally->uncached);
+	check_json_count(sources, "uncached_bytes", tally->uncached_bytes);
 }
 
-static void add_verdicts(struct json_object *json, const struct check_tally *tally)
+static void check_json_verdicts(struct json_object *json, const struct check_tally *tally)
 {
 	struct json_object *verdicts = json_add_object(json, "verdicts");
 	struct json_object *reasons = json_add_object(json, "reasons");
@@ -46,13 +46,14 @@ static void add_verdicts(struct json_object *json, const struct check_tally *tal
 	for (int i = 0; i < PYC_REASONS; i++)
 		count[pyc_reason_verdict((enum pyc_reason)i)] += tally->reason[i];
 	for (int i = 0; i < PYC_VERDICTS; i++)
-		add_count(verdicts, pyc_verdict_name((enum pyc_verdict)i), count[i]);
+		check_json_count(verdicts, pyc_verdict_name((enum pyc_verdict)i), count[i]);
 	for (int i = 0; i < PYC_REASONS; i++)
-		add_count(reasons, pyc_reason_name((enum pyc_reason)i), tally->reason[i]);
+		check_json_count(reasons, pyc_reason_name((enum pyc_reason)i),
+				 tally->reason[i]);
 }
 
-static void add_programs(struct json_object *reader, const struct check *check,
-			 const struct pyc_magic *magic)
+static void check_json_programs(struct json_object *reader, const struct check *check,
+				const struct pyc_magic *magic)
 {
 	struct json_object *programs = json_add_array(reader, "programs");
 
@@ -71,7 +72,8 @@ static void add_programs(struct json_object *reader, const struct check *check,
 }
 
 /* The last one, of files that are meant for nobody we know, has no magic. */
-static void add_reader(struct json_object *readers, const struct check *check, size_t index)
+static void check_json_reader(struct json_object *readers, const struct check *check,
+			      size_t index)
 {
 	const struct check_reader *counts = &check->tally[0].reader[index];
 	const struct pyc_magic *magic =
@@ -92,17 +94,17 @@ static void add_reader(struct json_object *readers, const struct check *check, s
 	json_object_object_add(reader, "magic",
 			       magic ? json_object_new_int(magic->number) : NULL);
 	json_add_bool(reader, "installed", installed);
-	add_programs(reader, check, magic);
-	add_count(reader, "files", files);
+	check_json_programs(reader, check, magic);
+	check_json_count(reader, "files", files);
 	outcomes = json_add_object(reader, "outcomes");
 	for (int i = 0; i < PYC_OUTCOMES; i++)
-		add_count(outcomes, pyc_outcome_name((enum pyc_outcome)i),
-			  counts->outcome[i]);
-	add_count(reader, "compiled_bytes", counts->bytes);
+		check_json_count(outcomes, pyc_outcome_name((enum pyc_outcome)i),
+				 counts->outcome[i]);
+	check_json_count(reader, "compiled_bytes", counts->bytes);
 	json_object_array_add(readers, reader);
 }
 
-static void add_groups(struct json_object *json, const struct check *check)
+static void check_json_groups(struct json_object *json, const struct check *check)
 {
 	struct json_object *groups = json_add_array(json, "groups");
 	size_t count;
@@ -113,10 +115,10 @@ static void add_groups(struct json_object *json, const struct check *check)
 
 		json_add_text(group, "name", sorted[i]->name);
 		json_add_text(group, "path", sorted[i]->path[0] ? sorted[i]->path : NULL);
-		add_count(group, "files", sorted[i]->counts.files);
-		add_count(group, "stale", sorted[i]->counts.stale);
-		add_count(group, "hopeless", sorted[i]->counts.hopeless);
-		add_count(group, "compiled_bytes", sorted[i]->counts.bytes);
+		check_json_count(group, "files", sorted[i]->counts.files);
+		check_json_count(group, "stale", sorted[i]->counts.stale);
+		check_json_count(group, "hopeless", sorted[i]->counts.hopeless);
+		check_json_count(group, "compiled_bytes", sorted[i]->counts.bytes);
 		json_object_array_add(groups, group);
 	}
 }
@@ -133,24 +135,24 @@ void check_print_json(const struct check *check)
 	paths = json_add_array(json, "paths");
 	for (size_t i = 0; i < check->tree_count; i++)
 		json_object_array_add(paths, json_text(check->tree[i].set.path));
-	add_totals(json, &check->tally[0]);
-	add_verdicts(json, &check->tally[0]);
+	check_json_totals(json, &check->tally[0]);
+	check_json_verdicts(json, &check->tally[0]);
 	readers = json_add_array(json, "interpreters");
 	for (size_t i = 0; i <= pyc_magic_count; i++)
-		add_reader(readers, check, i);
+		check_json_reader(readers, check, i);
 	json_add_text(json, "grouped_by", check_by_name(check->request->by));
-	add_groups(json, check);
-	add_count(json, "directories", check->tally[0].directories);
-	add_count(json, "unreadable", check->unreadable);
-	add_count(json, "vanished", check->tally[0].vanished);
-	add_count(json, "submounts", check->submounts);
+	check_json_groups(json, check);
+	check_json_count(json, "directories", check->tally[0].directories);
+	check_json_count(json, "unreadable", check->unreadable);
+	check_json_count(json, "vanished", check->tally[0].vanished);
+	check_json_count(json, "submounts", check->submounts);
 	json_print(json);
 }
 
 /* ---- --list ---- */
 
-static bool is_listed(const struct check_request *request,
-		      const struct resolution *resolution, enum pyc_outcome outcome)
+static bool check_is_listed(const struct check_request *request,
+			    const struct resolution *resolution, enum pyc_outcome outcome)
 {
 	switch (request->list) {
 	case LIST_ALL:
@@ -169,8 +171,9 @@ static bool is_listed(const struct check_request *request,
 	}
 }
 
-static void add_resolution(struct json_object *json, const struct resolution *resolution,
-			   enum pyc_outcome outcome)
+static void check_json_resolution(struct json_object *json,
+				  const struct resolution *resolution,
+				  enum pyc_outcome outcome)
 {
 	const struct pyc_decision *decision = &resolution->decision;
 	bool known = resolution->facts.header_status == PYC_HEADER_OK;
@@ -186,7 +189,7 @@ static void add_resolution(struct json_object *json, const struct resolution *re
 
 /* Names may have any bytes: on a terminal they must do no harm, in a pipe they are whole.
  */
-static void print_line(const char *path, const char *why)
+static void check_print_line(const char *path, const char *why)
 {
 	if (isatty(STDOUT_FILENO))
 		printf("%s  %s\n", quoted(path), why);
@@ -201,18 +204,18 @@ void check_list_line(const struct check_place *place, const char *path,
 	scope_free char *whole = NULL;
 	struct json_object *json;
 
-	if (!is_listed(request, resolution, outcome))
+	if (!check_is_listed(request, resolution, outcome))
 		return;
 	whole = check_path(place->tree, path);
 	if (!request->json) {
-		print_line(whole ? whole : path,
-			   resolution ? pyc_reason_text(resolution->decision.reason)
-				      : "no bytecode");
+		check_print_line(whole ? whole : path,
+				 resolution ? pyc_reason_text(resolution->decision.reason)
+					    : "no bytecode");
 		return;
 	}
 	json = json_object_new_object();
 	json_add_text(json, "path", whole ? whole : path);
 	if (resolution)
-		add_resolution(json, resolution, outcome);
+		check_json_resolution(json, resolution, outcome);
 	json_print_line(json);
 }

@@ -15,27 +15,27 @@
 #include "cli/check/check.h"
 
 /* The stems of the bytecode in a directory and its cache, sorted. */
-struct stem {
+struct check_stem {
 	const char *text;
 	size_t len;
 };
 
-struct stems {
-	struct stem *stem;
+struct check_stems {
+	struct check_stem *stem;
 	size_t count;
 	size_t capacity;
 	bool incomplete; /* there may be more than was seen */
 };
 
 /**
- * struct visit - one directory
+ * struct check_dir - one directory
  * @owner_path: absolute; what owner_of() wants to know
  */
-struct visit {
+struct check_dir {
 	const struct check_place *place;
 	const struct walk_dir *dir;
 	char *owner_path;
-	struct stems stems;
+	struct check_stems stems;
 };
 
 static bool is_cache_dir(const char *path)
@@ -53,8 +53,8 @@ static bool is_optimised(const struct pyc_name *name)
 	return pyc_name_level(name, NULL) != 0;
 }
 
-static void count_outcome(struct check_reader *reader, const struct pyc_facts *facts,
-			  enum pyc_outcome outcome)
+static void check_count_outcome(struct check_reader *reader, const struct pyc_facts *facts,
+				enum pyc_outcome outcome)
 {
 	reader->outcome[outcome]++;
 	if (outcome == PYC_COMPILES && !is_optimised(&facts->name))
@@ -70,8 +70,8 @@ static bool is_meant_for(const struct pyc_facts *facts, const struct pyc_magic *
 	       facts->header_status == PYC_HEADER_OK && facts->header.magic == magic;
 }
 
-static void count_readers(const struct check_place *place, const struct pyc_facts *facts,
-			  enum pyc_outcome own)
+static void check_count_readers(const struct check_place *place,
+				const struct pyc_facts *facts, enum pyc_outcome own)
 {
 	const struct check *check = place->check;
 	struct check_reader *reader = place->tally->reader;
@@ -83,8 +83,8 @@ static void count_readers(const struct check_place *place, const struct pyc_fact
 
 		if (!is_meant_for(facts, magic))
 			continue;
-		count_outcome(&reader[magic - pyc_magic_table], facts,
-			      pyc_outcome(facts, facts->source_mtime, magic));
+		check_count_outcome(&reader[magic - pyc_magic_table], facts,
+				    pyc_outcome(facts, facts->source_mtime, magic));
 		has_reader = true;
 	}
 	if (has_reader)
@@ -92,7 +92,7 @@ static void count_readers(const struct check_place *place, const struct pyc_fact
 	if (facts->header_status == PYC_HEADER_OK &&
 	    is_meant_for(facts, facts->header.magic))
 		index = (size_t)(facts->header.magic - pyc_magic_table);
-	count_outcome(&reader[index], facts, own);
+	check_count_outcome(&reader[index], facts, own);
 }
 
 /* ---- how bad is it? ---- */
@@ -138,8 +138,8 @@ void check_propose(struct check_tally *tally, const struct tree_set *tree, const
 	tally->example_hopeless = hopeless;
 }
 
-static void count_file(struct visit *visit, const char *path,
-		       const struct resolution *resolution, enum pyc_outcome outcome)
+static void check_count_file(struct check_dir *visit, const char *path,
+			     const struct resolution *resolution, enum pyc_outcome outcome)
 {
 	struct check_tally *tally = visit->place->tally;
 	struct check *check = visit->place->check;
@@ -163,7 +163,7 @@ static void count_file(struct visit *visit, const char *path,
 	tally->hopeless += counts.hopeless;
 	if (counts.stale || counts.hopeless)
 		check_propose(tally, visit->place->tree, path, counts.hopeless);
-	count_readers(visit->place, facts, outcome);
+	check_count_readers(visit->place, facts, outcome);
 	if (check->groups && visit->owner_path) {
 		char source[PYC_NAME_MAX + 1];
 		struct owner owner;
@@ -189,7 +189,7 @@ static bool is_gone(int error)
 }
 
 /* Opens one name; no link, no other mount, no waiting for a fifo. */
-static int open_file(int dir, const char *name, struct statx *ret_stx)
+static int check_open_file(int dir, const char *name, struct statx *ret_stx)
 {
 	scope_fd int fd = openat2_fd(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW,
 				     RESOLVE_BENEATH | RESOLVE_NO_XDEV);
@@ -202,19 +202,20 @@ static int open_file(int dir, const char *name, struct statx *ret_stx)
 }
 
 /* Where the sources are; a __pycache__ that is visited alone has none that is open. */
-static int source_dir(const struct visit *visit, const struct walk_dir *listing)
+static int check_source_dir(const struct check_dir *visit, const struct walk_dir *listing)
 {
 	return listing == visit->dir && is_cache_dir(listing->path) ? -1 : visit->dir->fd;
 }
 
-static int judge(struct visit *visit, const struct walk_dir *listing, const char *name)
+static int check_judge_file(struct check_dir *visit, const struct walk_dir *listing,
+			    const char *name)
 {
 	const struct check_place *place = visit->place;
 	scope_free char *path = path_join(listing->path, name);
 	struct statx stx;
 	struct pyc_question question = {.path = path,
 					.stx = &stx,
-					.source_dir = source_dir(visit, listing),
+					.source_dir = check_source_dir(visit, listing),
 					.depth = PYC_DEPTH_OUTCOME};
 	struct resolution resolution;
 	enum pyc_outcome outcome;
@@ -223,25 +224,25 @@ static int judge(struct visit *visit, const struct walk_dir *listing, const char
 
 	if (!path)
 		return -ENOMEM;
-	question.fd = fd = open_file(listing->fd, name, &stx);
+	question.fd = fd = check_open_file(listing->fd, name, &stx);
 	if (fd < 0)
 		return fd;
 	r = resolve_pyc(place->tree->resolver, &question, &resolution);
 	if (r < 0)
 		return r;
 	outcome = pyc_outcome(&resolution.facts, resolution.facts.source_mtime, NULL);
-	count_file(visit, path, &resolution, outcome);
+	check_count_file(visit, path, &resolution, outcome);
 	if (place->check->request->list != LIST_NOTHING)
 		check_list_line(place, path, &resolution, outcome);
 	return 0;
 }
 
-static void judge_or_say(struct visit *visit, const struct walk_dir *listing,
-			 const char *name)
+static void check_judge_or_say(struct check_dir *visit, const struct walk_dir *listing,
+			       const char *name)
 {
 	struct check *check = visit->place->check;
 	scope_free char *path = NULL;
-	int r = judge(visit, listing, name);
+	int r = check_judge_file(visit, listing, name);
 
 	atomic_fetch_add_explicit(&check->done, 1, memory_order_relaxed);
 	if (is_gone(r)) {
@@ -252,13 +253,14 @@ static void judge_or_say(struct visit *visit, const struct walk_dir *listing,
 	}
 }
 
-static void add_stem(struct stems *stems, const struct pyc_name *name)
+static void add_stem(struct check_stems *stems, const struct pyc_name *name)
 {
 	if (!name->stem)
 		return;
 	if (stems->count == stems->capacity) {
 		size_t capacity = 2 * stems->capacity + 64;
-		struct stem *grown = reallocarray(stems->stem, capacity, sizeof(*grown));
+		struct check_stem *grown =
+			reallocarray(stems->stem, capacity, sizeof(*grown));
 
 		if (!grown) {
 			stems->incomplete = true;
@@ -267,11 +269,11 @@ static void add_stem(struct stems *stems, const struct pyc_name *name)
 		stems->stem = grown;
 		stems->capacity = capacity;
 	}
-	stems->stem[stems->count++] = (struct stem){name->stem, name->stem_len};
+	stems->stem[stems->count++] = (struct check_stem){name->stem, name->stem_len};
 }
 
-static void judge_listing(struct visit *visit, const struct walk_dir *listing,
-			  bool in_cache)
+static void check_judge_listing(struct check_dir *visit, const struct walk_dir *listing,
+				bool in_cache)
 {
 	for (size_t i = 0; i < listing->count; i++) {
 		const struct listing_entry *entry = &listing->entries[i];
@@ -282,7 +284,7 @@ static void judge_listing(struct visit *visit, const struct walk_dir *listing,
 			continue;
 		add_stem(&visit->stems, &name);
 		if (entry->type == DT_REG)
-			judge_or_say(visit, listing, entry->name);
+			check_judge_or_say(visit, listing, entry->name);
 		else if (entry->type == DT_LNK)
 			visit->place->tally->links++;
 	}
@@ -292,22 +294,22 @@ static void judge_listing(struct visit *visit, const struct walk_dir *listing,
 
 static int compare_stems(const void *a, const void *b)
 {
-	const struct stem *x = a, *y = b;
+	const struct check_stem *x = a, *y = b;
 	size_t len = x->len < y->len ? x->len : y->len;
 	int order = memcmp(x->text, y->text, len);
 
 	return order ? order : (x->len > y->len) - (x->len < y->len);
 }
 
-static bool has_stem(const struct stems *stems, const char *source)
+static bool has_stem(const struct check_stems *stems, const char *source)
 {
-	struct stem key = {source, strlen(source) - strlen(".py")};
+	struct check_stem key = {source, strlen(source) - strlen(".py")};
 
 	return stems->count && bsearch(&key, stems->stem, stems->count,
 				       sizeof(*stems->stem), compare_stems);
 }
 
-static void count_uncached(struct visit *visit, const char *name)
+static void check_count_uncached(struct check_dir *visit, const char *name)
 {
 	const struct check_place *place = visit->place;
 	struct statx stx;
@@ -324,9 +326,9 @@ static void count_uncached(struct visit *visit, const char *name)
 	}
 }
 
-static void look_at_sources(struct visit *visit)
+static void check_look_at_sources(struct check_dir *visit)
 {
-	struct stems *stems = &visit->stems;
+	struct check_stems *stems = &visit->stems;
 
 	if (stems->count)
 		qsort(stems->stem, stems->count, sizeof(*stems->stem), compare_stems);
@@ -337,7 +339,7 @@ static void look_at_sources(struct visit *visit)
 			continue;
 		visit->place->tally->sources++;
 		if (!stems->incomplete && !has_stem(stems, entry->name))
-			count_uncached(visit, entry->name);
+			check_count_uncached(visit, entry->name);
 	}
 }
 
@@ -353,7 +355,7 @@ static bool has_unseen_cache(const struct walk_dir *dir, const struct walk_dir *
 }
 
 /* The directory of the sources, as a reader in the root calls it. */
-static char *owner_path(const struct check_place *place, const struct walk_dir *dir)
+static char *check_owner_path(const struct check_place *place, const struct walk_dir *dir)
 {
 	char *path;
 	char *end;
@@ -371,10 +373,10 @@ static char *owner_path(const struct check_place *place, const struct walk_dir *
 void check_judge(const struct check_place *place, const struct walk_dir *dir,
 		 const struct walk_dir *cache)
 {
-	struct visit visit = {
+	struct check_dir visit = {
 		.place = place,
 		.dir = dir,
-		.owner_path = owner_path(place, dir),
+		.owner_path = check_owner_path(place, dir),
 		.stems.incomplete = has_unseen_cache(dir, cache),
 	};
 
@@ -382,9 +384,9 @@ void check_judge(const struct check_place *place, const struct walk_dir *dir,
 	if (visit.owner_path)
 		owners_learn(place->check->owners, &place->tree->tree, dir,
 			     visit.owner_path);
-	judge_listing(&visit, dir, is_cache_dir(dir->path));
-	judge_listing(&visit, cache, true);
-	look_at_sources(&visit);
+	check_judge_listing(&visit, dir, is_cache_dir(dir->path));
+	check_judge_listing(&visit, cache, true);
+	check_look_at_sources(&visit);
 	free(visit.stems.stem);
 	free(visit.owner_path);
 }

@@ -125,8 +125,8 @@ static const char *claim_find(struct owners *owners, const char *path)
 
 /* ---- what distributions and packages say ---- */
 
-static void take_name(struct owners *owners, const char *dir, const char *name, size_t len,
-		      const char *distribution)
+static void owners_take_name(struct owners *owners, const char *dir, const char *name,
+			     size_t len, const char *distribution)
 {
 	char *path;
 
@@ -137,27 +137,27 @@ static void take_name(struct owners *owners, const char *dir, const char *name, 
 }
 
 /* RECORD: a line is a path, maybe in double quotes, and more after a comma (PEP 376). */
-static void take_record(struct owners *owners, const char *dir, char *line,
-			const char *distribution)
+static void owners_take_record(struct owners *owners, const char *dir, char *line,
+			       const char *distribution)
 {
 	const char *name = line[0] == '"' ? line + 1 : line;
 
 	/* "m.py" and "m/..." are of interest; "../../bin/m" and metadata are nobody's. */
-	take_name(owners, dir, name, strcspn(name, "/,\"\n"), distribution);
+	owners_take_name(owners, dir, name, strcspn(name, "/,\"\n"), distribution);
 }
 
 /* top_level.txt: a line is a module. */
-static void take_top_level(struct owners *owners, const char *dir, char *line,
-			   const char *distribution)
+static void owners_take_top_level(struct owners *owners, const char *dir, char *line,
+				  const char *distribution)
 {
 	size_t len = strcspn(line, "\r\n");
 	char module[PYC_NAME_MAX + 1];
 
-	take_name(owners, dir, line, len, distribution);
+	owners_take_name(owners, dir, line, len, distribution);
 	if (len == 0 || len + sizeof(".py") > sizeof(module))
 		return;
 	snprintf(module, sizeof(module), "%.*s.py", (int)len, line);
-	take_name(owners, dir, module, strlen(module), distribution);
+	owners_take_name(owners, dir, module, strlen(module), distribution);
 }
 
 static const char *without_usr(const char *path)
@@ -166,8 +166,8 @@ static const char *without_usr(const char *path)
 }
 
 /* dpkg's lists: a line is a path; of interest are sources. */
-static void take_path(struct owners *owners, const char *dir, char *line,
-		      const char *package)
+static void owners_take_path(struct owners *owners, const char *dir, char *line,
+			     const char *package)
 {
 	(void)dir;
 	line[strcspn(line, "\n")] = '\0';
@@ -179,8 +179,8 @@ typedef void take_line_fn(struct owners *owners, const char *dir, char *line,
 			  const char *owner);
 
 /* Takes ownership of @fd, which may be an error. */
-static int read_lines(struct owners *owners, int fd, const char *dir, const char *owner,
-		      take_line_fn *take)
+static int owners_read_lines(struct owners *owners, int fd, const char *dir,
+			     const char *owner, take_line_fn *take)
 {
 	FILE *stream = fd < 0 ? NULL : fdopen(fd, "r");
 	scope_free char *line = NULL;
@@ -196,16 +196,17 @@ static int read_lines(struct owners *owners, int fd, const char *dir, const char
 	return 0;
 }
 
-static int read_metadata(struct owners *owners, const struct tree *tree, const char *info,
-			 const char *name, const char *dir, const char *distribution)
+static int owners_read_metadata(struct owners *owners, const struct tree *tree,
+				const char *info, const char *name, const char *dir,
+				const char *distribution)
 {
 	scope_free char *file = path_join(info, name);
 
 	if (!file)
 		return -ENOMEM;
-	return read_lines(owners, tree_openat(tree, file, O_RDONLY | O_NONBLOCK), dir,
-			  distribution,
-			  strcmp(name, "RECORD") == 0 ? take_record : take_top_level);
+	return owners_read_lines(
+		owners, tree_openat(tree, file, O_RDONLY | O_NONBLOCK), dir, distribution,
+		strcmp(name, "RECORD") == 0 ? owners_take_record : owners_take_top_level);
 }
 
 static bool ends_with(const char *text, const char *suffix)
@@ -234,16 +235,17 @@ static char *distribution_of(const char *info)
 	return text;
 }
 
-static void learn(struct owners *owners, const struct tree *tree, const char *dir,
-		  const char *name, const char *path)
+static void owners_learn_distribution(struct owners *owners, const struct tree *tree,
+				      const char *dir, const char *name, const char *path)
 {
 	scope_free char *info = path_join(dir, name);
 	scope_free char *distribution = distribution_of(name);
 
 	if (!info || !distribution)
 		return;
-	if (read_metadata(owners, tree, info, "RECORD", path, distribution) < 0)
-		read_metadata(owners, tree, info, "top_level.txt", path, distribution);
+	if (owners_read_metadata(owners, tree, info, "RECORD", path, distribution) < 0)
+		owners_read_metadata(owners, tree, info, "top_level.txt", path,
+				     distribution);
 }
 
 void owners_learn(struct owners *owners, const struct tree *tree,
@@ -256,7 +258,8 @@ void owners_learn(struct owners *owners, const struct tree *tree,
 
 		if (entry->type == DT_DIR && (ends_with(entry->name, ".dist-info") ||
 					      ends_with(entry->name, ".egg-info")))
-			learn(owners, tree, dir->path, entry->name, path);
+			owners_learn_distribution(owners, tree, dir->path, entry->name,
+						  path);
 	}
 }
 
@@ -266,7 +269,7 @@ static int is_list(const struct dirent *entry)
 }
 
 /* "python3-six.list", "libpython3.11:amd64.list": the name up to the architecture. */
-static void read_list(struct owners *owners, int dir, const char *list)
+static void owners_read_list(struct owners *owners, int dir, const char *list)
 {
 	int fd = openat(dir, list, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	size_t whole = strlen(list) - strlen(LIST_SUFFIX);
@@ -274,7 +277,7 @@ static void read_list(struct owners *owners, int dir, const char *list)
 	scope_free char *package = strndup(list, len < whole ? len : whole);
 
 	if (package)
-		(void)read_lines(owners, fd, NULL, package, take_path);
+		(void)owners_read_lines(owners, fd, NULL, package, owners_take_path);
 	else
 		close_fd(&fd);
 }
@@ -289,7 +292,7 @@ int owners_load_packages(struct owners *owners, int root_fd)
 	if (dir >= 0 && count < 0)
 		return -errno;
 	for (int i = 0; i < count; i++) {
-		read_list(owners, dir, lists[i]->d_name);
+		owners_read_list(owners, dir, lists[i]->d_name);
 		free(lists[i]);
 	}
 	free(lists);
@@ -334,8 +337,8 @@ static bool is_standard(const char *name, size_t len)
 	return prefix > 0;
 }
 
-static struct owner distribution_at(struct owners *owners, const char *path,
-				    const char *name, size_t packages)
+static struct owner owners_distribution_at(struct owners *owners, const char *path,
+					   const char *name, size_t packages)
 {
 	const char *rest = path + packages + strspn(path + packages, "/");
 	size_t top_len = strcspn(rest, "/");
@@ -367,7 +370,7 @@ struct owner owner_of(struct owners *owners, const char *path, const char *name)
 		return owner;
 	end = end_of_component(path, is_packages);
 	if (end)
-		return distribution_at(owners, path, name, end);
+		return owners_distribution_at(owners, path, name, end);
 	end = end_of_component(path, is_standard);
 	if (end)
 		owner.path_len = end;

@@ -20,14 +20,14 @@
 #define CELL_MAX 256
 
 /* check speaks of the bare tree: there, Python compiles what a mount would vouch for. */
-static enum colour colour_of(enum pyc_verdict verdict)
+static enum colour check_colour_of(enum pyc_verdict verdict)
 {
 	return verdict == PYC_RESTAMPED ? COLOUR_WARN : colour_of_verdict(verdict);
 }
 
 /* ---- the headline ---- */
 
-static void print_help_of_canonfs(const struct check_tally *tally)
+static void check_print_help(const struct check_tally *tally)
 {
 	if (tally->helped == tally->stale)
 		printf("canonfs would vouch for %s.\n",
@@ -42,7 +42,7 @@ static void print_help_of_canonfs(const struct check_tally *tally)
 		       HUMAN_COUNT(tally->stale - tally->helped));
 }
 
-static void print_stale(const struct check_tally *tally)
+static void check_print_stale(const struct check_tally *tally)
 {
 	printf("%s%s of %s bytecode %s %s stale%s: Python compiles up to %s of source "
 	       "again "
@@ -51,10 +51,10 @@ static void print_stale(const struct check_tally *tally)
 	       HUMAN_COUNT(tally->files), human_plural(tally->files, "file", "files"),
 	       human_plural(tally->stale, "is", "are"), colour_code(COLOUR_NONE),
 	       HUMAN_BYTES(tally->stale_bytes));
-	print_help_of_canonfs(tally);
+	check_print_help(tally);
 }
 
-static void print_headline(const struct check_tally *tally)
+static void check_print_headline(const struct check_tally *tally)
 {
 	if (tally->files == 0)
 		printf("There are no bytecode files here.\n");
@@ -64,7 +64,7 @@ static void print_headline(const struct check_tally *tally)
 		       human_plural(tally->files, "file", "files"),
 		       colour_code(COLOUR_NONE));
 	else
-		print_stale(tally);
+		check_print_stale(tally);
 	if (tally->damaged)
 		printf("%s%s %s damaged: importing %s fails.%s\n", colour_code(COLOUR_BAD),
 		       HUMAN_COUNT(tally->damaged),
@@ -80,7 +80,7 @@ static void print_headline(const struct check_tally *tally)
 
 /* ---- tables ---- */
 
-static void print_table(struct columns *columns)
+static void check_print_table(struct columns *columns)
 {
 	putchar('\n');
 	if (columns)
@@ -88,7 +88,7 @@ static void print_table(struct columns *columns)
 	columns_free(columns);
 }
 
-static void print_verdicts(const struct check_tally *tally)
+static void check_print_verdicts(const struct check_tally *tally)
 {
 	static const struct column column[] = {
 		{"VERDICT", .fit = COLUMN_LEFT},
@@ -102,12 +102,12 @@ static void print_verdicts(const struct check_tally *tally)
 		enum pyc_verdict verdict = pyc_reason_verdict(reason);
 
 		if (tally->reason[i])
-			columns_add(columns, colour_of(verdict),
+			columns_add(columns, check_colour_of(verdict),
 				    (const char *[]){pyc_verdict_name(verdict),
 						     HUMAN_COUNT(tally->reason[i]),
 						     pyc_reason_text(reason)});
 	}
-	print_table(columns);
+	check_print_table(columns);
 }
 
 static uint64_t count_verdict(const struct check_tally *tally, enum pyc_verdict verdict)
@@ -121,7 +121,7 @@ static uint64_t count_verdict(const struct check_tally *tally, enum pyc_verdict 
 }
 
 /* The interpreter whose libraries these are; else one that reads such bytecode. */
-static const struct interpreter *find_reader(const struct check *check, size_t index)
+static const struct interpreter *check_find_reader(const struct check *check, size_t index)
 {
 	const struct pyc_magic *magic = &pyc_magic_table[index];
 	const char *path = check->tree[0].set.tree.view_path;
@@ -132,7 +132,8 @@ static const struct interpreter *find_reader(const struct check *check, size_t i
 }
 
 /* "python3.11 (3.11.2)", "3.9 (not installed)" */
-static const char *name_reader(const struct check *check, size_t index, char text[CELL_MAX])
+static const char *check_name_reader(const struct check *check, size_t index,
+				     char text[CELL_MAX])
 {
 	const struct pyc_magic *magic;
 	const struct interpreter *found;
@@ -140,7 +141,7 @@ static const char *name_reader(const struct check *check, size_t index, char tex
 	if (index == pyc_magic_count)
 		return "others";
 	magic = &pyc_magic_table[index];
-	found = find_reader(check, index);
+	found = check_find_reader(check, index);
 	if (!found)
 		snprintf(text, CELL_MAX, "%s (not installed)", magic->version);
 	else if (found->release)
@@ -159,7 +160,8 @@ static uint64_t sum_outcomes(const struct check_reader *reader)
 	return sum;
 }
 
-static void add_reader(struct columns *columns, const struct check *check, size_t index)
+static void check_add_reader_row(struct columns *columns, const struct check *check,
+				 size_t index)
 {
 	const struct check_reader *reader = &check->tally[0].reader[index];
 	char name[CELL_MAX];
@@ -171,7 +173,7 @@ static void add_reader(struct columns *columns, const struct check *check, size_
 		    : reader->outcome[PYC_COMPILES] ? COLOUR_WARN
 						    : COLOUR_NONE,
 		    (const char *[]){
-			    name_reader(check, index, name),
+			    check_name_reader(check, index, name),
 			    HUMAN_COUNT(reader->outcome[PYC_LOADS] +
 					reader->outcome[PYC_LOADS_CHECKED]),
 			    HUMAN_COUNT(reader->outcome[PYC_COMPILES]),
@@ -182,7 +184,7 @@ static void add_reader(struct columns *columns, const struct check *check, size_
 		    });
 }
 
-static void print_readers(const struct check *check)
+static void check_print_readers(const struct check *check)
 {
 	static const struct column column[] = {
 		{"INTERPRETER", .fit = COLUMN_CUT_TAIL},   {"LOADS", .fit = COLUMN_RIGHT},
@@ -193,11 +195,12 @@ static void print_readers(const struct check *check)
 	struct columns *columns = columns_new(column, ARRAY_SIZE(column));
 
 	for (size_t i = 0; columns && i <= pyc_magic_count; i++)
-		add_reader(columns, check, i);
-	print_table(columns);
+		check_add_reader_row(columns, check, i);
+	check_print_table(columns);
 }
 
-static void add_group(struct columns *columns, const struct group *group, bool named)
+static void check_add_group_row(struct columns *columns, const struct group *group,
+				bool named)
 {
 	const char *cells[5] = {HUMAN_COUNT(group->counts.stale),
 				HUMAN_COUNT(group->counts.hopeless),
@@ -211,7 +214,7 @@ static void add_group(struct columns *columns, const struct group *group, bool n
 }
 
 /* The worst, as many as were asked for. */
-static void print_groups(const struct check *check)
+static void check_print_groups(const struct check *check)
 {
 	static const struct column with_name[] = {
 		{"STALE", .fit = COLUMN_RIGHT},	       {"HOPELESS", .fit = COLUMN_RIGHT},
@@ -239,8 +242,8 @@ static void print_groups(const struct check *check)
 	columns = named ? columns_new(with_name, ARRAY_SIZE(with_name))
 			: columns_new(without_name, ARRAY_SIZE(without_name));
 	for (size_t i = 0; columns && i < shown; i++)
-		add_group(columns, group[i], named);
-	print_table(columns);
+		check_add_group_row(columns, group[i], named);
+	check_print_table(columns);
 	if (shown < count && check->request->top && shown == check->request->top)
 		printf("%sthe worst %zu; --top 0 shows all%s\n", colour_code(COLOUR_DIM),
 		       shown, colour_code(COLOUR_NONE));
@@ -249,7 +252,7 @@ static void print_groups(const struct check *check)
 /* ---- what to do ---- */
 
 /* A command on a line of its own, to be copied; NULL when out of memory. */
-static void print_command(char *command, const char *what_it_does)
+static void check_print_command(char *command, const char *what_it_does)
 {
 	if (command)
 		printf("  %s\n      %s\n", command, what_it_does);
@@ -282,7 +285,7 @@ static char *inspect_command(const struct check *check, const char *command,
 }
 
 /* All of a PATH, as readers call it. */
-static char *view_of(const struct check_tree *tree)
+static char *check_view_of(const struct check_tree *tree)
 {
 	if (strcmp(tree->start, ".") == 0)
 		return strdup(tree->set.tree.view_path);
@@ -294,42 +297,44 @@ static void advise_about_tree(const struct check *check, const struct check_tree
 	const struct check_tally *tally = &check->tally[0];
 	const struct check_request *request = check->request;
 	const char *path = tree->set.path;
-	scope_free char *view = view_of(tree);
+	scope_free char *view = check_view_of(tree);
 
 	if (tally->helped)
-		print_command(
+		check_print_command(
 			advise_mount(path, path, request->options.given, NULL,
 				     request->options.root ? NULL : other_root(check)),
 			"shows it with bytecode that Python accepts");
 	if (count_verdict(tally, PYC_STALE))
-		print_command(inspect_command(check, "check --list stale", view),
-			      "names those that are really stale, or not proved to be "
-			      "anything else");
+		check_print_command(
+			inspect_command(check, "check --list stale", view),
+			"names those that are really stale, or not proved to be "
+			"anything else");
 	if (count_verdict(tally, PYC_CORRUPT))
-		print_command(inspect_command(check, "check --list corrupt", view),
-			      "names those that are damaged");
+		check_print_command(inspect_command(check, "check --list corrupt", view),
+				    "names those that are damaged");
 	if (tally->damaged)
-		print_command(inspect_command(check, "check --list damaged", view),
-			      "names those that make an import fail");
+		check_print_command(inspect_command(check, "check --list damaged", view),
+				    "names those that make an import fail");
 }
 
 /* Python leaves alone what has the right header; that has to be forced. */
 static void advise_to_compile(const struct check *check, const struct check_tree *tree)
 {
-	scope_free char *view = view_of(tree);
+	scope_free char *view = check_view_of(tree);
 
 	if (!view || (faccessat(AT_FDCWD, tree->set.path, W_OK, 0) < 0 && errno == EROFS))
 		return;
 	for (size_t i = 0; i < pyc_magic_count; i++) {
 		const struct check_reader *reader = &check->tally[0].reader[i];
-		const struct interpreter *found = find_reader(check, i);
+		const struct interpreter *found = check_find_reader(check, i);
 
 		if (found && reader->outcome[PYC_COMPILES] + reader->outcome[PYC_FAILS])
-			print_command(advise_compile(tree->set.root, found->program, 0,
-						     reader->outcome[PYC_FAILS] ? " -q -f"
-										: " -q",
-						     view),
-				      "compiles it anew");
+			check_print_command(
+				advise_compile(tree->set.root, found->program, 0,
+					       reader->outcome[PYC_FAILS] ? " -q -f"
+									  : " -q",
+					       view),
+				"compiles it anew");
 	}
 }
 
@@ -340,11 +345,11 @@ static void advise_to_explain(const struct check *check)
 		tally->example ? check_view_path(tally->example_tree, tally->example)
 			       : NULL;
 
-	print_command(inspect_command(check, "explain", path),
-		      "says all about one of them");
+	check_print_command(inspect_command(check, "explain", path),
+			    "says all about one of them");
 }
 
-static void print_advice(const struct check *check)
+static void check_print_advice(const struct check *check)
 {
 	const struct check_tally *tally = &check->tally[0];
 
@@ -358,7 +363,7 @@ static void print_advice(const struct check *check)
 	advise_to_explain(check);
 }
 
-static void print_notes(const struct check *check)
+static void check_print_notes(const struct check *check)
 {
 	const struct check_tally *tally = &check->tally[0];
 
@@ -386,12 +391,12 @@ void check_print_text(const struct check *check)
 {
 	const struct check_tally *tally = &check->tally[0];
 
-	print_headline(tally);
+	check_print_headline(tally);
 	if (tally->files) {
-		print_verdicts(tally);
-		print_readers(check);
-		print_groups(check);
-		print_advice(check);
+		check_print_verdicts(tally);
+		check_print_readers(check);
+		check_print_groups(check);
+		check_print_advice(check);
 	}
-	print_notes(check);
+	check_print_notes(check);
 }

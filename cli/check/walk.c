@@ -29,13 +29,13 @@
  * SURVEY: links and the number of files. JUDGE: files, all links are known. JUDGE_FIRST:
  * both.
  */
-enum pass_kind { SURVEY, JUDGE, JUDGE_FIRST };
+enum check_pass_kind { SURVEY, JUDGE, JUDGE_FIRST };
 
 /* One tree, for the callbacks of a walk. */
-struct pass {
+struct check_pass {
 	struct check *check;
 	const struct tree_set *tree;
-	enum pass_kind kind;
+	enum check_pass_kind kind;
 };
 
 static char *join_absolute(const char *dir, const char *path)
@@ -70,18 +70,18 @@ void check_unreadable(struct check *check, const struct tree_set *tree, const ch
 
 /* What a mount leaves out is no failure, nor what is gone. Who judges will meet the error
  * again. */
-static void take_error(void *context, const char *path, int error)
+static void check_take_error(void *context, const char *path, int error)
 {
-	struct pass *pass = context;
+	struct check_pass *pass = context;
 	bool gone = error == -ENOENT || error == -ENOTDIR || error == -ELOOP;
 
 	if (error != -EXDEV && !gone && pass->kind != SURVEY)
 		check_unreadable(pass->check, pass->tree, path, error);
 }
 
-static void tick(void *context)
+static void check_tick(void *context)
 {
-	struct check *check = ((struct pass *)context)->check;
+	struct check *check = ((struct check_pass *)context)->check;
 
 	pthread_mutex_lock(&check->message_lock);
 	progress_update(
@@ -92,7 +92,7 @@ static void tick(void *context)
 
 /* ---- links and the number of files ---- */
 
-static int count_ambiguous(void *context, uint64_t device, uint64_t inode)
+static int check_count_ambiguous(void *context, uint64_t device, uint64_t inode)
 {
 	struct check *check = context;
 
@@ -102,10 +102,11 @@ static int count_ambiguous(void *context, uint64_t device, uint64_t inode)
 	return 0;
 }
 
-static void take_link(struct pass *pass, const struct walk_dir *listing, const char *name)
+static void check_take_link(struct check_pass *pass, const struct walk_dir *listing,
+			    const char *name)
 {
 	scope_free char *path = path_join(listing->path, name);
-	int r = path ? resolve_link(pass->tree->resolver, path, count_ambiguous,
+	int r = path ? resolve_link(pass->tree->resolver, path, check_count_ambiguous,
 				    pass->check)
 		     : -ENOMEM;
 
@@ -113,7 +114,7 @@ static void take_link(struct pass *pass, const struct walk_dir *listing, const c
 		check_unreadable(pass->check, pass->tree, path ? path : name, r);
 }
 
-static void survey(struct pass *pass, const struct walk_dir *listing)
+static void check_survey(struct check_pass *pass, const struct walk_dir *listing)
 {
 	uint64_t files = 0;
 
@@ -126,7 +127,7 @@ static void survey(struct pass *pass, const struct walk_dir *listing)
 		if (!alias_is_link_name(entry->name))
 			continue;
 		if (entry->type == DT_LNK)
-			take_link(pass, listing, entry->name);
+			check_take_link(pass, listing, entry->name);
 		else
 			files++;
 	}
@@ -135,10 +136,10 @@ static void survey(struct pass *pass, const struct walk_dir *listing)
 
 /* ---- the files ---- */
 
-static int visit(void *context, unsigned worker, const struct walk_dir *dir,
-		 const struct walk_dir *cache)
+static int check_visit(void *context, unsigned worker, const struct walk_dir *dir,
+		       const struct walk_dir *cache)
 {
-	struct pass *pass = context;
+	struct check_pass *pass = context;
 	const struct check_place place = {
 		.check = pass->check,
 		.tree = pass->tree,
@@ -146,28 +147,28 @@ static int visit(void *context, unsigned worker, const struct walk_dir *dir,
 	};
 
 	if (pass->kind != JUDGE) {
-		survey(pass, dir);
-		survey(pass, cache);
+		check_survey(pass, dir);
+		check_survey(pass, cache);
 	}
 	if (pass->kind != SURVEY)
 		check_judge(&place, dir, cache);
 	return 0;
 }
 
-static int run_pass(struct check *check, enum pass_kind kind)
+static int check_run_pass(struct check *check, enum check_pass_kind kind)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < check->tree_count; i++) {
 		const struct check_tree *tree = &check->tree[i];
-		struct pass pass = {.check = check, .tree = &tree->set, .kind = kind};
+		struct check_pass pass = {.check = check, .tree = &tree->set, .kind = kind};
 		const struct walk walk = {
 			.tree = &tree->set.tree,
 			.threads = check->threads,
 			.with_cache = true,
-			.visit = visit,
-			.error = take_error,
-			.tick = tick,
+			.visit = check_visit,
+			.error = check_take_error,
+			.tick = check_tick,
 			.context = &pass,
 		};
 
@@ -181,14 +182,14 @@ static int run_pass(struct check *check, enum pass_kind kind)
 
 /* ---- the sum ---- */
 
-static void add_reader(struct check_reader *sum, const struct check_reader *reader)
+static void check_sum_reader(struct check_reader *sum, const struct check_reader *reader)
 {
 	for (size_t i = 0; i < PYC_OUTCOMES; i++)
 		sum->outcome[i] += reader->outcome[i];
 	sum->bytes += reader->bytes;
 }
 
-static void add_tally(struct check_tally *sum, const struct check_tally *tally)
+static void check_sum_tally(struct check_tally *sum, const struct check_tally *tally)
 {
 	sum->files += tally->files;
 	sum->file_bytes += tally->file_bytes;
@@ -209,11 +210,11 @@ static void add_tally(struct check_tally *sum, const struct check_tally *tally)
 		check_propose(sum, tally->example_tree, tally->example,
 			      tally->example_hopeless);
 	for (size_t i = 0; i <= pyc_magic_count; i++)
-		add_reader(&sum->reader[i], &tally->reader[i]);
+		check_sum_reader(&sum->reader[i], &tally->reader[i]);
 }
 
 /* A mount would not serve what is mounted below its source. */
-static uint64_t count_submounts(const char *path)
+static uint64_t check_count_submounts(const char *path)
 {
 	scope_mountinfo struct mountinfo list = {.count = 0};
 	uint64_t count = 0;
@@ -228,7 +229,7 @@ static uint64_t count_submounts(const char *path)
 }
 
 /* As if nothing had been judged. What could not be looked at was said. */
-static void reset(struct check *check)
+static void check_reset(struct check *check)
 {
 	for (unsigned i = 0; i < check->threads; i++) {
 		struct check_tally *tally = &check->tally[i];
@@ -243,22 +244,22 @@ static void reset(struct check *check)
 	check->again = true;
 }
 
-static int judge_all(struct check *check)
+static int check_judge_all(struct check *check)
 {
 	bool listing = check->request->list != LIST_NOTHING;
 	uint64_t unreadable = check->unreadable;
 	int r;
 
 	if (listing || check->progress.wanted) {
-		r = run_pass(check, SURVEY);
-		return r < 0 ? r : run_pass(check, JUDGE);
+		r = check_run_pass(check, SURVEY);
+		return r < 0 ? r : check_run_pass(check, JUDGE);
 	}
-	r = run_pass(check, JUDGE_FIRST);
+	r = check_run_pass(check, JUDGE_FIRST);
 	if (r < 0 || check->ambiguous == 0)
 		return r;
-	reset(check);
+	check_reset(check);
 	check->unreadable = unreadable;
-	return run_pass(check, JUDGE_FIRST);
+	return check_run_pass(check, JUDGE_FIRST);
 }
 
 int check_walk(struct check *check)
@@ -268,12 +269,12 @@ int check_walk(struct check *check)
 	progress_begin(&check->progress, "checking");
 	if (check->request->quiet || (check->request->list && isatty(STDOUT_FILENO)))
 		check->progress.wanted = false;
-	r = judge_all(check);
+	r = check_judge_all(check);
 	progress_end(&check->progress);
 	for (unsigned i = 1; i < check->threads; i++)
-		add_tally(&check->tally[0], &check->tally[i]);
+		check_sum_tally(&check->tally[0], &check->tally[i]);
 	for (size_t i = 0; i < check->tree_count; i++)
-		check->submounts += count_submounts(check->tree[i].set.path);
+		check->submounts += check_count_submounts(check->tree[i].set.path);
 	if (check->unreadable > MESSAGES_MAX)
 		log_error("%" PRIu64 " more cannot be looked at",
 			  check->unreadable - MESSAGES_MAX);

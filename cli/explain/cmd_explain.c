@@ -31,7 +31,7 @@ static const char usage[] =
 	"Exit status: 0 explained, 64 wrong usage, 66 a file is missing or not Python's.\n";
 
 /* Return: 0, or what the command returns in place of an exit status. */
-static int take_option(struct explain_arguments *arguments, int option)
+static int explain_take_option(struct explain_arguments *arguments, int option)
 {
 	switch (option) {
 	case 'r':
@@ -57,7 +57,7 @@ static int take_option(struct explain_arguments *arguments, int option)
 	}
 }
 
-static int run(int argc, char **argv)
+static int cmd_explain(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"root", required_argument, NULL, 'r'},
@@ -76,7 +76,7 @@ static int run(int argc, char **argv)
 	mount_options_init(&arguments.options);
 	while (status == 0 &&
 	       (option = getopt_long(argc, argv, "ho:", long_options, NULL)) != -1)
-		status = take_option(&arguments, option);
+		status = explain_take_option(&arguments, option);
 	if (status == 0 && optind == argc) {
 		log_error("a FILE is needed");
 		status = COMMAND_WRONG_USAGE;
@@ -92,7 +92,7 @@ const struct command command_explain = {
 	.name = "explain",
 	.summary = "say why a module is compiled again, and what would change it",
 	.usage = usage,
-	.run = run,
+	.run = cmd_explain,
 	.wrong_usage = EXIT_EXPLAIN_USAGE,
 	.unwritten = EXIT_EXPLAIN_FAILURE,
 };

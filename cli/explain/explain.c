@@ -15,8 +15,8 @@
 #include "base/scope.h"
 
 /* The readers' root directory; -o root= says the same as --root. */
-static int open_root(const struct explain_arguments *arguments,
-		     struct explain_request *request)
+static int explain_open_root(const struct explain_arguments *arguments,
+			     struct explain_request *request)
 {
 	const char *root = arguments->root	     ? arguments->root
 			   : arguments->options.root ? arguments->options.root
@@ -30,8 +30,8 @@ static int open_root(const struct explain_arguments *arguments,
 	return EXIT_EXPLAIN_NOINPUT;
 }
 
-static int find_interpreters(const struct explain_arguments *arguments,
-			     struct explain_request *request)
+static int explain_find_interpreters(const struct explain_arguments *arguments,
+				     struct explain_request *request)
 {
 	for (size_t i = 0; i < arguments->ask_count; i++)
 		if (interpreters_add(request->root, arguments->ask[i], &request->asked) < 0)
@@ -71,9 +71,9 @@ int explain(const struct explain_arguments *arguments, char **files)
 	};
 	int status;
 
-	status = open_root(arguments, &request);
+	status = explain_open_root(arguments, &request);
 	if (status == 0)
-		status = find_interpreters(arguments, &request);
+		status = explain_find_interpreters(arguments, &request);
 	if (status == 0)
 		status = explain_files(arguments, &request, files);
 	explain_fini(&request);

@@ -59,7 +59,7 @@ static const char usage[] =
 	"\n"
 	"Exit status: 0 mounted, 1 wrong usage, 32 mount failure.\n";
 
-struct arguments {
+struct mount_arguments {
 	struct mount_options options;
 	bool foreground;
 	bool fake;
@@ -67,7 +67,7 @@ struct arguments {
 };
 
 /* SOURCE and MOUNTPOINT are what getopt left over. */
-static int mount_operands(struct arguments *arguments, int argc, char **argv)
+static int mount_operands(struct mount_arguments *arguments, int argc, char **argv)
 {
 	if (arguments->wrong)
 		return EXIT_MOUNT_USAGE;
@@ -83,7 +83,7 @@ static int mount_operands(struct arguments *arguments, int argc, char **argv)
 	return supervisor_run(&arguments->options, argv[0], argv[1], arguments->foreground);
 }
 
-static int run(int argc, char **argv)
+static int cmd_mount(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"foreground", no_argument, NULL, 'f'},
@@ -91,7 +91,7 @@ static int run(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	struct arguments arguments = {.foreground = false};
+	struct mount_arguments arguments = {.foreground = false};
 	int option;
 	int status;
 
@@ -121,7 +121,7 @@ static int run(int argc, char **argv)
 
 int cmd_mount_helper(int argc, char **argv)
 {
-	struct arguments arguments = {.foreground = false};
+	struct mount_arguments arguments = {.foreground = false};
 	int option;
 	int status;
 
@@ -157,6 +157,6 @@ const struct command command_mount = {
 	.name = "mount",
 	.summary = "show SOURCE at MOUNTPOINT with bytecode that Python accepts",
 	.usage = usage,
-	.run = run,
+	.run = cmd_mount,
 	.wrong_usage = EXIT_MOUNT_USAGE,
 };

@@ -27,7 +27,7 @@ static const char usage[] =
 	"Exit status: 0, also where there is no mount; 64 wrong usage, 66 MOUNT is not a\n"
 	"canonfs mount, 69 a mount does not answer, 77 MOUNT is somebody else's.\n";
 
-static int run(int argc, char **argv)
+static int cmd_status(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"json", no_argument, NULL, 'j'},
@@ -59,7 +59,7 @@ const struct command command_status = {
 	.name = "status",
 	.summary = "show the mounts of this machine and what they do",
 	.usage = usage,
-	.run = run,
+	.run = cmd_status,
 	.wrong_usage = EX_USAGE,
 	.unwritten = EX_IOERR,
 };

@@ -19,7 +19,7 @@ static const char usage[] =
 	"\n"
 	"Exit status: 0 unmounted, 1 wrong usage, 32 not unmounted.\n";
 
-static int run(int argc, char **argv)
+static int cmd_umount(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"lazy", no_argument, NULL, 'l'},
@@ -51,6 +51,6 @@ const struct command command_umount = {
 	.name = "umount",
 	.summary = "end a canonfs mount",
 	.usage = usage,
-	.run = run,
+	.run = cmd_umount,
 	.wrong_usage = EXIT_MOUNT_USAGE,
 };

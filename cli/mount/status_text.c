@@ -25,7 +25,7 @@
 
 /* ---- the lines ---- */
 
-static void print_uptime(double seconds)
+static void status_print_uptime(double seconds)
 {
 	int64_t s = (int64_t)seconds;
 
@@ -41,14 +41,14 @@ static void print_uptime(double seconds)
 
 #define bytes(process, key) HUMAN_BYTES((uint64_t)json_member_number(process, key))
 
-static void print_processes(struct json_object *status)
+static void status_print_processes(struct json_object *status)
 {
 	struct json_object *worker = json_member(status, "worker");
 	struct json_object *supervisor = json_member(status, "supervisor");
 	struct json_object *nodes = json_member(status, "nodes");
 
 	printf(LABEL, "up");
-	print_uptime(json_member_decimal(status, "uptime_s"));
+	status_print_uptime(json_member_decimal(status, "uptime_s"));
 	printf("; canonfs %s, supervisor %" PRId64 ", worker %" PRId64 "\n",
 	       text(status, "version"), json_member_number(supervisor, "pid"),
 	       json_member_number(worker, "pid"));
@@ -62,7 +62,7 @@ static void print_processes(struct json_object *status)
 		printf(LABEL "%s that the kernel knows\n", "names", count(nodes, "count"));
 }
 
-static int larger_first(const void *a, const void *b)
+static int status_larger_first(const void *a, const void *b)
 {
 	const struct json_object_iter *one = a, *other = b;
 	int64_t left = json_object_get_int64(one->val);
@@ -74,7 +74,7 @@ static int larger_first(const void *a, const void *b)
 }
 
 /* "A 3, B 2", without those that are 0; "none". */
-static void print_counts(struct json_object *counts)
+static void status_print_counts(struct json_object *counts)
 {
 	size_t kinds = json_object_is_type(counts, json_type_object)
 			       ? (size_t)json_object_object_length(counts)
@@ -89,7 +89,7 @@ static void print_counts(struct json_object *counts)
 		return;
 	}
 	json_object_object_foreachC(counts, i) sorted[used++] = i;
-	qsort(sorted, used, sizeof(*sorted), larger_first);
+	qsort(sorted, used, sizeof(*sorted), status_larger_first);
 	for (size_t k = 0; k < used && json_object_get_int64(sorted[k].val) > 0; k++) {
 		printf("%s%s %s", comma, shown(sorted[k].key),
 		       HUMAN_COUNT((uint64_t)json_object_get_int64(sorted[k].val)));
@@ -99,7 +99,7 @@ static void print_counts(struct json_object *counts)
 		fputs("none", stdout);
 }
 
-static void print_requests(struct json_object *status)
+static void status_print_requests(struct json_object *status)
 {
 	struct json_object *requests = json_member(status, "requests");
 	double uptime_s = json_member_decimal(status, "uptime_s");
@@ -114,12 +114,12 @@ static void print_requests(struct json_object *status)
 	putchar('\n');
 	if (json_member_number(requests, "total") > 0) {
 		printf(LABEL, "");
-		print_counts(json_member(requests, "by_opcode"));
+		status_print_counts(json_member(requests, "by_opcode"));
 		putchar('\n');
 	}
 }
 
-static void print_bytecode(struct json_object *status)
+static void status_print_bytecode(struct json_object *status)
 {
 	struct json_object *bytecode = json_member(status, "bytecode");
 	struct json_object *contents = json_member(status, "contents");
@@ -132,7 +132,7 @@ static void print_bytecode(struct json_object *status)
 	putchar('\n');
 	if (json_member_number(bytecode, "decisions") > 0) {
 		printf(LABEL, "");
-		print_counts(json_member(bytecode, "verdicts"));
+		status_print_counts(json_member(bytecode, "verdicts"));
 		putchar('\n');
 	}
 	printf(LABEL "%s known, %s not; %s bodies and %s sources read\n", "contents",
@@ -140,7 +140,7 @@ static void print_bytecode(struct json_object *status)
 	       count(contents, "bodies_read"), count(contents, "sources_read"));
 }
 
-static void print_cache(struct json_object *status)
+static void status_print_cache(struct json_object *status)
 {
 	struct json_object *cache = json_member(status, "cache");
 
@@ -157,7 +157,7 @@ static void print_cache(struct json_object *status)
 	putchar('\n');
 }
 
-static void print_answer(struct json_object *status)
+static void status_print_answer(struct json_object *status)
 {
 	const char *options = json_member_text(status, "options", "?");
 
@@ -168,12 +168,12 @@ static void print_answer(struct json_object *status)
 		       ? "never changes: names and contents are cached for ever"
 		       : "may change: names and attributes hold for 1 s");
 	printf(LABEL "%s\n", "options", *options ? text(status, "options") : "none given");
-	print_processes(status);
-	print_requests(status);
-	print_bytecode(status);
-	print_cache(status);
+	status_print_processes(status);
+	status_print_requests(status);
+	status_print_bytecode(status);
+	status_print_cache(status);
 	printf(LABEL, "errors");
-	print_counts(json_member(status, "errors"));
+	status_print_counts(json_member(status, "errors"));
 	putchar('\n');
 }
 
@@ -185,7 +185,7 @@ void status_print_mount(const struct known_mount *mount)
 			      : " (not mounted here: in another namespace, or unmounted "
 				"while in use)");
 	if (mount->state == MOUNT_ANSWERS)
-		print_answer(mount->answer);
+		status_print_answer(mount->answer);
 	else
 		printf("  %s\n", mount_state_text(mount->state));
 }

@@ -13,7 +13,7 @@
 #include "base/scope.h"
 
 /* quote_path() writes what stands between $' and ' in a shell; it cuts what is too long. */
-static char *escaped_word(const char *text)
+static char *shell_escaped(const char *text)
 {
 	size_t size = 4 * strlen(text) + 32;
 	char *word = malloc(size);
@@ -25,7 +25,7 @@ static char *escaped_word(const char *text)
 	return word;
 }
 
-static char *quoted_word(const char *text)
+static char *shell_quoted(const char *text)
 {
 	char *word = malloc(4 * strlen(text) + sizeof("''"));
 	char *to = word;
@@ -50,10 +50,10 @@ char *shell_word(const char *text)
 
 	if (text[0] && text[strspn(text, plain)] == '\0')
 		return strdup(text);
-	escaped = escaped_word(text);
+	escaped = shell_escaped(text);
 	if (escaped && strstr(escaped, "\\x"))
 		return take_ptr(escaped);
-	return quoted_word(text);
+	return shell_quoted(text);
 }
 
 char *advise_mount(const char *source, const char *point, const char *given,

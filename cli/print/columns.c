@@ -15,7 +15,7 @@
 #define GAP	 2 /* spaces between columns */
 #define CUT_MARK "..."
 
-struct row {
+struct columns_row {
 	enum colour colour;
 	char *cell[COLUMNS_MAX];
 };
@@ -23,12 +23,12 @@ struct row {
 struct columns {
 	const struct column *column;
 	size_t column_count;
-	struct row *row;
+	struct columns_row *row;
 	size_t row_count;
 };
 
 /* The length in characters: all bytes but those that go on with one (RFC 3629). */
-static size_t length(const char *text)
+static size_t text_length(const char *text)
 {
 	size_t len = 0;
 
@@ -38,7 +38,7 @@ static size_t length(const char *text)
 }
 
 /* The byte after the first @count characters. */
-static const char *after(const char *text, size_t count)
+static const char *text_after(const char *text, size_t count)
 {
 	while (*text && (count > 0 || (*text & 0xc0) == 0x80)) {
 		count -= (*text & 0xc0) != 0x80;
@@ -58,7 +58,7 @@ struct columns *columns_new(const struct column *column, size_t count)
 	return columns;
 }
 
-static void row_fini(struct row *row)
+static void columns_row_fini(struct columns_row *row)
 {
 	for (size_t i = 0; i < COLUMNS_MAX; i++)
 		free(row->cell[i]);
@@ -69,15 +69,15 @@ void columns_free(struct columns *columns)
 	if (!columns)
 		return;
 	for (size_t i = 0; i < columns->row_count; i++)
-		row_fini(&columns->row[i]);
+		columns_row_fini(&columns->row[i]);
 	free(columns->row);
 	free(columns);
 }
 
 void columns_add(struct columns *columns, enum colour colour, const char *const *cell)
 {
-	struct row row = {.colour = colour};
-	struct row *grown =
+	struct columns_row row = {.colour = colour};
+	struct columns_row *grown =
 		reallocarray(columns->row, columns->row_count + 1, sizeof(*grown));
 	bool whole = grown != NULL;
 
@@ -90,7 +90,7 @@ void columns_add(struct columns *columns, enum colour colour, const char *const 
 	if (whole)
 		grown[columns->row_count++] = row;
 	else
-		row_fini(&row);
+		columns_row_fini(&row);
 }
 
 static bool can_be_cut(enum column_fit fit)
@@ -100,17 +100,17 @@ static bool can_be_cut(enum column_fit fit)
 
 /* Each column as wide as its widest cell; the one that can be cut gives what is too much.
  */
-static void measure(const struct columns *columns, unsigned width,
-		    size_t ret_width[COLUMNS_MAX])
+static void columns_measure(const struct columns *columns, unsigned width,
+			    size_t ret_width[COLUMNS_MAX])
 {
 	size_t sum = 0;
 
 	for (size_t c = 0; c < columns->column_count; c++) {
-		ret_width[c] = length(columns->column[c].heading);
+		ret_width[c] = text_length(columns->column[c].heading);
 		if (ret_width[c] < columns->column[c].width)
 			ret_width[c] = columns->column[c].width;
 		for (size_t r = 0; r < columns->row_count; r++) {
-			size_t len = length(columns->row[r].cell[c]);
+			size_t len = text_length(columns->row[r].cell[c]);
 
 			if (len > ret_width[c])
 				ret_width[c] = len;
@@ -118,7 +118,7 @@ static void measure(const struct columns *columns, unsigned width,
 		sum += ret_width[c] + (c ? GAP : 0);
 	}
 	for (size_t c = 0; width && sum > width && c < columns->column_count; c++) {
-		size_t least = length(columns->column[c].heading);
+		size_t least = text_length(columns->column[c].heading);
 		size_t over = sum - width;
 
 		if (!can_be_cut(columns->column[c].fit))
@@ -129,62 +129,65 @@ static void measure(const struct columns *columns, unsigned width,
 	}
 }
 
-static void print_padding(size_t count)
+static void columns_print_padding(size_t count)
 {
 	printf("%*s", (int)count, "");
 }
 
-static void begin_colour(enum colour colour)
+static void columns_begin_colour(enum colour colour)
 {
 	fputs(colour == COLOUR_NONE ? "" : colour_code(colour), stdout);
 }
 
-static void end_colour(enum colour colour)
+static void columns_end_colour(enum colour colour)
 {
 	fputs(colour == COLOUR_NONE ? "" : colour_code(COLOUR_NONE), stdout);
 }
 
 /* @text in @width columns, cut where it is longer. */
-static void print_cell(const char *text, enum column_fit fit, size_t width, bool last)
+static void columns_print_cell(const char *text, enum column_fit fit, size_t width,
+			       bool last)
 {
-	size_t len = length(text);
+	size_t len = text_length(text);
 	size_t mark = strlen(CUT_MARK) < width ? strlen(CUT_MARK) : 0;
 
 	if (fit == COLUMN_RIGHT && len < width)
-		print_padding(width - len);
+		columns_print_padding(width - len);
 	if (len <= width || !can_be_cut(fit))
 		fputs(text, stdout);
 	else if (fit == COLUMN_CUT_TAIL)
-		printf("%.*s%.*s", (int)(after(text, width - mark) - text), text, (int)mark,
-		       CUT_MARK);
+		printf("%.*s%.*s", (int)(text_after(text, width - mark) - text), text,
+		       (int)mark, CUT_MARK);
 	else
-		printf("%.*s%s", (int)mark, CUT_MARK, after(text, len - (width - mark)));
+		printf("%.*s%s", (int)mark, CUT_MARK,
+		       text_after(text, len - (width - mark)));
 	if (fit != COLUMN_RIGHT && len < width && !last)
-		print_padding(width - len);
+		columns_print_padding(width - len);
 }
 
 /* A whole row has a colour, or each cell its column's. */
-static enum colour cell_colour(enum colour row, const struct column *column,
-			       const char *cell)
+static enum colour columns_cell_colour(enum colour row, const struct column *column,
+				       const char *cell)
 {
 	return row != COLOUR_NONE || strcmp(cell, "0") == 0 ? COLOUR_NONE : column->colour;
 }
 
-static void print_cells(const struct columns *columns, const size_t *width, enum colour row,
-			const char *const *cell)
+static void columns_print_cells(const struct columns *columns, const size_t *width,
+				enum colour row, const char *const *cell)
 {
-	begin_colour(row);
+	columns_begin_colour(row);
 	for (size_t c = 0; c < columns->column_count; c++) {
 		const struct column *column = &columns->column[c];
-		enum colour colour = cell_colour(row, column, cell[c]);
+		enum colour colour = columns_cell_colour(row, column, cell[c]);
 
 		if (c)
-			print_padding(GAP);
-		begin_colour(colour);
-		print_cell(cell[c], column->fit, width[c], c + 1 == columns->column_count);
-		end_colour(colour);
+			columns_print_padding(GAP);
+		columns_begin_colour(colour);
+		columns_print_cell(cell[c], column->fit, width[c],
+				   c + 1 == columns->column_count);
+		columns_end_colour(colour);
 	}
-	end_colour(row);
+	columns_end_colour(row);
 	putchar('\n');
 }
 
@@ -193,11 +196,11 @@ void columns_print(const struct columns *columns, unsigned width)
 	size_t widths[COLUMNS_MAX];
 	const char *heading[COLUMNS_MAX];
 
-	measure(columns, width, widths);
+	columns_measure(columns, width, widths);
 	for (size_t c = 0; c < columns->column_count; c++)
 		heading[c] = columns->column[c].heading;
-	print_cells(columns, widths, COLOUR_BOLD, heading);
+	columns_print_cells(columns, widths, COLOUR_BOLD, heading);
 	for (size_t r = 0; r < columns->row_count; r++)
-		print_cells(columns, widths, columns->row[r].colour,
-			    (const char *const *)columns->row[r].cell);
+		columns_print_cells(columns, widths, columns->row[r].colour,
+				    (const char *const *)columns->row[r].cell);
 }

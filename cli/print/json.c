@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-static struct json_object *retext_object(struct json_object *object)
+static struct json_object *json_retext_object(struct json_object *object)
 {
 	struct json_object *copy = json_object_new_object();
 	struct json_object_iter i;
@@ -16,7 +16,7 @@ static struct json_object *retext_object(struct json_object *object)
 	return copy;
 }
 
-static struct json_object *retext_array(struct json_object *array)
+static struct json_object *json_retext_array(struct json_object *array)
 {
 	struct json_object *copy = json_object_new_array();
 
@@ -31,9 +31,9 @@ struct json_object *json_retext(struct json_object *object)
 {
 	switch (json_object_get_type(object)) {
 	case json_type_object:
-		return retext_object(object);
+		return json_retext_object(object);
 	case json_type_array:
-		return retext_array(object);
+		return json_retext_array(object);
 	case json_type_string:
 		return json_text(json_object_get_string(object));
 	default:
@@ -67,7 +67,7 @@ const char *json_member_text(struct json_object *object, const char *key, const 
 							    : other;
 }
 
-static void print(struct json_object *object, int flags)
+static void json_print_with(struct json_object *object, int flags)
 {
 	puts(json_object_to_json_string_ext(object,
 					    flags | JSON_C_TO_STRING_NOSLASHESCAPE));
@@ -76,10 +76,10 @@ static void print(struct json_object *object, int flags)
 
 void json_print(struct json_object *object)
 {
-	print(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
+	json_print_with(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
 }
 
 void json_print_line(struct json_object *object)
 {
-	print(object, JSON_C_TO_STRING_PLAIN);
+	json_print_with(object, JSON_C_TO_STRING_PLAIN);
 }

@@ -29,7 +29,7 @@ void progress_begin(struct progress *progress, const char *what)
 }
 
 /* "[#####     ] "; nothing where there is no room. */
-static void print_bar(char *text, size_t size, unsigned room, unsigned percent)
+static void progress_print_bar(char *text, size_t size, unsigned room, unsigned percent)
 {
 	unsigned width = room < BAR_MAX ? room : BAR_MAX;
 	unsigned filled = width * percent / 100;
@@ -41,8 +41,8 @@ static void print_bar(char *text, size_t size, unsigned room, unsigned percent)
 		 "########################################", (int)(width - filled), "");
 }
 
-static void draw(const struct progress *progress, uint64_t done, uint64_t total,
-		 const char *unit)
+static void progress_draw(const struct progress *progress, uint64_t done, uint64_t total,
+			  const char *unit)
 {
 	unsigned columns = terminal_width_of(STDERR_FILENO);
 	unsigned percent = total ? (unsigned)((double)done * 100 / (double)total) : 0;
@@ -59,7 +59,7 @@ static void draw(const struct progress *progress, uint64_t done, uint64_t total,
 		len = snprintf(numbers, sizeof(numbers), "%s %s", HUMAN_COUNT(done), unit);
 	len += (int)strlen(progress->what) + 6; /* brackets, spaces, the last column */
 	if (total && (int)columns > len)
-		print_bar(bar, sizeof(bar), columns - (unsigned)len, percent);
+		progress_print_bar(bar, sizeof(bar), columns - (unsigned)len, percent);
 	snprintf(line, sizeof(line), "%s %s%s", progress->what, bar, numbers);
 	fprintf(stderr, "\r%.*s\033[K", columns > 1 ? (int)columns - 1 : 1, line);
 	fflush(stderr);
@@ -76,7 +76,7 @@ void progress_update(struct progress *progress, uint64_t done, uint64_t total,
 	if (now - progress->started_ms < PROGRESS_DELAY_MS ||
 	    (progress->shown && now - progress->drawn_ms < REDRAW_MS))
 		return;
-	draw(progress, done, total, unit);
+	progress_draw(progress, done, total, unit);
 	progress->drawn_ms = now;
 	progress->shown = true;
 }

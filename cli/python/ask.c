@@ -44,9 +44,9 @@ void ask_job_fini(struct ask_job *job)
 /* ---- what the lines say ---- */
 
 /**
- * struct answer - the words of an "end" line
+ * struct ask_answer - the words of an "end" line
  */
-struct answer {
+struct ask_answer {
 	char kind[16];
 	char *looked;
 	char read[4];
@@ -66,7 +66,7 @@ static char *from_hex(const char *hex)
 }
 
 /* 2.7 tells by what it prints only. */
-static enum pyc_outcome outcome_of_lines(const struct answer *answer, const char *lines)
+static enum pyc_outcome outcome_of_lines(const struct ask_answer *answer, const char *lines)
 {
 	if (strstr(lines, " # precompiled from "))
 		return PYC_LOADS;
@@ -87,7 +87,8 @@ static bool says_loaded_from_bytecode(const char *lines)
 }
 
 /* 3.x; what it prints must agree with what was recorded. */
-static enum pyc_outcome outcome_of_record(const struct answer *answer, const char *lines)
+static enum pyc_outcome outcome_of_record(const struct ask_answer *answer,
+					  const char *lines)
 {
 	bool says_loaded = says_loaded_from_bytecode(lines);
 
@@ -100,8 +101,8 @@ static enum pyc_outcome outcome_of_record(const struct answer *answer, const cha
 	return strcmp(answer->read, "1") == 0 ? PYC_LOADS_CHECKED : PYC_LOADS;
 }
 
-static void take_answer(const struct answer *answer, const char *lines, size_t len,
-			struct ask_job *job)
+static void ask_take_answer(const struct ask_answer *answer, const char *lines, size_t len,
+			    struct ask_job *job)
 {
 	job->lines = strndup(lines, len);
 	if (!job->lines)
@@ -120,20 +121,20 @@ static void take_answer(const struct answer *answer, const char *lines, size_t l
 }
 
 /* The "end" line at @line belongs to the lines from @lines on. */
-static void read_end(const char *line, const char *lines, struct ask_job *jobs,
-		     size_t count)
+static void ask_read_end(const char *line, const char *lines, struct ask_job *jobs,
+			 size_t count)
 {
-	struct answer answer = {0};
+	struct ask_answer answer = {0};
 	size_t number;
 
 	if (sscanf(line, MARK "end %zu %15s %ms %3s %7s %127s", &number, answer.kind,
 		   &answer.looked, answer.read, answer.compiled, answer.error) == 6 &&
 	    number < count && !jobs[number].answered)
-		take_answer(&answer, lines, (size_t)(line - lines), &jobs[number]);
+		ask_take_answer(&answer, lines, (size_t)(line - lines), &jobs[number]);
 	free(answer.looked);
 }
 
-static void read_output(const char *text, struct ask_job *jobs, size_t count)
+static void ask_read_output(const char *text, struct ask_job *jobs, size_t count)
 {
 	const char *lines = text;
 
@@ -143,7 +144,7 @@ static void read_output(const char *text, struct ask_job *jobs, size_t count)
 			lines = strchr(line, '\n');
 			lines = lines ? lines + 1 : "";
 		} else if (strncmp(line, MARK "end ", sizeof(MARK "end ") - 1) == 0) {
-			read_end(line, lines, jobs, count);
+			ask_read_end(line, lines, jobs, count);
 		}
 	}
 }
@@ -151,7 +152,7 @@ static void read_output(const char *text, struct ask_job *jobs, size_t count)
 /* ---- the run ---- */
 
 /* The jobs for standard input; a descriptor or -errno. */
-static int write_jobs(const struct ask_job *jobs, size_t count)
+static int ask_write_jobs(const struct ask_job *jobs, size_t count)
 {
 	scope_fd int fd = memfd_create("canonfs-ask", MFD_CLOEXEC);
 	FILE *stream;
@@ -184,7 +185,7 @@ int ask(const struct interpreter *interpreter, unsigned level, struct ask_job *j
 				    "-c",
 				    ask_script_py,
 				    NULL};
-	scope_fd int input = write_jobs(jobs, count);
+	scope_fd int input = ask_write_jobs(jobs, count);
 	const struct child_command command = {
 		.argv = argv,
 		.root = interpreter->root,
@@ -199,7 +200,7 @@ int ask(const struct interpreter *interpreter, unsigned level, struct ask_job *j
 		return r;
 	children_wait(&child, 1, TIMEOUT_MS);
 	if (child.text)
-		read_output(child.text, jobs, count);
+		ask_read_output(child.text, jobs, count);
 	r = !child.finished ? -ETIME : child_succeeded(&child) ? 0 : -EBADMSG;
 	child_fini(&child);
 	return r;

@@ -40,7 +40,7 @@ static int become_nobody(void)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-static int enter_root(const char *root)
+static int child_enter_root(const char *root)
 {
 	if (!root)
 		return chdir("/") < 0 ? -errno : 0;
@@ -49,7 +49,7 @@ static int enter_root(const char *root)
 	return become_nobody();
 }
 
-static int set_limit(int resource, uint64_t max)
+static int child_set_limit(int resource, uint64_t max)
 {
 	const struct rlimit limit = {max, max};
 
@@ -57,7 +57,7 @@ static int set_limit(int resource, uint64_t max)
 }
 
 /* In the child: only what is safe after fork(). */
-static void become(const struct child_command *command, int out)
+static void child_become(const struct child_command *command, int out)
 {
 	char *const environment[] = {(char[]){"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
 				     (char[]){"LC_ALL=C"}, NULL};
@@ -65,12 +65,13 @@ static void become(const struct child_command *command, int out)
 
 	setsid();
 	/* SIGXFSZ is ignored by every Python; write(2) gives EFBIG then. */
-	if (null < 0 || set_limit(RLIMIT_FSIZE, 0) < 0 ||
-	    (command->memory_bytes && set_limit(RLIMIT_AS, command->memory_bytes) < 0) ||
+	if (null < 0 || child_set_limit(RLIMIT_FSIZE, 0) < 0 ||
+	    (command->memory_bytes &&
+	     child_set_limit(RLIMIT_AS, command->memory_bytes) < 0) ||
 	    dup2(command->input >= 0 ? command->input : null, STDIN_FILENO) < 0 ||
 	    dup2(out, STDOUT_FILENO) < 0 ||
 	    dup2(command->errors ? out : null, STDERR_FILENO) < 0 ||
-	    enter_root(command->root) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+	    child_enter_root(command->root) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return;
 	/* execve() takes no const, and changes nothing. */
 	execve(command->argv[0], (char *const *)(uintptr_t)command->argv, environment);
@@ -92,7 +93,7 @@ int child_start(const struct child_command *command, struct child *ret_child)
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
-		become(command, writing);
+		child_become(command, writing);
 		_exit(CANNOT_RUN);
 	}
 	ret_child->pid = pid;
@@ -101,7 +102,7 @@ int child_start(const struct child_command *command, struct child *ret_child)
 }
 
 /* The session's leader may be gone while what it started lives on; so the whole group. */
-static void kill_child(struct child *child)
+static void child_kill(struct child *child)
 {
 	if (!child->pid)
 		return;
@@ -113,7 +114,7 @@ static void kill_child(struct child *child)
 }
 
 /* Reads what is there; false at the end, where it was too much, or out of memory. */
-static bool read_some(struct child *child)
+static bool child_read_some(struct child *child)
 {
 	size_t room = child->max - child->len;
 	char *text = realloc(child->text,
@@ -134,7 +135,7 @@ static bool read_some(struct child *child)
 }
 
 /* The pipe is at its end: the program has ended, or will not say anything any more. */
-static void finish(struct child *child, int64_t deadline_ms)
+static void child_finish(struct child *child, int64_t deadline_ms)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	pid_t ended;
@@ -144,14 +145,15 @@ static void finish(struct child *child, int64_t deadline_ms)
 	       clock_left_ms(deadline_ms) > 0)
 		nanosleep(&pause, NULL);
 	if (ended != child->pid || child->len > child->max) {
-		kill_child(child);
+		child_kill(child);
 		return;
 	}
 	child->pid = 0;
 	child->finished = true;
 }
 
-static size_t list_open(const struct child *children, size_t count, struct pollfd *polls)
+static size_t children_list_open(const struct child *children, size_t count,
+				 struct pollfd *polls)
 {
 	size_t running = 0;
 
@@ -162,12 +164,13 @@ static size_t list_open(const struct child *children, size_t count, struct pollf
 	return running;
 }
 
-static void read_ready(struct child *children, size_t count, const struct pollfd *polls,
-		       int64_t deadline_ms)
+static void children_read_ready(struct child *children, size_t count,
+				const struct pollfd *polls, int64_t deadline_ms)
 {
 	for (size_t i = 0; i < count; i++)
-		if (children[i].out >= 0 && polls[i].revents && !read_some(&children[i]))
-			finish(&children[i], deadline_ms);
+		if (children[i].out >= 0 && polls[i].revents &&
+		    !child_read_some(&children[i]))
+			child_finish(&children[i], deadline_ms);
 }
 
 void children_wait(struct child *children, size_t count, int timeout_ms)
@@ -175,7 +178,7 @@ void children_wait(struct child *children, size_t count, int timeout_ms)
 	scope_free struct pollfd *polls = calloc(count, sizeof(*polls));
 	int64_t deadline_ms = clock_ms() + timeout_ms;
 
-	while (polls && list_open(children, count, polls) > 0) {
+	while (polls && children_list_open(children, count, polls) > 0) {
 		int left_ms = clock_left_ms(deadline_ms);
 		int ready = left_ms > 0 ? poll(polls, count, left_ms) : 0;
 
@@ -183,10 +186,10 @@ void children_wait(struct child *children, size_t count, int timeout_ms)
 			continue;
 		if (ready <= 0)
 			break;
-		read_ready(children, count, polls, deadline_ms);
+		children_read_ready(children, count, polls, deadline_ms);
 	}
 	for (size_t i = 0; i < count; i++)
-		kill_child(&children[i]);
+		child_kill(&children[i]);
 }
 
 bool child_succeeded(const struct child *child)
@@ -197,7 +200,7 @@ bool child_succeeded(const struct child *child)
 
 void child_fini(struct child *child)
 {
-	kill_child(child);
+	child_kill(child);
 	free(child->text);
 	child->text = NULL;
 }

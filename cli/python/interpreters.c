@@ -25,7 +25,7 @@
 
 /* Fields of the answer, each ended by a NUL byte; the libraries follow, then an empty one.
  */
-enum field { FIELD_MAGIC, FIELD_RELEASE, FIELD_PREFIX, FIELD_PROGRAM, FIELDS };
+enum answer_field { FIELD_MAGIC, FIELD_RELEASE, FIELD_PREFIX, FIELD_PROGRAM, FIELDS };
 
 /*
  * For 2.7 to 3.15, PyPy and GraalPy. With -c, sys.path begins with the current directory:
@@ -71,7 +71,7 @@ static void interpreter_fini(struct interpreter *interpreter)
 }
 
 /* Replaces a path by where it leads; it stays where it leads nowhere. */
-static void resolve(char **path)
+static void resolve_links(char **path)
 {
 	char *real = *path && **path == '/' ? realpath(*path, NULL) : NULL;
 
@@ -84,10 +84,10 @@ static void resolve(char **path)
 void interpreters_resolve_libraries(struct interpreter_list *machine)
 {
 	for (size_t i = 0; i < machine->count; i++) {
-		resolve(&machine->interpreters[i].prefix);
+		resolve_links(&machine->interpreters[i].prefix);
 		for (char **library = machine->interpreters[i].libraries; *library;
 		     library++)
-			resolve(library);
+			resolve_links(library);
 	}
 }
 
@@ -110,7 +110,7 @@ static size_t depth_below(const char *path, const char *dir)
 }
 
 /* How closely a file belongs to an interpreter of this machine; 0: not at all. */
-static size_t closeness(const struct interpreter *interpreter, const char *path)
+static size_t interpreter_closeness(const struct interpreter *interpreter, const char *path)
 {
 	size_t closest = depth_below(path, interpreter->prefix);
 
@@ -131,7 +131,7 @@ const struct interpreter *interpreters_owner(const struct interpreter_list *list
 	size_t closest = 0;
 
 	while ((one = interpreters_next(list, magic, one))) {
-		size_t depth = closeness(one, path);
+		size_t depth = interpreter_closeness(one, path);
 
 		if (depth > closest) {
 			closest = depth;
@@ -150,7 +150,7 @@ void interpreters_free(struct interpreter_list *list)
 }
 
 /* Takes what @interpreter owns; out of memory where a string that must be there is not. */
-static int put(struct interpreter_list *list, struct interpreter *interpreter)
+static int interpreters_put(struct interpreter_list *list, struct interpreter *interpreter)
 {
 	struct interpreter *grown = NULL;
 
@@ -215,8 +215,8 @@ static const struct pyc_magic *magic_of_name(const char *name)
 	return found;
 }
 
-static int add_by_name(const struct candidate *candidate, const char *root,
-		       struct interpreter_list *list)
+static int interpreters_add_by_name(const struct candidate *candidate, const char *root,
+				    struct interpreter_list *list)
 {
 	struct interpreter interpreter = {
 		.magic = magic_of_name(candidate->name),
@@ -230,13 +230,13 @@ static int add_by_name(const struct candidate *candidate, const char *root,
 	interpreter.name = strdup(candidate->name);
 	interpreter.root = strdup(root);
 	interpreter.libraries = calloc(1, sizeof(char *));
-	return put(list, &interpreter);
+	return interpreters_put(list, &interpreter);
 }
 
 /* ---- by what they say ---- */
 
 /* The fields of a complete answer, NUL-terminated; NULL for any other. */
-static char **split(const struct child *child)
+static char **answer_split(const struct child *child)
 {
 	size_t count = 0;
 	char **fields;
@@ -274,8 +274,8 @@ static const struct pyc_magic *magic_of_answer(const char *text)
 }
 
 /* Takes what it needs out of @fields. */
-static int add_answer(const struct candidate *candidate, const char *root, char **fields,
-		      struct interpreter_list *list)
+static int interpreters_add_answer(const struct candidate *candidate, const char *root,
+				   char **fields, struct interpreter_list *list)
 {
 	size_t count = count_strings(fields);
 	struct interpreter interpreter = {
@@ -296,10 +296,11 @@ static int add_answer(const struct candidate *candidate, const char *root, char 
 	interpreter.libraries = calloc(count - FIELDS + 1, sizeof(char *));
 	for (size_t i = FIELDS; interpreter.libraries && i < count; i++)
 		interpreter.libraries[i - FIELDS] = take_ptr(fields[i]);
-	return put(list, &interpreter);
+	return interpreters_put(list, &interpreter);
 }
 
-static int ask(const struct candidate *candidate, const char *root, struct child *ret_child)
+static int interpreter_ask(const struct candidate *candidate, const char *root,
+			   struct child *ret_child)
 {
 	/* -I would be better, but 2.7 has none. */
 	const char *const argv[] = {candidate->program, "-E", "-s", "-B", "-c",
@@ -311,36 +312,36 @@ static int ask(const struct candidate *candidate, const char *root, struct child
 }
 
 /* Those who do not answer in an image are perhaps of another architecture. */
-static int take_answer(const struct candidate *candidate, const char *root,
-		       const struct child *child, struct interpreter_list *list)
+static int interpreter_take_answer(const struct candidate *candidate, const char *root,
+				   const struct child *child, struct interpreter_list *list)
 {
-	char **fields = child_succeeded(child) ? split(child) : NULL;
+	char **fields = child_succeeded(child) ? answer_split(child) : NULL;
 	size_t count = count_strings(fields);
-	int r = fields ? add_answer(candidate, root, fields, list) : -ENOENT;
+	int r = fields ? interpreters_add_answer(candidate, root, fields, list) : -ENOENT;
 
 	/* What was taken out leaves holes. */
 	for (size_t i = 0; i < count; i++)
 		free(fields[i]);
 	free(fields);
-	return r == -ENOENT && root ? add_by_name(candidate, root, list) : r;
+	return r == -ENOENT && root ? interpreters_add_by_name(candidate, root, list) : r;
 }
 
 /* Asks all of them at the same time. */
-static int ask_all(const struct candidate_list *candidates, const char *root,
-		   struct interpreter_list *list)
+static int interpreters_ask_all(const struct candidate_list *candidates, const char *root,
+				struct interpreter_list *list)
 {
 	scope_free struct child *children =
 		calloc(candidates->count + 1, sizeof(*children));
 	int r = children ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < candidates->count; i++)
-		(void)ask(&candidates->candidates[i], root, &children[i]);
+		(void)interpreter_ask(&candidates->candidates[i], root, &children[i]);
 	if (r == 0)
 		children_wait(children, candidates->count, TIMEOUT_MS);
 	for (size_t i = 0; children && i < candidates->count; i++) {
 		if (r == 0)
-			r = take_answer(&candidates->candidates[i], root, &children[i],
-					list);
+			r = interpreter_take_answer(&candidates->candidates[i], root,
+						    &children[i], list);
 		if (r == -ENOENT)
 			r = 0;
 		child_fini(&children[i]);
@@ -348,17 +349,17 @@ static int ask_all(const struct candidate_list *candidates, const char *root,
 	return r;
 }
 
-static int name_all(const struct candidate_list *candidates, const char *root,
-		    struct interpreter_list *list)
+static int interpreters_name_all(const struct candidate_list *candidates, const char *root,
+				 struct interpreter_list *list)
 {
 	int r = 0;
 
 	for (size_t i = 0; (r == 0 || r == -ENOENT) && i < candidates->count; i++)
-		r = add_by_name(&candidates->candidates[i], root, list);
+		r = interpreters_add_by_name(&candidates->candidates[i], root, list);
 	return r == -ENOENT ? 0 : r;
 }
 
-static int compare(const void *left, const void *right)
+static int interpreter_compare(const void *left, const void *right)
 {
 	const struct interpreter *a = left, *b = right;
 	int order = a->magic->implementation - b->magic->implementation;
@@ -376,18 +377,18 @@ static int compare(const void *left, const void *right)
 /* ---- both ---- */
 
 /**
- * struct place - the root directory in which interpreters are looked for
+ * struct search_root - the root directory in which interpreters are looked for
  * @fd:   O_PATH
  * @path: absolute, without symlinks; NULL for our own; owned
  */
-struct place {
+struct search_root {
 	int fd;
 	char *path;
 };
 
-static int place_open(struct place *place, const char *root)
+static int search_root_open(struct search_root *place, const char *root)
 {
-	*place = (struct place){.fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC)};
+	*place = (struct search_root){.fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC)};
 	if (place->fd < 0)
 		return -errno;
 	place->path = path_of_fd(place->fd);
@@ -400,57 +401,60 @@ static int place_open(struct place *place, const char *root)
 	return 0;
 }
 
-static void place_close(struct place *place)
+static void search_root_close(struct search_root *place)
 {
 	close_fd(&place->fd);
 	free(place->path);
 }
 
-static bool may_run(const struct place *place)
+static bool interpreters_may_run(const struct search_root *place)
 {
 	return !place->path || geteuid() == 0;
 }
 
-static int learn(const struct place *place, const struct candidate_list *candidates,
-		 struct interpreter_list *list)
+static int interpreters_learn(const struct search_root *place,
+			      const struct candidate_list *candidates,
+			      struct interpreter_list *list)
 {
-	return may_run(place) ? ask_all(candidates, place->path, list)
-			      : name_all(candidates, place->path, list);
+	return interpreters_may_run(place)
+		       ? interpreters_ask_all(candidates, place->path, list)
+		       : interpreters_name_all(candidates, place->path, list);
 }
 
 int interpreters_find(const char *root, struct interpreter_list *ret_list)
 {
 	struct candidate_list candidates = {0};
-	struct place place;
-	int r = place_open(&place, root);
+	struct search_root place;
+	int r = search_root_open(&place, root);
 
 	*ret_list = (struct interpreter_list){0};
 	if (r == 0)
 		r = candidates_find(place.fd, !place.path, &candidates);
 	if (r == 0)
-		r = learn(&place, &candidates, ret_list);
+		r = interpreters_learn(&place, &candidates, ret_list);
 	if (ret_list->count > 0)
 		qsort(ret_list->interpreters, ret_list->count, sizeof(struct interpreter),
-		      compare);
+		      interpreter_compare);
 	candidates_free(&candidates);
-	place_close(&place);
+	search_root_close(&place);
 	return r;
 }
 
 /* The program that a script started; a new candidate in its place. */
-static int follow_script(const struct place *place, struct candidate_list *candidates)
+static int interpreter_follow_script(const struct search_root *place,
+				     struct candidate_list *candidates)
 {
 	struct child child;
 	char **fields = NULL;
-	int r = may_run(place) ? 0 : -EACCES;
+	int r = interpreters_may_run(place) ? 0 : -EACCES;
 
 	if (r == 0)
-		r = ask(&candidates->candidates[0], place->path, &child);
+		r = interpreter_ask(&candidates->candidates[0], place->path, &child);
 	if (r < 0)
 		return r;
 	children_wait(&child, 1, TIMEOUT_MS);
 	if (child_succeeded(&child))
-		fields = split(&child);
+		fields = answer_split(&child);
 	child_fini(&child);
 	r = -ENOTSUP;
 	if (count_strings(fields) >= FIELDS) {
@@ -463,7 +467,8 @@ static int follow_script(const struct place *place, struct candidate_list *candi
 }
 
 /* Moves it to the end, if it is there. */
-static bool move_to_end(struct interpreter_list *list, const struct candidate *candidate)
+static bool interpreters_move_to_end(struct interpreter_list *list,
+				     const struct candidate *candidate)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		struct interpreter found = list->interpreters[i];
@@ -478,17 +483,17 @@ static bool move_to_end(struct interpreter_list *list, const struct candidate *c
 	return false;
 }
 
-static int add_named(const struct place *place, const char *program,
-		     struct interpreter_list *list)
+static int interpreters_add_named(const struct search_root *place, const char *program,
+				  struct interpreter_list *list)
 {
 	struct candidate_list candidates = {0};
 	size_t before = list->count;
 	int r = candidate_named(place->fd, !place->path, program, &candidates);
 
 	if (r == 0 && candidates.candidates[0].is_script)
-		r = follow_script(place, &candidates);
-	if (r == 0 && !move_to_end(list, &candidates.candidates[0])) {
-		r = learn(place, &candidates, list);
+		r = interpreter_follow_script(place, &candidates);
+	if (r == 0 && !interpreters_move_to_end(list, &candidates.candidates[0])) {
+		r = interpreters_learn(place, &candidates, list);
 		if (r == 0 && list->count == before)
 			r = -ENOTSUP;
 	}
@@ -496,7 +501,7 @@ static int add_named(const struct place *place, const char *program,
 	return r;
 }
 
-static const char *why_not(int error)
+static const char *interpreter_why_not(int error)
 {
 	switch (error) {
 	case -ENOENT:
@@ -512,13 +517,14 @@ static const char *why_not(int error)
 
 int interpreters_add(const char *root, const char *program, struct interpreter_list *list)
 {
-	struct place place;
-	int r = place_open(&place, root);
+	struct search_root place;
+	int r = search_root_open(&place, root);
 
 	if (r == 0)
-		r = add_named(&place, program, list);
-	place_close(&place);
+		r = interpreters_add_named(&place, program, list);
+	search_root_close(&place);
 	if (r < 0)
-		log_error("cannot use the interpreter %s: %s", quoted(program), why_not(r));
+		log_error("cannot use the interpreter %s: %s", quoted(program),
+			  interpreter_why_not(r));
 	return r;
 }

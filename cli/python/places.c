@@ -53,8 +53,8 @@ void candidates_free(struct candidate_list *list)
 	*list = (struct candidate_list){0};
 }
 
-static struct candidate *find_same(const struct candidate_list *list,
-				   const struct candidate *candidate)
+static struct candidate *candidates_find_same(const struct candidate_list *list,
+					      const struct candidate *candidate)
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (list->candidates[i].device == candidate->device &&
@@ -64,7 +64,7 @@ static struct candidate *find_same(const struct candidate_list *list,
 }
 
 /* Of two links' names, "python3.12" says more than "python3"; the program's own is best. */
-static void take_better_name(struct candidate *known, struct candidate *other)
+static void candidate_take_better_name(struct candidate *known, struct candidate *other)
 {
 	const char *own = path_last(known->program);
 	char *name = known->name;
@@ -76,7 +76,7 @@ static void take_better_name(struct candidate *known, struct candidate *other)
 }
 
 /* Takes what @candidate owns. */
-static int put(struct candidate_list *list, struct candidate *candidate)
+static int candidates_put(struct candidate_list *list, struct candidate *candidate)
 {
 	struct candidate *grown =
 		reallocarray(list->candidates, list->count + 1, sizeof(*grown));
@@ -113,7 +113,7 @@ static bool begins_with_hashbang(int path_fd)
 }
 
 /* Looks at @path, links followed in the root directory. 0, -ENOENT, -EACCES, -ENOMEM */
-static int look_at(int root_fd, const char *path, struct candidate *ret)
+static int candidate_look_at(int root_fd, const char *path, struct candidate *ret)
 {
 	scope_fd int fd = openat2_fd(root_fd, path, O_PATH, RESOLVE_IN_ROOT);
 	struct proc_path link;
@@ -148,7 +148,7 @@ static int look_at(int root_fd, const char *path, struct candidate *ret)
 /* Called with the absolute path of a directory; what is not 0 ends the search. */
 typedef int visit_fn(int root_fd, const char *dir, void *context);
 
-static int visit_path(int root_fd, visit_fn *visit, void *context)
+static int places_visit_path(int root_fd, visit_fn *visit, void *context)
 {
 	scope_free char *path = strdup(getenv("PATH") ? getenv("PATH") : "");
 	char *rest = path;
@@ -173,7 +173,7 @@ static char *pyenv_versions(void)
 	return home && home[0] == '/' ? path_join(home, ".pyenv/versions") : NULL;
 }
 
-static int visit_pyenv(int root_fd, visit_fn *visit, void *context)
+static int places_visit_pyenv(int root_fd, visit_fn *visit, void *context)
 {
 	scope_free char *versions = pyenv_versions();
 	struct dirent **entries = NULL;
@@ -193,20 +193,20 @@ static int visit_pyenv(int root_fd, visit_fn *visit, void *context)
 	return r;
 }
 
-static int visit_all(int root_fd, bool is_host, visit_fn *visit, void *context)
+static int places_visit_all(int root_fd, bool is_host, visit_fn *visit, void *context)
 {
 	static const char *const always[] = {"/usr/local/bin", "/usr/bin", "/bin"};
-	int r = is_host ? visit_path(root_fd, visit, context) : 0;
+	int r = is_host ? places_visit_path(root_fd, visit, context) : 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(always) && r == 0; i++)
 		r = visit(root_fd, always[i], context);
-	return r || !is_host ? r : visit_pyenv(root_fd, visit, context);
+	return r || !is_host ? r : places_visit_pyenv(root_fd, visit, context);
 }
 
 /* ---- all of them ---- */
 
-static int add_program(int root_fd, const char *dir, const char *name,
-		       struct candidate_list *list)
+static int candidates_add(int root_fd, const char *dir, const char *name,
+			  struct candidate_list *list)
 {
 	scope_free char *path = path_join(dir, name);
 	struct candidate *known;
@@ -215,14 +215,14 @@ static int add_program(int root_fd, const char *dir, const char *name,
 
 	if (!path)
 		return -ENOMEM;
-	r = look_at(root_fd, path, &found);
+	r = candidate_look_at(root_fd, path, &found);
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
-	known = find_same(list, &found);
+	known = candidates_find_same(list, &found);
 	if (!found.is_script && !known)
-		return put(list, &found);
+		return candidates_put(list, &found);
 	if (known)
-		take_better_name(known, &found);
+		candidate_take_better_name(known, &found);
 	candidate_fini(&found);
 	return 0;
 }
@@ -233,7 +233,7 @@ static int is_candidate(const struct dirent *entry)
 }
 
 /* Sorted, so that of two hard links python3.6 is found before python3.6m. */
-static int add_directory(int root_fd, const char *path, void *context)
+static int candidates_add_directory(int root_fd, const char *path, void *context)
 {
 	scope_fd int fd =
 		openat2_fd(root_fd, path, O_RDONLY | O_DIRECTORY, RESOLVE_IN_ROOT);
@@ -243,7 +243,7 @@ static int add_directory(int root_fd, const char *path, void *context)
 
 	for (int i = 0; i < count; i++) {
 		if (r == 0)
-			r = add_program(root_fd, path, entries[i]->d_name, context);
+			r = candidates_add(root_fd, path, entries[i]->d_name, context);
 		free(entries[i]);
 	}
 	free(entries);
@@ -253,27 +253,27 @@ static int add_directory(int root_fd, const char *path, void *context)
 int candidates_find(int root_fd, bool is_host, struct candidate_list *ret_list)
 {
 	*ret_list = (struct candidate_list){0};
-	return visit_all(root_fd, is_host, add_directory, ret_list);
+	return places_visit_all(root_fd, is_host, candidates_add_directory, ret_list);
 }
 
 /* ---- one that was named ---- */
 
-struct lookup {
+struct candidate_lookup {
 	const char *name;
 	struct candidate_list *list; /* the first script, or the program, in the end */
 };
 
 /* A program ends the search, the first script is kept meanwhile. */
-static int look_up(int root_fd, const char *dir, void *context)
+static int candidate_look_up(int root_fd, const char *dir, void *context)
 {
-	struct lookup *lookup = context;
+	struct candidate_lookup *lookup = context;
 	scope_free char *path = path_join(dir, lookup->name);
 	struct candidate found;
 	int r;
 
 	if (!path)
 		return -ENOMEM;
-	r = look_at(root_fd, path, &found);
+	r = candidate_look_at(root_fd, path, &found);
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
 	if (found.is_script && lookup->list->count > 0) {
@@ -282,12 +282,12 @@ static int look_up(int root_fd, const char *dir, void *context)
 	}
 	r = found.is_script ? 0 : 1;
 	candidates_free(lookup->list);
-	return put(lookup->list, &found) < 0 ? -ENOMEM : r;
+	return candidates_put(lookup->list, &found) < 0 ? -ENOMEM : r;
 }
 
 /* A relative path is one from where we are. */
-static int look_at_path(int root_fd, bool is_host, const char *program,
-			struct candidate_list *list)
+static int candidate_at_path(int root_fd, bool is_host, const char *program,
+			     struct candidate_list *list)
 {
 	scope_free char *here = is_host ? getcwd(NULL, 0) : NULL;
 	scope_free char *path = path_join(program[0] != '/' && here ? here : "", program);
@@ -296,20 +296,20 @@ static int look_at_path(int root_fd, bool is_host, const char *program,
 
 	if (!path)
 		return -ENOMEM;
-	r = look_at(root_fd, path, &found);
-	return r < 0 ? r : put(list, &found);
+	r = candidate_look_at(root_fd, path, &found);
+	return r < 0 ? r : candidates_put(list, &found);
 }
 
 int candidate_named(int root_fd, bool is_host, const char *program,
 		    struct candidate_list *ret_list)
 {
-	struct lookup lookup = {.name = program, .list = ret_list};
+	struct candidate_lookup lookup = {.name = program, .list = ret_list};
 	int r;
 
 	*ret_list = (struct candidate_list){0};
 	if (strchr(program, '/'))
-		return look_at_path(root_fd, is_host, program, ret_list);
-	r = visit_all(root_fd, is_host, look_up, &lookup);
+		return candidate_at_path(root_fd, is_host, program, ret_list);
+	r = places_visit_all(root_fd, is_host, candidate_look_up, &lookup);
 	if (r < 0)
 		return r;
 	return ret_list->count > 0 ? 0 : -ENOENT;

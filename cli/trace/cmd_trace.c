@@ -60,7 +60,7 @@ struct trace_request {
 };
 
 /* Each of the two has options that the other has not. */
-static int run_request(const struct trace_request *request, int argc, char **argv)
+static int trace_run_request(const struct trace_request *request, int argc, char **argv)
 {
 	const struct trace_command_options *options = &request->options;
 
@@ -83,7 +83,7 @@ static int run_request(const struct trace_request *request, int argc, char **arg
 	return COMMAND_WRONG_USAGE;
 }
 
-static int run(int argc, char **argv)
+static int cmd_trace(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"all", no_argument, NULL, 'a'},
@@ -122,14 +122,14 @@ static int run(int argc, char **argv)
 			return COMMAND_WRONG_USAGE;
 		}
 	}
-	return run_request(&request, words - optind, argv + optind);
+	return trace_run_request(&request, words - optind, argv + optind);
 }
 
 const struct command command_trace = {
 	.name = "trace",
 	.summary = "watch a mount, or which imports of a command use bytecode",
 	.usage = usage,
-	.run = run,
+	.run = cmd_trace,
 	.wrong_usage = EX_USAGE,
 	.keeps_descriptors = true,
 };

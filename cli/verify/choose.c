@@ -17,8 +17,8 @@
 #include "base/scope.h"
 
 /* The machine's one that a file belongs to. */
-static const struct interpreter *find_owner(const struct verify_run *run,
-					    const struct verify_file *file)
+static const struct interpreter *verify_find_owner(const struct verify_run *run,
+						   const struct verify_file *file)
 {
 	scope_free char *path = verify_file_path(file);
 
@@ -26,9 +26,9 @@ static const struct interpreter *find_owner(const struct verify_run *run,
 }
 
 /* The @n-th of a list that reads the magic; NULL: there are fewer, *@n are still to go. */
-static const struct interpreter *nth_of(const struct interpreter_list *list,
-					const struct pyc_magic *magic,
-					const struct interpreter *except, size_t *n)
+static const struct interpreter *verify_nth_of(const struct interpreter_list *list,
+					       const struct pyc_magic *magic,
+					       const struct interpreter *except, size_t *n)
 {
 	const struct interpreter *one = NULL;
 
@@ -44,15 +44,15 @@ const struct interpreter *verify_choose(const struct verify_run *run,
 					bool *ret_is_own)
 {
 	bool in_image = strcmp(file->set->root, "/") != 0;
-	const struct interpreter *owner = in_image ? NULL : find_owner(run, file);
+	const struct interpreter *owner = in_image ? NULL : verify_find_owner(run, file);
 	const struct interpreter *found;
 
 	*ret_is_own = true;
 	if (owner && turn-- == 0)
 		return owner;
-	found = nth_of(&run->image, file->magic, NULL, &turn);
+	found = verify_nth_of(&run->image, file->magic, NULL, &turn);
 	if (found)
 		return found;
 	*ret_is_own = false;
-	return nth_of(&run->machine, file->magic, owner, &turn);
+	return verify_nth_of(&run->machine, file->magic, owner, &turn);
 }

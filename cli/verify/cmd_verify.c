@@ -50,7 +50,7 @@ static const char usage[] =
 	"interpreter, 2 something is disproved, 64 wrong usage, 66 cannot look or "
 	"record.\n";
 
-static bool select_result(const char *text, struct verify_report *report)
+static bool verify_select_result(const char *text, struct verify_report *report)
 {
 	for (int i = 0; i < VERIFY_RESULTS; i++) {
 		if (strcmp(text, verify_result_name((enum verify_result)i)) == 0) {
@@ -61,7 +61,7 @@ static bool select_result(const char *text, struct verify_report *report)
 	return false;
 }
 
-static bool add_python(struct verify_request *request, const char *program)
+static bool verify_add_python(struct verify_request *request, const char *program)
 {
 	if (request->python_count == VERIFY_PYTHONS_MAX)
 		return false;
@@ -79,14 +79,15 @@ static unsigned processors(void)
 enum { OPTION_NO_RECORD = 256 };
 
 /* Return: whether the value, if there is one, is right. */
-static bool take_option(struct verify_request *request, int option, const char *value)
+static bool verify_take_option(struct verify_request *request, int option,
+			       const char *value)
 {
 	long number = 0;
 	bool good = true;
 
 	switch (option) {
 	case 'p':
-		return add_python(request, value);
+		return verify_add_python(request, value);
 	case 'r':
 		request->root = value;
 		return true;
@@ -94,7 +95,7 @@ static bool take_option(struct verify_request *request, int option, const char *
 		request->cache = value;
 		return true;
 	case 'l':
-		return select_result(value, &request->report);
+		return verify_select_result(value, &request->report);
 	case 't':
 		good = command_number(value, 1, 86400, &number);
 		request->run.timeout_ms = (int)number * 1000;
@@ -116,7 +117,7 @@ static bool take_option(struct verify_request *request, int option, const char *
 }
 
 /* Return: 0, or what the command returns in place of an exit status. */
-static int take_options(struct verify_request *request, int argc, char **argv)
+static int verify_take_options(struct verify_request *request, int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"python", required_argument, NULL, 'p'},
@@ -138,7 +139,7 @@ static int take_options(struct verify_request *request, int argc, char **argv)
 			return COMMAND_WRONG_USAGE;
 		if (option == 'h')
 			return COMMAND_HELP;
-		if (!take_option(request, option, optarg)) {
+		if (!verify_take_option(request, option, optarg)) {
 			log_error("wrong value %s", quoted(optarg));
 			return COMMAND_WRONG_USAGE;
 		}
@@ -146,13 +147,13 @@ static int take_options(struct verify_request *request, int argc, char **argv)
 	return 0;
 }
 
-static int run(int argc, char **argv)
+static int cmd_verify(int argc, char **argv)
 {
 	struct verify_request request = {
 		.run = {.jobs = processors(), .timeout_ms = 60000},
 	};
 	struct verify_report *report = &request.report;
-	int status = take_options(&request, argc, argv);
+	int status = verify_take_options(&request, argc, argv);
 
 	if (status != 0)
 		return status;
@@ -173,7 +174,7 @@ const struct command command_verify = {
 	.name = "verify",
 	.summary = "prove by recompiling which bytecode is its source's",
 	.usage = usage,
-	.run = run,
+	.run = cmd_verify,
 	.wrong_usage = EX_USAGE,
 	.unwritten = EX_IOERR,
 };

@@ -22,7 +22,7 @@
 /* ---- bytes ---- */
 
 /* All of a file, which must not be larger than it says; one byte more than that. */
-static int read_file(int fd, uint8_t **ret_data, size_t *ret_len)
+static int verify_read_file(int fd, uint8_t **ret_data, size_t *ret_len)
 {
 	scope_free uint8_t *data = NULL;
 	struct statx stx;
@@ -48,14 +48,14 @@ static int read_file(int fd, uint8_t **ret_data, size_t *ret_len)
 	return 0;
 }
 
-static int read_pyc(const struct verify_file *file, struct verify_bytes *bytes)
+static int verify_read_pyc(const struct verify_file *file, struct verify_bytes *bytes)
 {
 	scope_fd int fd = tree_openat(&file->set->tree, file->path, O_RDONLY | O_NONBLOCK);
 
-	return fd < 0 ? fd : read_file(fd, &bytes->pyc, &bytes->pyc_len);
+	return fd < 0 ? fd : verify_read_file(fd, &bytes->pyc, &bytes->pyc_len);
 }
 
-static int read_source(const struct verify_file *file, struct verify_bytes *bytes)
+static int verify_read_source(const struct verify_file *file, struct verify_bytes *bytes)
 {
 	const struct tree *tree = &file->set->tree;
 	scope_free char *path = NULL;
@@ -69,7 +69,7 @@ static int read_source(const struct verify_file *file, struct verify_bytes *byte
 	fd = source.state == PYC_SOURCE_REGULAR ? source_open(tree, path, &source)
 						: -ENOENT;
 	source_fini(&source);
-	return fd < 0 ? fd : read_file(fd, &bytes->source, &bytes->source_len);
+	return fd < 0 ? fd : verify_read_file(fd, &bytes->source, &bytes->source_len);
 }
 
 int verify_read(const struct verify_file *file, struct verify_bytes *ret_bytes)
@@ -77,8 +77,8 @@ int verify_read(const struct verify_file *file, struct verify_bytes *ret_bytes)
 	int r;
 
 	*ret_bytes = (struct verify_bytes){.pyc = NULL};
-	r = read_pyc(file, ret_bytes);
-	return r < 0 ? r : read_source(file, ret_bytes);
+	r = verify_read_pyc(file, ret_bytes);
+	return r < 0 ? r : verify_read_source(file, ret_bytes);
 }
 
 void verify_bytes_fini(struct verify_bytes *bytes)
@@ -115,7 +115,7 @@ static enum pyc_reason reason_not_to(const struct resolution *resolution)
 	return PYC_REASONS;
 }
 
-static void digest_file(struct verify_file *file)
+static void verify_digest_file(struct verify_file *file)
 {
 	struct verify_bytes bytes;
 	size_t header = file->magic->header_size;
@@ -129,7 +129,7 @@ static void digest_file(struct verify_file *file)
 	verify_bytes_fini(&bytes);
 }
 
-static void classify(struct verify_file *file, const struct resolution *resolution)
+static void verify_classify(struct verify_file *file, const struct resolution *resolution)
 {
 	if (resolution->facts.header_status == PYC_HEADER_OK)
 		file->magic = resolution->facts.header.magic;
@@ -142,10 +142,10 @@ static void classify(struct verify_file *file, const struct resolution *resoluti
 	if (file->level < 0)
 		file->why = VERIFY_NO_LEVEL;
 	else
-		digest_file(file);
+		verify_digest_file(file);
 }
 
-static void look_at(struct verify_file *file, int fd, const struct statx *stx)
+static void verify_look_at(struct verify_file *file, int fd, const struct statx *stx)
 {
 	const struct pyc_question question = {.path = file->path,
 					      .fd = fd,
@@ -157,14 +157,14 @@ static void look_at(struct verify_file *file, int fd, const struct statx *stx)
 	if (resolve_pyc(file->set->resolver, &question, &resolution) < 0)
 		file->why = VERIFY_UNREADABLE;
 	else
-		classify(file, &resolution);
+		verify_classify(file, &resolution);
 }
 
 /* ---- all of them ---- */
 
 /* Takes ownership of @path. */
-static struct verify_file *add_file(struct verify_list *list, const struct tree_set *set,
-				    char *path)
+static struct verify_file *verify_add_file(struct verify_list *list,
+					   const struct tree_set *set, char *path)
 {
 	struct verify_file *file;
 
@@ -186,7 +186,7 @@ static struct verify_file *add_file(struct verify_list *list, const struct tree_
 }
 
 /* For the callbacks of a walk. */
-struct collection {
+struct verify_collection {
 	const struct tree_set *set;
 	struct verify_list *list;
 	const char *start;
@@ -194,8 +194,8 @@ struct collection {
 };
 
 /* A file by a name that could be a bytecode file's. */
-static int collect_file(const struct tree_set *set, const char *path,
-			struct verify_list *list)
+static int verify_collect_file(const struct tree_set *set, const char *path,
+			       struct verify_list *list)
 {
 	scope_fd int fd = -1;
 	struct verify_file *file;
@@ -206,22 +206,22 @@ static int collect_file(const struct tree_set *set, const char *path,
 	if (r < 0 || !S_ISREG(stx.stx_mode))
 		return r < 0 ? r : -EINVAL;
 	copy = strdup(path);
-	file = copy ? add_file(list, set, copy) : NULL;
+	file = copy ? verify_add_file(list, set, copy) : NULL;
 	if (!file)
 		return -ENOMEM;
 	fd = tree_openat(&set->tree, path, O_RDONLY | O_NONBLOCK);
 	if (fd < 0 || statx_at(fd, "", &stx) < 0)
 		file->why = VERIFY_UNREADABLE;
 	else
-		look_at(file, fd, &stx);
+		verify_look_at(file, fd, &stx);
 	return 0;
 }
 
 /* What cannot be looked at is left out, as Python would. */
-static int collect_dir(void *context, unsigned worker, const struct walk_dir *dir,
-		       const struct walk_dir *cache)
+static int verify_collect_dir(void *context, unsigned worker, const struct walk_dir *dir,
+			      const struct walk_dir *cache)
 {
-	const struct collection *collection = context;
+	const struct verify_collection *collection = context;
 	int r = 0;
 
 	(void)worker;
@@ -233,14 +233,15 @@ static int collect_dir(void *context, unsigned worker, const struct walk_dir *di
 		if (entry->type != DT_REG || !pyc_name_is_bytecode(entry->name))
 			continue;
 		path = path_join(dir->path, entry->name);
-		r = path ? collect_file(collection->set, path, collection->list) : -ENOMEM;
+		r = path ? verify_collect_file(collection->set, path, collection->list)
+			 : -ENOMEM;
 	}
 	return r == -ENOMEM ? r : 0;
 }
 
-static void collect_error(void *context, const char *path, int error)
+static void verify_collect_error(void *context, const char *path, int error)
 {
-	struct collection *collection = context;
+	struct verify_collection *collection = context;
 
 	if (strcmp(path, collection->start) == 0)
 		collection->start_error = error;
@@ -248,19 +249,19 @@ static void collect_error(void *context, const char *path, int error)
 
 int verify_collect(const struct tree_set *set, const char *path, struct verify_list *list)
 {
-	struct collection collection = {.set = set, .list = list, .start = path};
+	struct verify_collection collection = {.set = set, .list = list, .start = path};
 	const struct walk walk = {
 		.tree = &set->tree,
 		.threads = 1,
 		.order = WALK_SORTED,
-		.visit = collect_dir,
-		.error = collect_error,
+		.visit = verify_collect_dir,
+		.error = verify_collect_error,
 		.context = &collection,
 	};
 	int r = walk_run(&walk, path);
 
 	if (collection.start_error == -ENOTDIR)
-		return collect_file(set, path, list);
+		return verify_collect_file(set, path, list);
 	return r < 0 ? r : collection.start_error;
 }
 

@@ -25,19 +25,19 @@
 #define REDRAW_MS 100
 
 /* A file that is to be compiled, and the interpreter to be asked first. */
-struct task {
+struct verify_task {
 	struct verify_file *file;
 	const struct interpreter *first;
 };
 
 /**
- * struct crew - what the threads share
+ * struct verify_crew - what the threads share
  * @tasks: sorted; the files of @next and later ones are nobody's yet
  * @broken: interpreters that do not run; has room for each
  */
-struct crew {
+struct verify_crew {
 	const struct verify_run *run;
-	const struct task *tasks;
+	const struct verify_task *tasks;
 	size_t count;
 	pthread_mutex_t lock;
 	pthread_cond_t progressed;
@@ -49,11 +49,11 @@ struct crew {
 };
 
 /**
- * struct member - one thread
+ * struct verify_member - one thread
  * @slots: its interpreters; .used counts, the highest is the last one that was asked
  */
-struct member {
-	struct crew *crew;
+struct verify_member {
+	struct verify_crew *crew;
 	uint64_t clock;
 	struct slot {
 		const struct interpreter *interpreter;
@@ -65,7 +65,7 @@ struct member {
 
 /* ---- interpreters ---- */
 
-static bool is_broken(struct crew *crew, const struct interpreter *interpreter)
+static bool crew_is_broken(struct verify_crew *crew, const struct interpreter *interpreter)
 {
 	bool found = false;
 
@@ -76,7 +76,8 @@ static bool is_broken(struct crew *crew, const struct interpreter *interpreter)
 	return found;
 }
 
-static void note_broken(struct crew *crew, const struct interpreter *interpreter)
+static void crew_note_broken(struct verify_crew *crew,
+			     const struct interpreter *interpreter)
 {
 	bool noted = false;
 
@@ -90,8 +91,8 @@ static void note_broken(struct crew *crew, const struct interpreter *interpreter
 
 /* The slot that has the interpreter at this level, or else the one to be given up for it.
  */
-static struct slot *find_slot(struct member *member, const struct interpreter *interpreter,
-			      int level)
+static struct slot *member_find_slot(struct verify_member *member,
+				     const struct interpreter *interpreter, int level)
 {
 	struct slot *oldest = &member->slots[0];
 
@@ -107,11 +108,11 @@ static struct slot *find_slot(struct member *member, const struct interpreter *i
 }
 
 /* A running one; NULL where it cannot be started. */
-static struct verify_worker *hire(struct member *member,
-				  const struct interpreter *interpreter, int level)
+static struct verify_worker *member_hire(struct verify_member *member,
+					 const struct interpreter *interpreter, int level)
 {
 	int fixed = verify_worker_has_one_level(interpreter) ? level : 0;
-	struct slot *slot = find_slot(member, interpreter, fixed);
+	struct slot *slot = member_find_slot(member, interpreter, fixed);
 
 	slot->used = ++member->clock;
 	if (slot->interpreter == interpreter && slot->level == fixed &&
@@ -120,10 +121,10 @@ static struct verify_worker *hire(struct member *member,
 	verify_worker_stop(&slot->worker);
 	slot->interpreter = interpreter;
 	slot->level = fixed;
-	if (is_broken(member->crew, interpreter))
+	if (crew_is_broken(member->crew, interpreter))
 		return NULL;
 	if (verify_worker_start(&slot->worker, interpreter, fixed, START_TIMEOUT_MS) < 0) {
-		note_broken(member->crew, interpreter);
+		crew_note_broken(member->crew, interpreter);
 		return NULL;
 	}
 	return &slot->worker;
@@ -139,11 +140,12 @@ static enum verify_why why_of_match(enum pyc_marshal_match match)
 }
 
 /* What an interpreter makes of the source at a level, against what the file holds. */
-static enum verify_why ask_level(struct member *member,
-				 const struct interpreter *interpreter, int level,
-				 const struct verify_bytes *bytes, struct verify_file *file)
+static enum verify_why member_ask_level(struct verify_member *member,
+					const struct interpreter *interpreter, int level,
+					const struct verify_bytes *bytes,
+					struct verify_file *file)
 {
-	struct verify_worker *worker = hire(member, interpreter, level);
+	struct verify_worker *worker = member_hire(member, interpreter, level);
 	struct verify_answer answer;
 	size_t header = file->magic->header_size;
 	enum verify_why why;
@@ -168,19 +170,22 @@ static enum verify_why ask_level(struct member *member,
 }
 
 /* -O and -OO share ".pyo", so that either will do there. */
-static enum verify_why ask(struct member *member, const struct interpreter *interpreter,
-			   const struct verify_bytes *bytes, struct verify_file *file)
+static enum verify_why member_ask(struct verify_member *member,
+				  const struct interpreter *interpreter,
+				  const struct verify_bytes *bytes,
+				  struct verify_file *file)
 {
-	enum verify_why why = ask_level(member, interpreter, file->level, bytes, file);
+	enum verify_why why =
+		member_ask_level(member, interpreter, file->level, bytes, file);
 
 	if (why == VERIFY_DIFFERS && file->name.is_pyo)
-		why = ask_level(member, interpreter, 2, bytes, file);
+		why = member_ask_level(member, interpreter, 2, bytes, file);
 	return why;
 }
 
 /* Whoever has the same proves it; else what the first one said that could say anything. */
-static void ask_all(struct member *member, const struct verify_bytes *bytes,
-		    struct verify_file *file)
+static void member_ask_all(struct verify_member *member, const struct verify_bytes *bytes,
+			   struct verify_file *file)
 {
 	const struct interpreter *interpreter;
 	const char *field = NULL;
@@ -189,7 +194,7 @@ static void ask_all(struct member *member, const struct verify_bytes *bytes,
 	for (size_t turn = 0;
 	     (interpreter = verify_choose(member->crew->run, file, turn, &is_own));
 	     turn++) {
-		enum verify_why why = ask(member, interpreter, bytes, file);
+		enum verify_why why = member_ask(member, interpreter, bytes, file);
 
 		if (why == VERIFY_DIFFERS && !is_own)
 			why = VERIFY_OTHER_COMPILER;
@@ -215,14 +220,14 @@ static bool is_as_it_was(const struct verify_file *file, const struct verify_byt
 	       digest_equal(digest_of(bytes->source, bytes->source_len), file->source);
 }
 
-static void verify_file(struct member *member, struct verify_file *file)
+static void member_verify_file(struct verify_member *member, struct verify_file *file)
 {
 	struct verify_bytes bytes;
 
 	if (verify_read(file, &bytes) < 0 || !is_as_it_was(file, &bytes))
 		file->why = VERIFY_CHANGED;
 	else
-		ask_all(member, &bytes, file);
+		member_ask_all(member, &bytes, file);
 	verify_bytes_fini(&bytes);
 }
 
@@ -252,9 +257,9 @@ static int compare_content(const struct verify_file *a, const struct verify_file
 }
 
 /* By interpreter, and so that files of the same content are neighbours. */
-static int compare_tasks(const void *a, const void *b)
+static int verify_compare_tasks(const void *a, const void *b)
 {
-	const struct task *first = a, *second = b;
+	const struct verify_task *first = a, *second = b;
 	int order = compare_numbers((uintptr_t)first->first, (uintptr_t)second->first);
 
 	return order ? order : compare_content(first->file, second->file);
@@ -271,7 +276,8 @@ static void copy_outcome(struct verify_file *file, const struct verify_file *of)
  * Tasks of the same content. Only what holds of the content holds of all: where nothing
  * came of one, the next may lie where more is known.
  */
-static void verify_group(struct member *member, const struct task *tasks, size_t count)
+static void member_verify_group(struct verify_member *member,
+				const struct verify_task *tasks, size_t count)
 {
 	const struct verify_file *decided = NULL;
 
@@ -281,7 +287,7 @@ static void verify_group(struct member *member, const struct task *tasks, size_t
 		if (decided)
 			copy_outcome(file, decided);
 		else
-			verify_file(member, file);
+			member_verify_file(member, file);
 		if (verify_why_result(file->why) <= VERIFY_DISPROVED)
 			decided = file;
 	}
@@ -290,7 +296,8 @@ static void verify_group(struct member *member, const struct task *tasks, size_t
 /* ---- the threads ---- */
 
 /* Takes the next group; 0 at the end. */
-static size_t take_group(struct crew *crew, size_t finished, const struct task **ret_tasks)
+static size_t crew_take_group(struct verify_crew *crew, size_t finished,
+			      const struct verify_task **ret_tasks)
 {
 	size_t end;
 	size_t count;
@@ -299,7 +306,8 @@ static size_t take_group(struct crew *crew, size_t finished, const struct task *
 	crew->done += finished;
 	end = crew->next;
 	*ret_tasks = &crew->tasks[crew->next];
-	while (end < crew->count && compare_tasks(*ret_tasks, &crew->tasks[end]) == 0)
+	while (end < crew->count &&
+	       verify_compare_tasks(*ret_tasks, &crew->tasks[end]) == 0)
 		end++;
 	count = end - crew->next;
 	crew->next = end;
@@ -309,20 +317,20 @@ static size_t take_group(struct crew *crew, size_t finished, const struct task *
 	return count;
 }
 
-static void *work(void *closure)
+static void *crew_work(void *closure)
 {
-	struct member member = {.crew = closure};
-	const struct task *tasks;
+	struct verify_member member = {.crew = closure};
+	const struct verify_task *tasks;
 	size_t count = 0;
 
-	while ((count = take_group(member.crew, count, &tasks)) > 0)
-		verify_group(&member, tasks, count);
+	while ((count = crew_take_group(member.crew, count, &tasks)) > 0)
+		member_verify_group(&member, tasks, count);
 	for (size_t i = 0; i < WORKERS; i++)
 		verify_worker_stop(&member.slots[i].worker);
 	return NULL;
 }
 
-static void show_progress(struct crew *crew, bool quiet)
+static void crew_show_progress(struct verify_crew *crew, bool quiet)
 {
 	struct progress progress;
 
@@ -343,7 +351,7 @@ static void show_progress(struct crew *crew, bool quiet)
 	progress_end(&progress);
 }
 
-static int run_crew(struct crew *crew, const struct verify_run *run)
+static int crew_run(struct verify_crew *crew, const struct verify_run *run)
 {
 	scope_free pthread_t *threads = calloc(run->jobs, sizeof(*threads));
 	unsigned started = 0;
@@ -351,14 +359,14 @@ static int run_crew(struct crew *crew, const struct verify_run *run)
 
 	crew->working = run->jobs;
 	while (r == 0 && started < run->jobs) {
-		r = -pthread_create(&threads[started], NULL, work, crew);
+		r = -pthread_create(&threads[started], NULL, crew_work, crew);
 		started += r == 0;
 	}
 	/* Fewer will do. */
 	pthread_mutex_lock(&crew->lock);
 	crew->working -= run->jobs - started;
 	pthread_mutex_unlock(&crew->lock);
-	show_progress(crew, run->quiet);
+	crew_show_progress(crew, run->quiet);
 	for (unsigned i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
 	return started > 0 ? 0 : r;
@@ -367,8 +375,8 @@ static int run_crew(struct crew *crew, const struct verify_run *run)
 /* ---- what there is to do ---- */
 
 /* Settles what is known without compiling; whether there is something left to do. */
-static bool make_task(const struct verify_run *run, struct verify_file *file,
-		      struct task *ret_task)
+static bool verify_make_task(const struct verify_run *run, struct verify_file *file,
+			     struct verify_task *ret_task)
 {
 	bool is_own;
 
@@ -385,7 +393,7 @@ static bool make_task(const struct verify_run *run, struct verify_file *file,
 	default:
 		break;
 	}
-	*ret_task = (struct task){file, verify_choose(run, file, 0, &is_own)};
+	*ret_task = (struct verify_task){file, verify_choose(run, file, 0, &is_own)};
 	if (!ret_task->first)
 		file->why = VERIFY_NO_INTERPRETER;
 	return ret_task->first != NULL;
@@ -394,22 +402,22 @@ static bool make_task(const struct verify_run *run, struct verify_file *file,
 int verify_all(const struct verify_run *run, struct verify_list *list)
 {
 	size_t interpreters = run->image.count + run->machine.count;
-	scope_free struct task *tasks = calloc(list->count + 1, sizeof(*tasks));
+	scope_free struct verify_task *tasks = calloc(list->count + 1, sizeof(*tasks));
 	scope_free const struct interpreter **broken =
 		calloc(interpreters + 1, sizeof(*broken));
-	struct crew crew = {.run = run, .tasks = tasks, .broken = broken};
+	struct verify_crew crew = {.run = run, .tasks = tasks, .broken = broken};
 	int r = 0;
 
 	if (!tasks || !broken)
 		return -ENOMEM;
 	for (size_t i = 0; i < list->count; i++)
-		crew.count += make_task(run, &list->files[i], &tasks[crew.count]);
+		crew.count += verify_make_task(run, &list->files[i], &tasks[crew.count]);
 	if (crew.count == 0)
 		return 0;
-	qsort(tasks, crew.count, sizeof(*tasks), compare_tasks);
+	qsort(tasks, crew.count, sizeof(*tasks), verify_compare_tasks);
 	pthread_mutex_init(&crew.lock, NULL);
 	clock_condition_init(&crew.progressed);
-	r = run_crew(&crew, run);
+	r = crew_run(&crew, run);
 	pthread_cond_destroy(&crew.progressed);
 	pthread_mutex_destroy(&crew.lock);
 	return r;

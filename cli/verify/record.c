@@ -36,8 +36,8 @@ int verify_open_cache(struct verify_request *request, struct verify_work *work)
 }
 
 /* How the one who said it is remembered. */
-static void name_interpreter(const struct interpreter *interpreter,
-			     char name[PROOF_INTERPRETER_MAX])
+static void verify_name_interpreter(const struct interpreter *interpreter,
+				    char name[PROOF_INTERPRETER_MAX])
 {
 	bool is_cpython = interpreter->magic->implementation == PYC_CPYTHON;
 
@@ -46,7 +46,7 @@ static void name_interpreter(const struct interpreter *interpreter,
 }
 
 /* The new proofs and disproofs. */
-static int gather_proofs(const struct verify_list *list, struct proof_set *set)
+static int verify_gather_proofs(const struct verify_list *list, struct proof_set *set)
 {
 	int64_t now = time(NULL);
 	int r = 0;
@@ -64,7 +64,7 @@ static int gather_proofs(const struct verify_list *list, struct proof_set *set)
 			continue;
 		proof.magic = file->magic->number;
 		proof.level = (uint8_t)file->level;
-		name_interpreter(file->by, proof.interpreter);
+		verify_name_interpreter(file->by, proof.interpreter);
 		r = proof_set_add(set, &proof);
 	}
 	proof_set_seal(set);
@@ -74,7 +74,7 @@ static int gather_proofs(const struct verify_list *list, struct proof_set *set)
 int verify_record(struct verify_request *request, struct verify_work *work)
 {
 	struct proof_set set = {.count = 0};
-	int r = gather_proofs(&work->list, &set);
+	int r = verify_gather_proofs(&work->list, &set);
 
 	if (r == 0 && set.count > 0)
 		r = store_db_put_proofs(work->db, &set);

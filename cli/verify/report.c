@@ -24,28 +24,28 @@
 /* ---- counts ---- */
 
 /* A row of the table: what an interpreter found out, or (NULL) what the cache knew. */
-struct row {
+struct verify_row {
 	const struct interpreter *by;
 	size_t counts[VERIFY_RESULTS];
 };
 
 /* Files with the same sentence said of them. */
-struct group {
+struct verify_group {
 	enum verify_result result;
 	const struct verify_file *first;
 	size_t count;
 };
 
-struct summary {
+struct verify_summary {
 	size_t counts[VERIFY_RESULTS];
-	struct row *rows;
+	struct verify_row *rows;
 	size_t row_count;
-	struct group *groups;
+	struct verify_group *groups;
 	size_t group_count;
 };
 
 /* Is the same said of both? */
-static bool is_same_group(const struct verify_file *a, const struct verify_file *b)
+static bool verify_is_same_group(const struct verify_file *a, const struct verify_file *b)
 {
 	if (a->why != b->why)
 		return false;
@@ -56,12 +56,13 @@ static bool is_same_group(const struct verify_file *a, const struct verify_file 
 	return true;
 }
 
-static void count_group(struct summary *summary, const struct verify_file *file)
+static void verify_count_group(struct verify_summary *summary,
+			       const struct verify_file *file)
 {
-	struct group *grown;
+	struct verify_group *grown;
 
 	for (size_t i = 0; i < summary->group_count; i++) {
-		if (is_same_group(summary->groups[i].first, file)) {
+		if (verify_is_same_group(summary->groups[i].first, file)) {
 			summary->groups[i].count++;
 			return;
 		}
@@ -71,13 +72,13 @@ static void count_group(struct summary *summary, const struct verify_file *file)
 		return;
 	summary->groups = grown;
 	grown[summary->group_count++] =
-		(struct group){verify_why_result(file->why), file, 1};
+		(struct verify_group){verify_why_result(file->why), file, 1};
 }
 
-static void count_row(struct summary *summary, const struct verify_file *file)
+static void verify_count_row(struct verify_summary *summary, const struct verify_file *file)
 {
 	enum verify_result result = verify_why_result(file->why);
-	struct row *grown;
+	struct verify_row *grown;
 
 	if (result == VERIFY_NOT_TRIED)
 		return;
@@ -91,13 +92,13 @@ static void count_row(struct summary *summary, const struct verify_file *file)
 	if (!grown)
 		return;
 	summary->rows = grown;
-	grown[summary->row_count] = (struct row){.by = file->by};
+	grown[summary->row_count] = (struct verify_row){.by = file->by};
 	grown[summary->row_count++].counts[result]++;
 }
 
-static int compare_rows(const void *a, const void *b)
+static int verify_compare_rows(const void *a, const void *b)
 {
-	const struct row *first = a, *second = b;
+	const struct verify_row *first = a, *second = b;
 
 	if (!first->by || !second->by)
 		return !first->by - !second->by;
@@ -106,35 +107,36 @@ static int compare_rows(const void *a, const void *b)
 		       : strverscmp(first->by->release, second->by->release);
 }
 
-static int compare_groups(const void *a, const void *b)
+static int verify_compare_groups(const void *a, const void *b)
 {
-	const struct group *first = a, *second = b;
+	const struct verify_group *first = a, *second = b;
 
 	if (first->result != second->result)
 		return (int)first->result - (int)second->result;
 	return (first->count < second->count) - (first->count > second->count);
 }
 
-static void summarise(const struct verify_list *list, struct summary *ret)
+static void verify_summarise(const struct verify_list *list, struct verify_summary *ret)
 {
-	*ret = (struct summary){.rows = NULL};
+	*ret = (struct verify_summary){.rows = NULL};
 	for (size_t i = 0; i < list->count; i++) {
 		const struct verify_file *file = &list->files[i];
 
 		ret->counts[verify_why_result(file->why)]++;
-		count_row(ret, file);
-		count_group(ret, file);
+		verify_count_row(ret, file);
+		verify_count_group(ret, file);
 	}
 	if (ret->row_count > 0)
-		qsort(ret->rows, ret->row_count, sizeof(*ret->rows), compare_rows);
+		qsort(ret->rows, ret->row_count, sizeof(*ret->rows), verify_compare_rows);
 	if (ret->group_count > 0)
-		qsort(ret->groups, ret->group_count, sizeof(*ret->groups), compare_groups);
+		qsort(ret->groups, ret->group_count, sizeof(*ret->groups),
+		      verify_compare_groups);
 }
 
 /* ---- words ---- */
 
 /* What is said of a file, and of all of its group. */
-static const char *sentence(const struct verify_file *file, char text[SENTENCE_MAX])
+static const char *verify_sentence(const struct verify_file *file, char text[SENTENCE_MAX])
 {
 	scope_free char *program = NULL;
 
@@ -159,7 +161,7 @@ static const char *sentence(const struct verify_file *file, char text[SENTENCE_M
 }
 
 /* "differs in its constants", or what the interpreter said; "" where there is no more. */
-static const char *detail(const struct verify_file *file, char text[SENTENCE_MAX])
+static const char *verify_detail(const struct verify_file *file, char text[SENTENCE_MAX])
 {
 	text[0] = '\0';
 	if (file->why == VERIFY_NOT_COMPILED && file->error)
@@ -171,7 +173,7 @@ static const char *detail(const struct verify_file *file, char text[SENTENCE_MAX
 
 /* ---- as text ---- */
 
-static void add_row(struct columns *columns, const struct row *row)
+static void verify_add_row(struct columns *columns, const struct verify_row *row)
 {
 	char label[SENTENCE_MAX] = "recorded before";
 
@@ -184,7 +186,7 @@ static void add_row(struct columns *columns, const struct row *row)
 				     HUMAN_COUNT(row->counts[VERIFY_UNKNOWN])});
 }
 
-static void print_table(const struct summary *summary)
+static void verify_print_table(const struct verify_summary *summary)
 {
 	static const struct column column[] = {
 		{"INTERPRETER", COLUMN_LEFT, .width = 36},
@@ -196,14 +198,14 @@ static void print_table(const struct summary *summary)
 		summary->row_count ? columns_new(column, ARRAY_SIZE(column)) : NULL;
 
 	for (size_t i = 0; columns && i < summary->row_count; i++)
-		add_row(columns, &summary->rows[i]);
+		verify_add_row(columns, &summary->rows[i]);
 	if (columns)
 		columns_print(columns, 0);
 	columns_free(columns);
 }
 
-static void print_groups(const struct summary *summary, enum verify_result result,
-			 const char *title)
+static void verify_print_groups(const struct verify_summary *summary,
+				enum verify_result result, const char *title)
 {
 	char text[SENTENCE_MAX];
 
@@ -213,10 +215,11 @@ static void print_groups(const struct summary *summary, enum verify_result resul
 	for (size_t i = 0; i < summary->group_count; i++)
 		if (summary->groups[i].result == result)
 			printf("%9s  %s\n", HUMAN_COUNT(summary->groups[i].count),
-			       shown(sentence(summary->groups[i].first, text)));
+			       shown(verify_sentence(summary->groups[i].first, text)));
 }
 
-static void print_file(const struct verify_file *file, const char *indent, bool with_why)
+static void verify_print_file(const struct verify_file *file, const char *indent,
+			      bool with_why)
 {
 	scope_free char *path = verify_file_path(file);
 	char why[SENTENCE_MAX], more[SENTENCE_MAX];
@@ -225,11 +228,11 @@ static void print_file(const struct verify_file *file, const char *indent, bool 
 		return;
 	printf("%s%s", indent, quoted(path));
 	if (with_why)
-		printf(": %s", shown(sentence(file, why)));
-	printf("%s\n", detail(file, more));
+		printf(": %s", shown(verify_sentence(file, why)));
+	printf("%s\n", verify_detail(file, more));
 }
 
-static void print_disproved(const struct verify_list *list, size_t count)
+static void verify_print_disproved(const struct verify_list *list, size_t count)
 {
 	size_t named = 0;
 
@@ -240,24 +243,25 @@ static void print_disproved(const struct verify_list *list, size_t count)
 	for (size_t i = 0; i < list->count && named < NAMED_MAX; i++) {
 		if (verify_why_result(list->files[i].why) != VERIFY_DISPROVED)
 			continue;
-		print_file(&list->files[i], "  ", false);
+		verify_print_file(&list->files[i], "  ", false);
 		named++;
 	}
 	if (count > named)
 		printf("  and %s more: --list disproved\n", HUMAN_COUNT(count - named));
 }
 
-static void print_text(const struct verify_report *report, const struct verify_list *list)
+static void verify_print_text(const struct verify_report *report,
+			      const struct verify_list *list)
 {
-	struct summary summary;
+	struct verify_summary summary;
 
-	summarise(list, &summary);
-	print_table(&summary);
+	verify_summarise(list, &summary);
+	verify_print_table(&summary);
 	if (list->count == 0)
 		printf("there is no bytecode\n");
-	print_disproved(list, summary.counts[VERIFY_DISPROVED]);
-	print_groups(&summary, VERIFY_UNKNOWN, "unknown");
-	print_groups(&summary, VERIFY_NOT_TRIED, "not tried");
+	verify_print_disproved(list, summary.counts[VERIFY_DISPROVED]);
+	verify_print_groups(&summary, VERIFY_UNKNOWN, "unknown");
+	verify_print_groups(&summary, VERIFY_NOT_TRIED, "not tried");
 	if (report->cache && report->recorded > 0)
 		printf("%s new results are recorded in %s\n", HUMAN_COUNT(report->recorded),
 		       quoted(report->cache));
@@ -265,28 +269,29 @@ static void print_text(const struct verify_report *report, const struct verify_l
 	free(summary.groups);
 }
 
-static void print_list(const struct verify_report *report, const struct verify_list *list)
+static void verify_print_list(const struct verify_report *report,
+			      const struct verify_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (report->selected[verify_why_result(list->files[i].why)])
-			print_file(&list->files[i], "", true);
+			verify_print_file(&list->files[i], "", true);
 }
 
 /* ---- as JSON ---- */
 
-static void add_counts(struct json_object *json, const size_t counts[VERIFY_RESULTS])
+static void verify_add_counts(struct json_object *json, const size_t counts[VERIFY_RESULTS])
 {
 	json_add_number(json, "proved", (int64_t)counts[VERIFY_PROVED]);
 	json_add_number(json, "disproved", (int64_t)counts[VERIFY_DISPROVED]);
 	json_add_number(json, "unknown", (int64_t)counts[VERIFY_UNKNOWN]);
 }
 
-static struct json_object *interpreters_json(const struct summary *summary)
+static struct json_object *verify_interpreters_json(const struct verify_summary *summary)
 {
 	struct json_object *array = json_object_new_array();
 
 	for (size_t i = 0; i < summary->row_count; i++) {
-		const struct row *row = &summary->rows[i];
+		const struct verify_row *row = &summary->rows[i];
 		struct json_object *json;
 
 		if (!row->by)
@@ -297,44 +302,44 @@ static struct json_object *interpreters_json(const struct summary *summary)
 		json_add_text(json, "root", row->by->root ? row->by->root : "/");
 		json_add_text(json, "release", row->by->release);
 		json_add_text(json, "version", row->by->magic->version);
-		add_counts(json, row->counts);
+		verify_add_counts(json, row->counts);
 		json_object_array_add(array, json);
 	}
 	return array;
 }
 
-static const char *reason_name(const struct verify_file *file)
+static const char *verify_reason_name(const struct verify_file *file)
 {
 	return file->why == VERIFY_NOT_VERIFIED ? pyc_reason_name(file->reason)
 						: verify_why_name(file->why);
 }
 
-static struct json_object *reasons_json(const struct summary *summary)
+static struct json_object *verify_reasons_json(const struct verify_summary *summary)
 {
 	struct json_object *array = json_object_new_array();
 
 	for (size_t i = 0; i < summary->group_count; i++) {
-		const struct group *group = &summary->groups[i];
+		const struct verify_group *group = &summary->groups[i];
 		struct json_object *json = json_object_new_object();
 		char text[SENTENCE_MAX];
 
 		json_add_text(json, "result", verify_result_name(group->result));
-		json_add_text(json, "reason", reason_name(group->first));
-		json_add_text(json, "text", sentence(group->first, text));
+		json_add_text(json, "reason", verify_reason_name(group->first));
+		json_add_text(json, "text", verify_sentence(group->first, text));
 		json_add_number(json, "count", (int64_t)group->count);
 		json_object_array_add(array, json);
 	}
 	return array;
 }
 
-static struct json_object *file_json(const struct verify_file *file)
+static struct json_object *verify_file_json(const struct verify_file *file)
 {
 	struct json_object *json = json_object_new_object();
 	scope_free char *path = verify_file_path(file);
 
 	json_add_text(json, "path", path);
 	json_add_text(json, "result", verify_result_name(verify_why_result(file->why)));
-	json_add_text(json, "reason", reason_name(file));
+	json_add_text(json, "reason", verify_reason_name(file));
 	json_add_text(json, "version", file->magic ? file->magic->version : NULL);
 	json_add_text(json, "interpreter", file->by ? file->by->program : NULL);
 	json_add_text(json, "release", file->by ? file->by->release : NULL);
@@ -343,32 +348,33 @@ static struct json_object *file_json(const struct verify_file *file)
 	return json;
 }
 
-static struct json_object *files_json(const struct verify_report *report,
-				      const struct verify_list *list)
+static struct json_object *verify_files_json(const struct verify_report *report,
+					     const struct verify_list *list)
 {
 	struct json_object *array = json_object_new_array();
 
 	for (size_t i = 0; i < list->count; i++)
 		if (report->selected[verify_why_result(list->files[i].why)])
-			json_object_array_add(array, file_json(&list->files[i]));
+			json_object_array_add(array, verify_file_json(&list->files[i]));
 	return array;
 }
 
-static void print_json(const struct verify_report *report, const struct verify_list *list)
+static void verify_print_json(const struct verify_report *report,
+			      const struct verify_list *list)
 {
 	struct json_object *json = json_object_new_object();
-	struct summary summary;
+	struct verify_summary summary;
 
-	summarise(list, &summary);
+	verify_summarise(list, &summary);
 	json_add_text(json, "root", report->root);
 	json_add_text(json, "cache", report->cache);
 	json_add_number(json, "recorded", (int64_t)report->recorded);
 	json_add_number(json, "pycs", (int64_t)list->count);
-	add_counts(json, summary.counts);
+	verify_add_counts(json, summary.counts);
 	json_add_number(json, "not_tried", (int64_t)summary.counts[VERIFY_NOT_TRIED]);
-	json_object_object_add(json, "interpreters", interpreters_json(&summary));
-	json_object_object_add(json, "reasons", reasons_json(&summary));
-	json_object_object_add(json, "files", files_json(report, list));
+	json_object_object_add(json, "interpreters", verify_interpreters_json(&summary));
+	json_object_object_add(json, "reasons", verify_reasons_json(&summary));
+	json_object_object_add(json, "files", verify_files_json(report, list));
 	json_print(json);
 	free(summary.rows);
 	free(summary.groups);
@@ -377,9 +383,9 @@ static void print_json(const struct verify_report *report, const struct verify_l
 void verify_print(const struct verify_report *report, const struct verify_list *list)
 {
 	if (report->json)
-		print_json(report, list);
+		verify_print_json(report, list);
 	else if (report->only)
-		print_list(report, list);
+		verify_print_list(report, list);
 	else
-		print_text(report, list);
+		verify_print_text(report, list);
 }

@@ -18,7 +18,7 @@
 
 /* Without "." and symlinks, but for a bytecode file that is one itself; NULL if there is no
  * such place. */
-static char *absolute(const char *path)
+static char *verify_absolute_path(const char *path)
 {
 	scope_free char *dir = NULL;
 	scope_free char *real = NULL;
@@ -34,7 +34,7 @@ static char *absolute(const char *path)
  * Takes a path apart into a tree and what is in it. A bytecode file's tree is where its
  * source is, too. Return: the tree, the caller's; NULL when out of memory.
  */
-static char *tree_of(const char *path, const char **ret_inside)
+static char *verify_tree_of(const char *path, const char **ret_inside)
 {
 	scope_free char *dir = NULL;
 
@@ -49,15 +49,15 @@ static char *tree_of(const char *path, const char **ret_inside)
 	return path_parent(dir);
 }
 
-static int collect(struct verify_request *request, struct verify_work *work,
-		   const char *path)
+static int verify_collect_path(struct verify_request *request, struct verify_work *work,
+			       const char *path)
 {
 	struct tree_set *set = &work->sets[work->set_count];
 	/* An image's paths are as its readers name them. */
-	scope_free char *real = request->root ? NULL : absolute(path);
+	scope_free char *real = request->root ? NULL : verify_absolute_path(path);
 	struct mount_options options;
 	const char *inside;
-	scope_free char *tree = tree_of(real ? real : path, &inside);
+	scope_free char *tree = verify_tree_of(real ? real : path, &inside);
 	int r;
 
 	if (!tree)
@@ -75,7 +75,7 @@ static int collect(struct verify_request *request, struct verify_work *work,
 	return r;
 }
 
-static int collect_all(struct verify_request *request, struct verify_work *work)
+static int verify_collect_all(struct verify_request *request, struct verify_work *work)
 {
 	int r = 0;
 
@@ -83,13 +83,13 @@ static int collect_all(struct verify_request *request, struct verify_work *work)
 	if (!work->sets)
 		return -ENOMEM;
 	for (size_t i = 0; r == 0 && i < request->path_count; i++)
-		r = collect(request, work, request->paths[i]);
+		r = verify_collect_path(request, work, request->paths[i]);
 	return r;
 }
 
 /* ---- who compiles ---- */
 
-static int find_interpreters(struct verify_request *request)
+static int verify_find_interpreters(struct verify_request *request)
 {
 	int r = 0;
 
@@ -107,7 +107,7 @@ static int find_interpreters(struct verify_request *request)
 
 /* ---- all of it ---- */
 
-static int status_of(const struct verify_list *list)
+static int verify_status(const struct verify_list *list)
 {
 	bool unknown = false;
 
@@ -123,13 +123,13 @@ static int status_of(const struct verify_list *list)
 	return unknown;
 }
 
-static int verify_open(struct verify_request *request, struct verify_work *work)
+static int verify_paths(struct verify_request *request, struct verify_work *work)
 {
-	int r = find_interpreters(request);
+	int r = verify_find_interpreters(request);
 	int status;
 
 	if (r == 0)
-		r = collect_all(request, work);
+		r = verify_collect_all(request, work);
 	if (r < 0)
 		return EX_NOINPUT;
 	/* An interpreter that ends early is no reason for us to end. */
@@ -140,7 +140,7 @@ static int verify_open(struct verify_request *request, struct verify_work *work)
 		log_error("cannot verify: %s", strerror(-r));
 		return EX_NOINPUT;
 	}
-	status = status_of(&work->list);
+	status = verify_status(&work->list);
 	if (work->db && verify_record(request, work) < 0)
 		status = EX_NOINPUT;
 	request->report.cache = work->db ? work->place.path : NULL;
@@ -155,7 +155,7 @@ int verify(struct verify_request *request)
 	int status = EX_NOINPUT;
 
 	if (request->no_record || verify_open_cache(request, &work) == 0)
-		status = verify_open(request, &work);
+		status = verify_paths(request, &work);
 	verify_list_fini(&work.list);
 	for (size_t i = 0; i < work.set_count; i++)
 		tree_set_close(&work.sets[i]);

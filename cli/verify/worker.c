@@ -28,7 +28,7 @@ enum { ANSWER_CODE, ANSWER_ERROR };
 
 /* ---- bytes, until a time ---- */
 
-static int wait_for(int fd, short events, int64_t deadline_ms)
+static int worker_wait_for(int fd, short events, int64_t deadline_ms)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = events};
 	int left_ms = clock_left_ms(deadline_ms);
@@ -43,7 +43,7 @@ static int wait_for(int fd, short events, int64_t deadline_ms)
 }
 
 /* Moves all of the bytes, one way or the other; both ends of ours do not block. */
-static int read_all(int fd, uint8_t *data, size_t len, int64_t deadline_ms)
+static int worker_read_all(int fd, uint8_t *data, size_t len, int64_t deadline_ms)
 {
 	while (len > 0) {
 		ssize_t n = read(fd, data, len);
@@ -58,14 +58,14 @@ static int read_all(int fd, uint8_t *data, size_t len, int64_t deadline_ms)
 		}
 		if (errno != EAGAIN && errno != EINTR)
 			return -errno;
-		r = wait_for(fd, POLLIN, deadline_ms);
+		r = worker_wait_for(fd, POLLIN, deadline_ms);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len, int64_t deadline_ms)
+static int worker_write_all(int fd, const uint8_t *data, size_t len, int64_t deadline_ms)
 {
 	while (len > 0) {
 		ssize_t n = write(fd, data, len);
@@ -78,7 +78,7 @@ static int write_all(int fd, const uint8_t *data, size_t len, int64_t deadline_m
 		}
 		if (errno != EAGAIN && errno != EINTR)
 			return -errno;
-		r = wait_for(fd, POLLOUT, deadline_ms);
+		r = worker_wait_for(fd, POLLOUT, deadline_ms);
 		if (r < 0)
 			return r;
 	}
@@ -97,8 +97,8 @@ bool verify_worker_has_one_level(const struct interpreter *interpreter)
 
 /* Isolated: without the user's settings, site-packages, and bytecode that it might write.
  */
-static int spawn(struct verify_worker *worker, const struct interpreter *interpreter,
-		 int level, int input)
+static int worker_spawn(struct verify_worker *worker, const struct interpreter *interpreter,
+			int level, int input)
 {
 	static const char *const levels[] = {"-B", "-O", "-OO"}; /* -B is there anyway */
 	bool one_level = verify_worker_has_one_level(interpreter);
@@ -123,11 +123,12 @@ static int spawn(struct verify_worker *worker, const struct interpreter *interpr
 }
 
 /* It says its magic when it is ready. */
-static int meet(struct verify_worker *worker, const struct interpreter *interpreter,
-		int timeout_ms)
+static int worker_meet(struct verify_worker *worker, const struct interpreter *interpreter,
+		       int timeout_ms)
 {
 	uint8_t magic[4];
-	int r = read_all(worker->child.out, magic, sizeof(magic), clock_ms() + timeout_ms);
+	int r = worker_read_all(worker->child.out, magic, sizeof(magic),
+				clock_ms() + timeout_ms);
 
 	if (r == -EPIPE)
 		return -ENOEXEC;
@@ -150,12 +151,12 @@ int verify_worker_start(struct verify_worker *worker, const struct interpreter *
 	reading = ends[0];
 	worker->requests = ends[1];
 	worker->is_running = true;
-	r = spawn(worker, interpreter, level, reading);
+	r = worker_spawn(worker, interpreter, level, reading);
 	if (r == 0 && (fcntl(worker->requests, F_SETFL, O_NONBLOCK) < 0 ||
 		       fcntl(worker->child.out, F_SETFL, O_NONBLOCK) < 0))
 		r = -errno;
 	if (r == 0)
-		r = meet(worker, interpreter, timeout_ms);
+		r = worker_meet(worker, interpreter, timeout_ms);
 	if (r < 0)
 		verify_worker_stop(worker);
 	return r;
@@ -173,13 +174,13 @@ void verify_worker_stop(struct verify_worker *worker)
 
 /* ---- a source ---- */
 
-static int read_answer(struct verify_worker *worker, int64_t deadline_ms,
-		       struct verify_answer *ret_answer)
+static int worker_read_answer(struct verify_worker *worker, int64_t deadline_ms,
+			      struct verify_answer *ret_answer)
 {
 	scope_free uint8_t *data = NULL;
 	uint8_t head[8];
 	uint32_t status, len;
-	int r = read_all(worker->child.out, head, sizeof(head), deadline_ms);
+	int r = worker_read_all(worker->child.out, head, sizeof(head), deadline_ms);
 
 	if (r < 0)
 		return r;
@@ -190,7 +191,7 @@ static int read_answer(struct verify_worker *worker, int64_t deadline_ms,
 	data = malloc((size_t)len + 1);
 	if (!data)
 		return -ENOMEM;
-	r = read_all(worker->child.out, data, len, deadline_ms);
+	r = worker_read_all(worker->child.out, data, len, deadline_ms);
 	if (r < 0)
 		return r;
 	data[len] = '\0';
@@ -201,7 +202,7 @@ static int read_answer(struct verify_worker *worker, int64_t deadline_ms,
 }
 
 /* It comes from the image's interpreter, and goes to a terminal. */
-static void make_printable(struct verify_answer *answer)
+static void answer_make_printable(struct verify_answer *answer)
 {
 	for (size_t i = 0; i < answer->len; i++)
 		if (answer->data[i] < ' ' || answer->data[i] > '~')
@@ -217,14 +218,14 @@ int verify_worker_compile(struct verify_worker *worker, int level, const uint8_t
 
 	store_le32(head, (uint32_t)level);
 	store_le32(head + 4, (uint32_t)len);
-	r = write_all(worker->requests, head, sizeof(head), deadline_ms);
+	r = worker_write_all(worker->requests, head, sizeof(head), deadline_ms);
 	if (r == 0)
-		r = write_all(worker->requests, source, len, deadline_ms);
+		r = worker_write_all(worker->requests, source, len, deadline_ms);
 	if (r == 0)
-		r = read_answer(worker, deadline_ms, ret_answer);
+		r = worker_read_answer(worker, deadline_ms, ret_answer);
 	if (r < 0)
 		verify_worker_stop(worker);
 	else if (!ret_answer->compiled)
-		make_printable(ret_answer);
+		answer_make_printable(ret_answer);
 	return r;
 }
