@@ -17,6 +17,7 @@
 
 #include "base/scope.h"
 #include "fs/mount/options.h"
+#include "tests/unit/inject.h"
 
 static struct reason why;
 
@@ -297,6 +298,21 @@ static void test_long_message(void **state)
 	mount_options_fini(&options);
 }
 
+/* A reason is said in this case, too: who logs it must not log what was on the stack. */
+static void test_no_memory(void **state)
+{
+	struct mount_options options;
+
+	(void)state;
+	memset(&why, 'x', sizeof(why));
+	mount_options_init(&options);
+	no_memory = true;
+	assert_int_equal(mount_options_parse(&options, "trust=size", &why), -ENOMEM);
+	no_memory = false;
+	assert_string_equal(why.text, "out of memory");
+	mount_options_fini(&options);
+}
+
 /* All of it is kept as it was, for people. */
 static void test_given(void **state)
 {
@@ -331,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_list_syntax),
 		cmocka_unit_test(test_quotes_without_a_word),
 		cmocka_unit_test(test_long_message),
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_given),
 	};
 
