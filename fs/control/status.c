@@ -26,14 +26,6 @@ static void control_add_text(struct json_object *object, const char *key, const 
 	json_object_object_add(object, key, text ? json_object_new_string(text) : NULL);
 }
 
-static struct json_object *control_add_object(struct json_object *object, const char *key)
-{
-	struct json_object *member = json_object_new_object();
-
-	json_object_object_add(object, key, member);
-	return member;
-}
-
 static uint64_t control_counter(const _Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
@@ -68,7 +60,7 @@ bool control_memory(pid_t pid, int64_t *ret_rss, int64_t *ret_anon)
 
 static void control_add_process(struct json_object *object, const char *key, pid_t pid)
 {
-	struct json_object *process = control_add_object(object, key);
+	struct json_object *process = json_add_object(object, key);
 	int64_t rss, anon;
 
 	json_add_number(process, "pid", pid);
@@ -92,7 +84,7 @@ static double control_seconds_since(struct timespec then)
 static void control_add_requests(struct json_object *object, const struct stats *stats,
 				 double uptime_s)
 {
-	struct json_object *requests = control_add_object(object, "requests");
+	struct json_object *requests = json_add_object(object, "requests");
 	struct json_object *by_opcode = json_object_new_object();
 	double over = uptime_s < STATS_RATE_OVER ? uptime_s : STATS_RATE_OVER;
 	uint64_t total = 0;
@@ -123,7 +115,7 @@ static void control_add_requests(struct json_object *object, const struct stats 
 
 static void control_add_bytecode(struct json_object *object, const struct stats *stats)
 {
-	struct json_object *bytecode = control_add_object(object, "bytecode");
+	struct json_object *bytecode = json_add_object(object, "bytecode");
 	struct json_object *verdicts = json_object_new_object();
 	uint64_t total = 0;
 
@@ -141,7 +133,7 @@ static void control_add_bytecode(struct json_object *object, const struct stats 
 
 static void control_add_errors(struct json_object *object, const struct stats *stats)
 {
-	struct json_object *errors = control_add_object(object, "errors");
+	struct json_object *errors = json_add_object(object, "errors");
 
 	for (int i = 0; i < STATS_ERRORS; i++)
 		json_add_number(errors, stats_error_name((enum stats_error_class)i),
@@ -152,7 +144,7 @@ static void control_add_errors(struct json_object *object, const struct stats *s
 static void control_add_contents(struct json_object *object, struct front *front)
 {
 	struct resolver_counts counts = resolver_counts(front->resolver);
-	struct json_object *contents = control_add_object(object, "contents");
+	struct json_object *contents = json_add_object(object, "contents");
 
 	json_add_number(contents, "known", counts.known);
 	json_add_number(contents, "not_known", counts.unknown);
@@ -171,7 +163,7 @@ static const char *control_why_no_cache(const struct control_view *view)
 
 static void control_add_cache(struct json_object *object, const struct control_view *view)
 {
-	struct json_object *cache = control_add_object(object, "cache");
+	struct json_object *cache = json_add_object(object, "cache");
 	struct store *store = view->front->store;
 	struct store_counts counts;
 
@@ -190,7 +182,7 @@ static void control_add_cache(struct json_object *object, const struct control_v
 static void control_add_nodes(struct json_object *object, struct front *front)
 {
 	struct node_stats stats = front->kind->node_stats(front);
-	struct json_object *nodes = control_add_object(object, "nodes");
+	struct json_object *nodes = json_add_object(object, "nodes");
 
 	json_add_number(nodes, "count", stats.nodes);
 	json_add_number(nodes, "bytes", stats.bytes);
