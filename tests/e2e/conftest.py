@@ -6,6 +6,7 @@ Nothing here touches the host's mounts: each test process moves to a mount names
 own first (isolation.py). Run with scripts/test-e2e, or plainly with pytest as root.
 """
 import contextlib
+import itertools
 import os
 import pathlib
 import re
@@ -167,6 +168,23 @@ def passthrough():
     FRONT["stack"] = None
 
 
+# Modules whose tests take longest, and not all of them by computing.
+LONGEST = ("test_interpreters", "test_mutable", "test_explain", "test_transparency")
+
+
+def for_several_workers(items):
+    """The long tests first, so that no worker has one left in the end; and those that share
+    what is made once for a module for the same worker."""
+    for item in items:
+        if "walked" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("walked"))
+    modules = [[item for item in items if item.module.__name__ == name] for name in LONGEST]
+    turns = itertools.zip_longest(*modules)
+    first = [item for turn in turns for item in turn if item]
+    return first + [item for item in items if item.module.__name__ not in LONGEST]
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks
 def pytest_collection_modifyitems(config, items):
     def has_no_form(item):
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
@@ -178,6 +196,8 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if item not in left_out]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
+    if hasattr(config, "workerinput"):
+        items[:] = for_several_workers(items)
 
 
 def with_front(options):
