@@ -284,7 +284,7 @@ static void *store_write(void *closure)
 /* Tells the writer to end. Return: whether it did, in time. */
 static bool store_end_writer(struct store *store)
 {
-	struct timespec until = clock_deadline(STORE_CLOSE_S * 1000);
+	struct timespec until = clock_deadline(STORE_CLOSE_S * INT64_C(1000));
 	bool has_ended;
 
 	store_queue_end(&store->queue);

@@ -320,7 +320,7 @@ static int interpreter_take_answer(const struct candidate *candidate, const char
 	int r = fields ? interpreters_add_answer(candidate, root, fields, list) : -ENOENT;
 
 	/* What was taken out leaves holes. */
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; fields && i < count; i++)
 		free(fields[i]);
 	free(fields);
 	return r == -ENOENT && root ? interpreters_add_by_name(candidate, root, list) : r;

@@ -150,7 +150,8 @@ typedef int visit_fn(int root_fd, const char *dir, void *context);
 
 static int places_visit_path(int root_fd, visit_fn *visit, void *context)
 {
-	scope_free char *path = strdup(getenv("PATH") ? getenv("PATH") : "");
+	const char *set = getenv("PATH");
+	scope_free char *path = strdup(set ? set : "");
 	char *rest = path;
 	char *dir;
 	int r = path ? 0 : -ENOMEM;

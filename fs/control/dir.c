@@ -135,7 +135,7 @@ static int control_dir_listen_as(int dir_fd, const char *temporary, const char *
 {
 	struct sockaddr_un address = control_address(dir_fd, temporary);
 	scope_fd int fd = control_new_socket();
-	struct stat st;
+	struct stat st = {0};
 	bool locked;
 	int r = 0;
 

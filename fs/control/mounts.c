@@ -359,7 +359,7 @@ static void mount_take_answer(struct known_mount *mount)
 /* Waits for one or more answers; false when all have come, or it is too late. */
 static bool mounts_wait(struct known_mounts *mounts, int64_t until_ms)
 {
-	scope_free struct pollfd *fds = calloc(mounts->count, sizeof(*fds));
+	scope_free struct pollfd *fds = calloc(mounts->count + 1, sizeof(*fds));
 	int left_ms = clock_left_ms(until_ms);
 	bool waiting = false;
 

@@ -76,7 +76,7 @@ static int mount_ends_refuse_submounts(const char *path)
 
 static int mount_ends_check_point(struct mount_ends *ends, const char *point)
 {
-	struct stat st;
+	struct stat st = {0};
 	int r = realpath(point, ends->point) ? 0 : -errno;
 
 	if (r == 0 && stat(ends->point, &st) < 0)

@@ -83,7 +83,8 @@ static bool mountinfo_parse(char *line, struct mount_entry *ret_entry)
 		.source = source ? source : "",
 		.ours = mountinfo_names_us(type, options),
 		.serverless = mountinfo_names_us(type, options) &&
-			      strcmp(type, MOUNT_TYPE) != 0 && !strstr(options, "::"),
+			      strcmp(type, MOUNT_TYPE) != 0 && options &&
+			      !strstr(options, "::"),
 		.user_id =
 			user ? (unsigned)strtoul(user + strlen("user_id="), NULL, 10) : 0,
 	};

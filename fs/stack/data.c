@@ -155,7 +155,7 @@ static int data_open_file(struct data_layer *layer, const struct data_file *file
 }
 
 /* One READ is for all of the file, if that is not larger than the kernel's read-ahead. */
-#define DATA_WHOLE_READ_MAX (128 * 1024)
+#define DATA_WHOLE_READ_MAX (128 << 10)
 
 static void data_prepare_read(struct data_layer *layer, uint64_t id)
 {

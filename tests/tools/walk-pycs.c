@@ -66,7 +66,7 @@ static void *check_alloc(void *p)
 static bool read_file(const char *path, struct buffer *ret)
 {
 	FILE *file = fopen(path, "rbe");
-	size_t capacity = 64 * 1024;
+	size_t capacity = 64 << 10;
 	size_t n;
 
 	if (!file)

@@ -91,7 +91,7 @@ static double now_s(void)
 int main(int argc, char **argv)
 {
 	struct progress *progress;
-	int processes = argc == 4 ? atoi(argv[1]) : 0;
+	int processes = argc == 4 ? (int)strtol(argv[1], NULL, 10) : 0;
 	bool failed = false;
 	char **names;
 	size_t count;

@@ -85,7 +85,8 @@ static void test_refused(void **state)
 
 		if (!why)
 			fail_msg("%s is taken", bad[i]);
-		assert_true(strlen(why) > 5);
+		else
+			assert_true(strlen(why) > 5);
 	}
 }
 

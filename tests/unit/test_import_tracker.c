@@ -103,11 +103,12 @@ static const struct import_record *only_record(struct fixture *fixture)
 
 static size_t count_records(struct fixture *fixture)
 {
-	scope_free struct import_record **records = NULL;
+	struct import_record **records;
 	size_t count;
 
 	end_thread(fixture);
 	records = import_tracker_records(fixture->tracker, &count);
+	free(records);
 	return count;
 }
 

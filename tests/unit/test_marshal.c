@@ -96,7 +96,8 @@ static enum pyc_marshal_status check_bytes(uint16_t number, const void *bytes, s
 	enum pyc_marshal_status status;
 
 	assert_non_null(exact);
-	memcpy(exact, bytes, len);
+	if (len)
+		memcpy(exact, bytes, len);
 	walking = 1;
 	status = pyc_marshal_check(pyc_magic_lookup(number), exact, len, ret_len);
 	walking = 0;

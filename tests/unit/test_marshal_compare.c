@@ -305,7 +305,8 @@ static void bomb(unsigned levels, struct body *ret_body)
 	append(&constant, ")", 1);
 	append(&constant, &(uint8_t){(uint8_t)(levels + 1)}, 1);
 	APPEND(&constant, "\xa9\1N"); /* reference 0 */
-	for (uint8_t i = 0; i < levels; i++) {
+	for (unsigned level = 0; level < levels; level++) {
+		uint8_t i = (uint8_t)level;
 		const uint8_t pair[] = {0xa9, 2, 'r', i, 0, 0, 0, 'r', i, 0, 0, 0};
 
 		append(&constant, pair, sizeof(pair));

@@ -84,7 +84,7 @@ static void test_take_all(void **state)
 		assert_in_range(index, 1, CAPACITY - 1);
 		assert_false(seen[index]);
 		seen[index] = true;
-		assert_ptr_equal(pool_slot(pool, index), first + index * SLOT);
+		assert_ptr_equal(pool_slot(pool, index), first + (size_t)index * SLOT);
 		memset(pool_slot(pool, index), (int)index, SLOT);
 	}
 	assert_int_equal(pool->state->live, CAPACITY - 1);

@@ -363,7 +363,7 @@ static void test_deep_path(void **state)
 	assert_int_equal(node_path(table, id, &path, NULL), 0);
 	assert_int_equal(strlen(path), DEPTH * 5 - 1); /* far beyond PATH_MAX */
 	for (int i = 0; i < DEPTH; i++)
-		assert_memory_equal(path + 5 * i, "deep", 4);
+		assert_memory_equal(path + 5 * (size_t)i, "deep", 4);
 	/* From the top down: all stay until the last child goes, then all go. */
 	for (int i = 0; i < DEPTH; i++) {
 		assert_int_equal(count(table), DEPTH + 1);
@@ -475,7 +475,7 @@ static void test_ino_unique(void **state)
 {
 	enum { DEVICES = 1000, INODES = 16 };
 	struct node_table *table = new_table(16);
-	uint64_t *seen = calloc(DEVICES * INODES, sizeof(*seen));
+	uint64_t *seen = calloc((size_t)DEVICES * INODES, sizeof(*seen));
 	size_t n = 0;
 
 	(void)state;

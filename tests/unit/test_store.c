@@ -772,7 +772,8 @@ static void make_originals(struct fixture *fixture, const char *db, const char *
 
 static void test_damage(void **state)
 {
-	int rounds = getenv("CANONFS_LONG") && atoi(getenv("CANONFS_LONG")) ? 50000 : 1000;
+	const char *is_long = getenv("CANONFS_LONG");
+	int rounds = is_long && strtol(is_long, NULL, 10) ? 50000 : 1000;
 	struct fixture *fixture = *state;
 	char db[96], wal[96], used_wal[128], bad[128];
 	uint64_t seed = 88172645463325252u;
@@ -844,7 +845,7 @@ static void test_a_writer_that_hangs(void **state)
 	struct table *table = table_new(8);
 	struct store_row row = learned(fixture, 1);
 	struct store_counts counts;
-	uint64_t total = 3 * STORE_QUEUE_ROWS;
+	uint64_t total = UINT64_C(3) * STORE_QUEUE_ROWS;
 
 	monotonic_ahead_s = -HOUR; /* no wait is long enough */
 	hanging = start(fixture, table);

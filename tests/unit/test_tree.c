@@ -265,7 +265,7 @@ static void test_longer_than_path_max(void **state)
 	scope_free char *path = make_deep(fixture, 65);
 	struct statx stx;
 
-	assert_true(strlen(path) > 3 * PATH_MAX);
+	assert_true(strlen(path) > (size_t)3 * PATH_MAX);
 	assert_source(fixture, path, "deep", path);
 	strcpy(strrchr(path, '/') + 1, "none.py");
 	assert_int_equal(tree_stat(&fixture->tree, path, &stx), -ENOENT);
