@@ -204,10 +204,10 @@ static void test_state_leads_to_slots(void **state)
 	for (uint32_t i = 1; i < fixture.pool.state->used; i += 1000) {
 		uint64_t place = fixture.pool.state->place[i / POOL_CHUNK_SLOTS];
 
-		assert_int_equal(
-			pread(fixture.fd, &number, sizeof(number),
-			      (off_t)(place * POOL_ALIGN + i % POOL_CHUNK_SLOTS * 72)),
-			sizeof(number));
+		assert_int_equal(pread(fixture.fd, &number, sizeof(number),
+				       (off_t)(place * POOL_ALIGN +
+					       (uint64_t)i % POOL_CHUNK_SLOTS * 72)),
+				 sizeof(number));
 		assert_int_equal(number, i);
 	}
 	end_pool(&fixture);
