@@ -4,6 +4,7 @@
  */
 #include "cli/explain/explain.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -43,6 +44,7 @@ static int explain_name(struct explain_place *place, struct explanation *explana
 	} else if (name.stem) {
 		explanation->stem = strndup(name.stem, name.stem_len);
 	} else {
+		assert(place->path);
 		explanation->path = strdup(place->path);
 		explanation->folder = take_ptr(place->folder);
 		return explanation->path ? 0 : -ENOMEM;

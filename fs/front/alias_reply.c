@@ -117,8 +117,8 @@ static void alias_put_first_locked(struct alias_queue *queue, struct alias_job *
 }
 
 /*
- * The turn where nobody has it and nobody waits for it; else @job waits. The thread need not
- * be woken for it: whoever is first in the queue has woken it, or will end the turn.
+ * The turn where nobody has it and nobody waits for it; else @job waits. The thread need
+ * not be woken for it: whoever is first in the queue has woken it, or will end the turn.
  */
 static bool alias_turn_or_wait(struct alias_queue *queue, struct alias_job *job)
 {

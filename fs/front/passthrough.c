@@ -51,7 +51,8 @@ int passthrough_init(struct passthrough *passthrough, const struct tree *tree,
 		.posix_acl = passthrough_has_acl(tree),
 		.many_devices = tree_has_many_devices(tree),
 	};
-	front_r = front_init(&passthrough->front, &passthrough_kind, tree, immutable, stats);
+	front_r =
+		front_init(&passthrough->front, &passthrough_kind, tree, immutable, stats);
 	r = alias_reply_init(passthrough);
 	if (front_r < 0)
 		r = front_r;

@@ -305,7 +305,7 @@ static void test_names_longer_than_path_max(void **state)
 {
 	struct fixture *fixture = *state;
 	scope_free char *path = make_deep(fixture, 20);
-	scope_free char *name = malloc(2 * PATH_MAX);
+	scope_free char *name = malloc((size_t)2 * PATH_MAX);
 	scope_free char *below = NULL;
 	struct statx stx;
 
