@@ -14,8 +14,8 @@
 #include "pyc/marshal.h"
 #include "pyc/siphash.h"
 
-static int identity_from(int fd, const struct statx *stx, uint64_t mount_id,
-			 struct identity *ret_identity)
+static int content_identity_of(int fd, const struct statx *stx, uint64_t mount_id,
+			       struct identity *ret_identity)
 {
 	if (!S_ISREG(stx->stx_mode))
 		return -EINVAL;
@@ -24,17 +24,17 @@ static int identity_from(int fd, const struct statx *stx, uint64_t mount_id,
 	return 0;
 }
 
-static int stat_identity(int fd, uint64_t mount_id, struct identity *ret_identity)
+static int content_stat_identity(int fd, uint64_t mount_id, struct identity *ret_identity)
 {
 	struct statx stx;
 	int r = statx_at(fd, "", &stx);
 
-	return r < 0 ? r : identity_from(fd, &stx, mount_id, ret_identity);
+	return r < 0 ? r : content_identity_of(fd, &stx, mount_id, ret_identity);
 }
 
 /* Is an open file still what it was? The descriptor holds the inode: no other generation.
  */
-static bool is_still(int fd, const struct identity *identity)
+static bool content_is_still(int fd, const struct identity *identity)
 {
 	struct identity now;
 	struct statx stx;
@@ -46,9 +46,9 @@ static bool is_still(int fd, const struct identity *identity)
 	return identity_equal(&now, identity);
 }
 
-static bool is_unchanged(const struct content_file *file)
+static bool content_is_unchanged(const struct content_file *file)
 {
-	return is_still(file->fd, &file->identity);
+	return content_is_still(file->fd, &file->identity);
 }
 
 /*
@@ -75,7 +75,7 @@ int content_open(struct content_file *file, const struct statx *stx)
 {
 	*file = (struct content_file){.mount_id = file->mount_id, .fd = file->fd};
 	file->opened = clock_real();
-	return identity_from(file->fd, stx, file->mount_id, &file->identity);
+	return content_identity_of(file->fd, stx, file->mount_id, &file->identity);
 }
 
 void content_believe(struct content_file *file)
@@ -100,7 +100,7 @@ int content_read_header(struct content_file *file)
  * Reads a whole file of a known size; NULL where that fails, also where the size changed
  * meanwhile.
  */
-static uint8_t *read_whole(int fd, int64_t size)
+static uint8_t *content_read_whole(int fd, int64_t size)
 {
 	scope_free uint8_t *data = NULL;
 
@@ -112,7 +112,8 @@ static uint8_t *read_whole(int fd, int64_t size)
 	return take_ptr(data);
 }
 
-static enum pyc_check walk(const struct pyc_magic *magic, const uint8_t *body, size_t len)
+static enum pyc_check content_walk(const struct pyc_magic *magic, const uint8_t *body,
+				   size_t len)
 {
 	switch (pyc_marshal_check(magic, body, len, NULL)) {
 	case PYC_MARSHAL_OK:
@@ -126,7 +127,7 @@ static enum pyc_check walk(const struct pyc_magic *magic, const uint8_t *body, s
 }
 
 /* The same body, read by the same interpreter? */
-static bool is_same_body(const struct content *a, const struct content *b)
+static bool content_is_same_body(const struct content *a, const struct content *b)
 {
 	return a->header.magic == b->header.magic && digest_equal(a->digest, b->digest);
 }
@@ -145,22 +146,22 @@ bool content_check_body(struct content_file *file)
 	if (content->body != PYC_CHECK_UNKNOWN || size < magic->header_size)
 		return false;
 	file->bodies++;
-	data = read_whole(file->fd, file->identity.size);
-	if (!data || !is_unchanged(file) ||
+	data = content_read_whole(file->fd, file->identity.size);
+	if (!data || !content_is_unchanged(file) ||
 	    memcmp(data, content->header.raw, magic->header_size) != 0)
 		return false;
 	content->digest = digest_of(data + magic->header_size, size - magic->header_size);
 	file->is_confirmed = file->earlier.body != PYC_CHECK_UNKNOWN &&
-			     is_same_body(&file->earlier, content);
+			     content_is_same_body(&file->earlier, content);
 	content->body = file->is_confirmed ? file->earlier.body
-					   : walk(magic, data + magic->header_size,
-						  size - magic->header_size);
+					   : content_walk(magic, data + magic->header_size,
+							  size - magic->header_size);
 	return content_is_settled(file);
 }
 
 /* Is the embedded hash that of a source's bytes? */
-static enum pyc_check compare_hash(const struct pyc_header *header, const uint8_t *data,
-				   size_t len)
+static enum pyc_check content_compare_hash(const struct pyc_header *header,
+					   const uint8_t *data, size_t len)
 {
 	uint8_t hash[PYC_HASH_SIZE];
 
@@ -178,7 +179,7 @@ bool content_check_source(struct content_file *file, int source_fd)
 	bool known = content->has_source;
 
 	content->has_source = false;
-	if (stat_identity(source_fd, file->mount_id, &before) < 0) {
+	if (content_stat_identity(source_fd, file->mount_id, &before) < 0) {
 		content->hash = PYC_CHECK_UNKNOWN;
 		return false;
 	}
@@ -189,12 +190,13 @@ bool content_check_source(struct content_file *file, int source_fd)
 	content->hash = PYC_CHECK_UNKNOWN;
 	file->source_settled = identity_is_settled(&before, clock_real());
 	file->sources++;
-	data = read_whole(source_fd, before.size);
-	if (!data || !is_still(source_fd, &before))
+	data = content_read_whole(source_fd, before.size);
+	if (!data || !content_is_still(source_fd, &before))
 		return false;
 	content->has_source = true;
 	content->source = before;
 	content->source_digest = digest_of(data, (size_t)before.size);
-	content->hash = compare_hash(&content->header, data, (size_t)before.size);
-	return file->source_settled && is_unchanged(file) && content_is_settled(file);
+	content->hash = content_compare_hash(&content->header, data, (size_t)before.size);
+	return file->source_settled && content_is_unchanged(file) &&
+	       content_is_settled(file);
 }

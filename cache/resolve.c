@@ -48,9 +48,10 @@ struct resolver {
 };
 
 /* Takes ownership of @table, NULL when out of memory. */
-static struct resolver *new_with_table(const struct tree *tree,
-				       const struct pyc_policy *policy,
-				       const struct proof_set *proofs, struct table *table)
+static struct resolver *resolver_new_with(const struct tree *tree,
+					  const struct pyc_policy *policy,
+					  const struct proof_set *proofs,
+					  struct table *table)
 {
 	struct resolver *resolver = calloc(1, sizeof(*resolver));
 
@@ -76,8 +77,8 @@ struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *
 			      struct store *store, struct table *table)
 {
 	struct resolver *resolver =
-		new_with_table(tree, policy, store ? store_proofs(store) : NULL,
-			       table ? table : table_new(TABLE_CAPACITY));
+		resolver_new_with(tree, policy, store ? store_proofs(store) : NULL,
+				  table ? table : table_new(TABLE_CAPACITY));
 
 	if (resolver)
 		resolver->store = store;
@@ -88,7 +89,7 @@ struct resolver *resolver_new_for_walk(const struct tree *tree,
 				       const struct pyc_policy *policy,
 				       const struct proof_set *proofs)
 {
-	return new_with_table(tree, policy, proofs, table_new(WALK_CAPACITY));
+	return resolver_new_with(tree, policy, proofs, table_new(WALK_CAPACITY));
 }
 
 void resolver_free(struct resolver *resolver)
@@ -102,7 +103,7 @@ void resolver_free(struct resolver *resolver)
 }
 
 /* One pyc on its way to a decision. */
-struct work {
+struct inquiry {
 	struct resolver *resolver;
 	const char *path;
 	int source_dir;	   /* open, if the caller has it; else -1 */
@@ -112,37 +113,37 @@ struct work {
 	struct pyc_facts facts;
 };
 
-static void add_relaxed(_Atomic uint64_t *counter, uint64_t more)
+static void resolver_count(_Atomic uint64_t *counter, uint64_t more)
 {
 	if (more)
 		atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
 }
 
-static void end_work(struct work *work)
+static void inquiry_end(struct inquiry *inquiry)
 {
-	add_relaxed(&work->resolver->bodies, work->file.bodies);
-	add_relaxed(&work->resolver->sources, work->file.sources);
-	source_fini(&work->source);
-	free(work->source_path);
+	resolver_count(&inquiry->resolver->bodies, inquiry->file.bodies);
+	resolver_count(&inquiry->resolver->sources, inquiry->file.sources);
+	source_fini(&inquiry->source);
+	free(inquiry->source_path);
 }
 
-static void find_source(struct work *work)
+static void inquiry_find_source(struct inquiry *inquiry)
 {
-	int r = pairing_source(work->path, &work->facts.name, &work->source_path);
+	int r = pairing_source(inquiry->path, &inquiry->facts.name, &inquiry->source_path);
 
 	if (r == 0)
-		source_find_in(work->resolver->tree, work->source_path, work->source_dir,
-			       &work->source);
+		source_find_in(inquiry->resolver->tree, inquiry->source_path,
+			       inquiry->source_dir, &inquiry->source);
 	else
-		work->source.state = r == -ENOENT ? PYC_SOURCE_NONE : PYC_SOURCE_UNKNOWN;
-	work->facts.source = work->source.state;
-	work->facts.irregular =
-		work->source.state == PYC_SOURCE_NONE && work->source.stx.stx_mode != 0;
-	if (work->source.state != PYC_SOURCE_REGULAR)
+		inquiry->source.state = r == -ENOENT ? PYC_SOURCE_NONE : PYC_SOURCE_UNKNOWN;
+	inquiry->facts.source = inquiry->source.state;
+	inquiry->facts.irregular = inquiry->source.state == PYC_SOURCE_NONE &&
+				   inquiry->source.stx.stx_mode != 0;
+	if (inquiry->source.state != PYC_SOURCE_REGULAR)
 		return;
-	work->facts.source_size = (int64_t)work->source.stx.stx_size;
-	work->facts.source_mtime = statx_time(work->source.stx.stx_mtime);
-	work->facts.served_mtime = work->facts.source_mtime;
+	inquiry->facts.source_size = (int64_t)inquiry->source.stx.stx_size;
+	inquiry->facts.source_mtime = statx_time(inquiry->source.stx.stx_mtime);
+	inquiry->facts.served_mtime = inquiry->facts.source_mtime;
 }
 
 /* ---- the decision ---- */
@@ -151,7 +152,7 @@ static void find_source(struct work *work)
  * The time that the tree's sources share counts as canonical. Finding it walks a part of
  * the tree, so that is done once, and only when a pyc needs it.
  */
-static void sample_once(struct resolver *resolver)
+static void resolver_sample_once(struct resolver *resolver)
 {
 	int64_t time;
 
@@ -168,7 +169,7 @@ static void sample_once(struct resolver *resolver)
 }
 
 /* A copy of the policy; without the sampled time as long as nobody needed it. */
-static struct pyc_policy current_policy(struct resolver *resolver)
+static struct pyc_policy resolver_current_policy(struct resolver *resolver)
 {
 	struct pyc_policy policy;
 
@@ -186,56 +187,57 @@ static bool could_be_canonical(enum pyc_reason reason)
 }
 
 /* In this mount. */
-static void remember(struct work *work)
+static void inquiry_remember(struct inquiry *inquiry)
 {
-	struct content content = content_to_remember(&work->file);
+	struct content content = content_to_remember(&inquiry->file);
 
-	table_put(work->resolver->table, &work->file.identity, &content);
+	table_put(inquiry->resolver->table, &inquiry->file.identity, &content);
 }
 
 /* For the next mount. */
-static void keep(struct work *work)
+static void inquiry_store(struct inquiry *inquiry)
 {
-	const struct content *content = &work->file.content;
+	const struct content *content = &inquiry->file.content;
 	struct store_row row = {
-		.pyc = work->file.identity,
+		.pyc = inquiry->file.identity,
 		.header = content->header,
 		.body = content->body,
 		.digest = content->digest,
 	};
 
-	if (work->resolver->store && content->body != PYC_CHECK_UNKNOWN)
-		store_put(work->resolver->store, &row, work->file.is_confirmed);
+	if (inquiry->resolver->store && content->body != PYC_CHECK_UNKNOWN)
+		store_put(inquiry->resolver->store, &row, inquiry->file.is_confirmed);
 }
 
-static void check_body(struct work *work)
+static void inquiry_check_body(struct inquiry *inquiry)
 {
-	if (content_check_body(&work->file)) {
-		remember(work);
-		keep(work);
+	if (content_check_body(&inquiry->file)) {
+		inquiry_remember(inquiry);
+		inquiry_store(inquiry);
 	}
-	work->facts.body = work->file.content.body;
+	inquiry->facts.body = inquiry->file.content.body;
 }
 
 /* The hash and the digest are worth what the source was when it was read just now. */
-static void check_source(struct work *work)
+static void inquiry_check_source(struct inquiry *inquiry)
 {
-	scope_fd int fd =
-		source_open(work->resolver->tree, work->source_path, &work->source);
+	scope_fd int fd = source_open(inquiry->resolver->tree, inquiry->source_path,
+				      &inquiry->source);
 
 	if (fd < 0)
 		return;
-	if (content_check_source(&work->file, fd))
-		remember(work);
-	if (work->file.content.has_source)
-		work->facts.hash = work->file.content.hash;
+	if (content_check_source(&inquiry->file, fd))
+		inquiry_remember(inquiry);
+	if (inquiry->file.content.has_source)
+		inquiry->facts.hash = inquiry->file.content.hash;
 }
 
 /* Would a proof of this kind, if there is one, change the verdict? */
-static bool proof_matters(const struct work *work, const struct pyc_policy *policy,
-			  const struct proof_set *proofs, enum pyc_check result)
+static bool inquiry_needs_proof(const struct inquiry *inquiry,
+				const struct pyc_policy *policy,
+				const struct proof_set *proofs, enum pyc_check result)
 {
-	struct pyc_facts trial = work->facts;
+	struct pyc_facts trial = inquiry->facts;
 	struct pyc_decision without, with;
 
 	if (!proofs->has[result] || trial.header_status != PYC_HEADER_OK)
@@ -248,64 +250,64 @@ static bool proof_matters(const struct work *work, const struct pyc_policy *poli
 }
 
 /* Proofs go by content: both files are read, unless what was read is still known. */
-static void find_proof(struct work *work)
+static void inquiry_find_proof(struct inquiry *inquiry)
 {
-	const struct content *content = &work->file.content;
-	int level = pyc_name_level(&work->facts.name, content->header.magic);
+	const struct content *content = &inquiry->file.content;
+	int level = pyc_name_level(&inquiry->facts.name, content->header.magic);
 
 	if (level < 0)
 		return;
-	check_body(work);
-	check_source(work);
+	inquiry_check_body(inquiry);
+	inquiry_check_source(inquiry);
 	if (content->body != PYC_CHECK_UNKNOWN && content->has_source)
-		work->facts.proof = proof_set_find(
-			work->resolver->proofs, content->source_digest, content->digest,
+		inquiry->facts.proof = proof_set_find(
+			inquiry->resolver->proofs, content->source_digest, content->digest,
 			content->header.magic->number, (uint8_t)level);
 }
 
-static void look_up_proof(struct work *work, const struct pyc_policy *policy)
+static void inquiry_look_up_proof(struct inquiry *inquiry, const struct pyc_policy *policy)
 {
-	const struct proof_set *proofs = work->resolver->proofs;
+	const struct proof_set *proofs = inquiry->resolver->proofs;
 
-	if (!proofs || (!proof_matters(work, policy, proofs, PYC_CHECK_BAD) &&
-			!proof_matters(work, policy, proofs, PYC_CHECK_OK)))
+	if (!proofs || (!inquiry_needs_proof(inquiry, policy, proofs, PYC_CHECK_BAD) &&
+			!inquiry_needs_proof(inquiry, policy, proofs, PYC_CHECK_OK)))
 		return;
-	find_proof(work);
+	inquiry_find_proof(inquiry);
 }
 
 /* Decides with the expensive facts filled in as far as the verdict needs them. */
-static void decide(struct work *work, struct pyc_decision *ret)
+static void inquiry_decide(struct inquiry *inquiry, struct pyc_decision *ret)
 {
-	struct pyc_policy policy = current_policy(work->resolver);
+	struct pyc_policy policy = resolver_current_policy(inquiry->resolver);
 	unsigned needs;
 
-	pyc_decide(&work->facts, &policy, ret);
-	if (could_be_canonical(ret->reason) && !work->resolver->sampled) {
-		sample_once(work->resolver);
-		policy = current_policy(work->resolver);
+	pyc_decide(&inquiry->facts, &policy, ret);
+	if (could_be_canonical(ret->reason) && !inquiry->resolver->sampled) {
+		resolver_sample_once(inquiry->resolver);
+		policy = resolver_current_policy(inquiry->resolver);
 	}
 	/* Under the complete policy: what is stale anyway asks for no disproof. */
-	look_up_proof(work, &policy);
-	needs = pyc_verdict_needs(&work->facts, &policy);
+	inquiry_look_up_proof(inquiry, &policy);
+	needs = pyc_verdict_needs(&inquiry->facts, &policy);
 	if (needs & PYC_NEEDS_BODY)
-		check_body(work);
+		inquiry_check_body(inquiry);
 	if (needs & PYC_NEEDS_HASH)
-		check_source(work);
-	pyc_decide(&work->facts, &policy, ret);
+		inquiry_check_source(inquiry);
+	pyc_decide(&inquiry->facts, &policy, ret);
 }
 
 /* What is known of the file's bytes, or else its header. */
-static int recall_or_read(struct work *work, const struct statx *stx)
+static int inquiry_open_content(struct inquiry *inquiry, const struct statx *stx)
 {
-	struct resolver *resolver = work->resolver;
-	struct content_file *file = &work->file;
+	struct resolver *resolver = inquiry->resolver;
+	struct content_file *file = &inquiry->file;
 	bool is_current = false;
 	int r = content_open(file, stx);
 
 	if (r < 0)
 		return r;
 	table_get(resolver->table, &file->identity, &file->earlier, &is_current);
-	add_relaxed(is_current ? &resolver->known : &resolver->unknown, 1);
+	resolver_count(is_current ? &resolver->known : &resolver->unknown, 1);
 	if (is_current) {
 		content_believe(file);
 		return 0;
@@ -314,57 +316,58 @@ static int recall_or_read(struct work *work, const struct statx *stx)
 	return content_read_header(file);
 }
 
-/* Everything but the mtime that the view shows. The caller ends it with end_work()
+/* Everything but the mtime that the view shows. The caller ends it with inquiry_end(),
  * in any case. */
-static int gather(struct resolver *resolver, const struct pyc_question *question,
-		  struct work *work)
+static int inquiry_begin(struct resolver *resolver, const struct pyc_question *question,
+			 struct inquiry *inquiry)
 {
 	int r;
 
-	*work = (struct work){
+	*inquiry = (struct inquiry){
 		.resolver = resolver,
 		.path = question->path,
 		.source_dir = question->source_dir,
 		.file = {.mount_id = resolver->mount_id, .fd = question->fd},
 	};
-	if (pairing_name(question->path, &work->facts.name) == PYC_PLACE_NONE)
+	if (pairing_name(question->path, &inquiry->facts.name) == PYC_PLACE_NONE)
 		return -EINVAL;
-	r = recall_or_read(work, question->stx);
+	r = inquiry_open_content(inquiry, question->stx);
 	if (r < 0)
 		return r;
-	work->facts.header_status = work->file.content.header_status;
-	work->facts.header = work->file.content.header;
-	work->facts.body = work->file.content.body;
-	work->facts.aliased = alias_set_has(resolver->aliases, work->file.identity.device,
-					    work->file.identity.inode);
-	find_source(work);
+	inquiry->facts.header_status = inquiry->file.content.header_status;
+	inquiry->facts.header = inquiry->file.content.header;
+	inquiry->facts.body = inquiry->file.content.body;
+	inquiry->facts.aliased =
+		alias_set_has(resolver->aliases, inquiry->file.identity.device,
+			      inquiry->file.identity.inode);
+	inquiry_find_source(inquiry);
 	return 0;
 }
 
 /* ---- the mtime that both sides show ---- */
 
 /* A pyc votes for the time that it embeds if it would be vouched for under that time. */
-static bool ask_pyc(void *context, const char *path, uint32_t *ret_mtime)
+static bool resolver_vote(void *context, const char *path, uint32_t *ret_mtime)
 {
 	struct resolver *resolver = context;
 	struct statx stx;
 	struct pyc_question question = {.path = path, .stx = &stx, .source_dir = -1};
 	struct pyc_decision decision = {.vouched = false};
 	scope_fd int fd = -1;
-	struct work work;
+	struct inquiry inquiry;
 
 	fd = tree_openat(resolver->tree, path, O_RDONLY | O_NONBLOCK);
 	if (fd < 0 || statx_at(fd, "", &stx) < 0)
 		return false;
 	question.fd = fd;
-	if (gather(resolver, &question, &work) == 0) {
-		*ret_mtime = work.facts.header.mtime;
-		work.facts.served_mtime.tv_sec = (time_t)work.facts.header.mtime;
-		work.facts.served_mtime.tv_nsec = 0;
-		decide(&work, &decision);
+	if (inquiry_begin(resolver, &question, &inquiry) == 0) {
+		*ret_mtime = inquiry.facts.header.mtime;
+		inquiry.facts.served_mtime.tv_sec = (time_t)inquiry.facts.header.mtime;
+		inquiry.facts.served_mtime.tv_nsec = 0;
+		inquiry_decide(&inquiry, &decision);
 	}
-	end_work(&work);
-	return decision.vouched && work.facts.header.kind == PYC_KIND_TIMESTAMP;
+	inquiry_end(&inquiry);
+	return decision.vouched && inquiry.facts.header.kind == PYC_KIND_TIMESTAMP;
 }
 
 struct timespec resolve_mtime(struct resolver *resolver, const char *path,
@@ -377,63 +380,65 @@ struct timespec resolve_mtime(struct resolver *resolver, const char *path,
 		return own;
 	if (resolver->policy.view == PYC_VIEW_EPOCH)
 		return pyc_view_mtime(&resolver->policy, own, NULL, 0);
-	return votes_mtime(resolver->tree, &resolver->policy, path, own, ask_pyc, resolver);
+	return votes_mtime(resolver->tree, &resolver->policy, path, own, resolver_vote,
+			   resolver);
 }
 
-/* What decide() would look at only where the verdict depends on it. */
-static void look_at_all(struct work *work)
+/* What inquiry_decide() would look at only where the verdict depends on it. */
+static void inquiry_look_at_all(struct inquiry *inquiry)
 {
-	if (work->facts.header_status != PYC_HEADER_OK)
+	if (inquiry->facts.header_status != PYC_HEADER_OK)
 		return;
-	check_body(work);
-	if (work->source.state != PYC_SOURCE_REGULAR)
+	inquiry_check_body(inquiry);
+	if (inquiry->source.state != PYC_SOURCE_REGULAR)
 		return;
-	check_source(work);
-	if (work->resolver->proofs)
-		find_proof(work);
+	inquiry_check_source(inquiry);
+	if (inquiry->resolver->proofs)
+		inquiry_find_proof(inquiry);
 }
 
 /* The same, as far as it decides what an interpreter does with the file on the disk. */
-static void look_for_outcome(struct work *work)
+static void inquiry_look_for_outcome(struct inquiry *inquiry)
 {
-	struct pyc_facts *facts = &work->facts;
+	struct pyc_facts *facts = &inquiry->facts;
 
 	if (facts->header_status != PYC_HEADER_OK ||
 	    pyc_outcome(facts, facts->source_mtime, NULL) != PYC_OUTCOME_UNKNOWN)
 		return;
-	check_body(work);
+	inquiry_check_body(inquiry);
 	if (facts->header.kind == PYC_KIND_HASH_CHECKED &&
-	    work->source.state == PYC_SOURCE_REGULAR)
-		check_source(work);
+	    inquiry->source.state == PYC_SOURCE_REGULAR)
+		inquiry_check_source(inquiry);
 }
 
 int resolve_pyc(struct resolver *resolver, const struct pyc_question *question,
 		struct resolution *ret_resolution)
 {
-	struct work work;
-	int r = gather(resolver, question, &work);
+	struct inquiry inquiry;
+	int r = inquiry_begin(resolver, question, &inquiry);
 
 	if (r == 0) {
 		if (question->depth == PYC_DEPTH_WHOLE)
-			look_at_all(&work);
+			inquiry_look_at_all(&inquiry);
 		else if (question->depth == PYC_DEPTH_OUTCOME)
-			look_for_outcome(&work);
-		if (work.source.path)
-			work.facts.served_mtime =
-				resolve_mtime(resolver, work.source.path, &work.source.stx);
-		decide(&work, &ret_resolution->decision);
-		ret_resolution->facts = work.facts;
-		ret_resolution->pyc = work.file.identity;
-		ret_resolution->source = identity_of(&work.source.stx, resolver->mount_id);
+			inquiry_look_for_outcome(&inquiry);
+		if (inquiry.source.path)
+			inquiry.facts.served_mtime = resolve_mtime(
+				resolver, inquiry.source.path, &inquiry.source.stx);
+		inquiry_decide(&inquiry, &ret_resolution->decision);
+		ret_resolution->facts = inquiry.facts;
+		ret_resolution->pyc = inquiry.file.identity;
+		ret_resolution->source =
+			identity_of(&inquiry.source.stx, resolver->mount_id);
 	}
-	end_work(&work);
+	inquiry_end(&inquiry);
 	return r;
 }
 
 struct pyc_policy resolver_policy(struct resolver *resolver)
 {
-	sample_once(resolver);
-	return current_policy(resolver);
+	resolver_sample_once(resolver);
+	return resolver_current_policy(resolver);
 }
 
 struct resolver_counts resolver_counts(const struct resolver *resolver)

@@ -12,20 +12,20 @@
 #define WAYS  8
 #define LOCKS 64
 
-struct entry {
+struct table_entry {
 	struct identity identity;
 	struct content content;
 	uint32_t last_used; /* the bucket's clock; 0: empty */
 };
 
-struct bucket {
+struct table_bucket {
 	uint32_t clock;
-	struct entry entries[WAYS];
+	struct table_entry entries[WAYS];
 };
 
 struct table {
 	size_t buckets;
-	struct bucket *bucket; /* guarded by lock[index % LOCKS] */
+	struct table_bucket *bucket; /* guarded by lock[index % LOCKS] */
 	pthread_mutex_t lock[LOCKS];
 };
 
@@ -58,26 +58,27 @@ void table_free(struct table *table)
 	free(table);
 }
 
-static bool same_inode(const struct identity *a, const struct identity *b)
+static bool table_same_inode(const struct identity *a, const struct identity *b)
 {
 	return a->inode == b->inode && a->device == b->device;
 }
 
 /* The bucket's entry for the inode, NULL where there is none. */
-static struct entry *find_locked(struct bucket *bucket, const struct identity *identity)
+static struct table_entry *table_find_locked(struct table_bucket *bucket,
+					     const struct identity *identity)
 {
 	for (size_t i = 0; i < WAYS; i++) {
-		struct entry *entry = &bucket->entries[i];
+		struct table_entry *entry = &bucket->entries[i];
 
-		if (entry->last_used && same_inode(&entry->identity, identity))
+		if (entry->last_used && table_same_inode(&entry->identity, identity))
 			return entry;
 	}
 	return NULL;
 }
 
-static struct entry *oldest_locked(struct bucket *bucket)
+static struct table_entry *table_oldest_locked(struct table_bucket *bucket)
 {
-	struct entry *oldest = &bucket->entries[0];
+	struct table_entry *oldest = &bucket->entries[0];
 
 	for (size_t i = 1; i < WAYS; i++)
 		if (bucket->entries[i].last_used < oldest->last_used)
@@ -86,7 +87,7 @@ static struct entry *oldest_locked(struct bucket *bucket)
 }
 
 /* The clock's next tick; when it wraps, the bucket forgets which entry was older. */
-static uint32_t tick_locked(struct bucket *bucket)
+static uint32_t table_tick_locked(struct table_bucket *bucket)
 {
 	if (++bucket->clock == 0) {
 		for (size_t i = 0; i < WAYS; i++)
@@ -96,7 +97,7 @@ static uint32_t tick_locked(struct bucket *bucket)
 	return bucket->clock;
 }
 
-static size_t bucket_of(const struct table *table, const struct identity *identity)
+static size_t table_bucket_of(const struct table *table, const struct identity *identity)
 {
 	return (size_t)((identity_hash(identity) >> 32) % table->buckets);
 }
@@ -104,14 +105,14 @@ static size_t bucket_of(const struct table *table, const struct identity *identi
 bool table_get(struct table *table, const struct identity *identity,
 	       struct content *ret_content, bool *ret_current)
 {
-	size_t index = bucket_of(table, identity);
-	struct bucket *bucket = &table->bucket[index];
-	struct entry *entry;
+	size_t index = table_bucket_of(table, identity);
+	struct table_bucket *bucket = &table->bucket[index];
+	struct table_entry *entry;
 
 	pthread_mutex_lock(&table->lock[index % LOCKS]);
-	entry = find_locked(bucket, identity);
+	entry = table_find_locked(bucket, identity);
 	if (entry) {
-		entry->last_used = tick_locked(bucket);
+		entry->last_used = table_tick_locked(bucket);
 		*ret_content = entry->content;
 		*ret_current = identity_equal(&entry->identity, identity);
 	}
@@ -122,18 +123,18 @@ bool table_get(struct table *table, const struct identity *identity,
 void table_put(struct table *table, const struct identity *identity,
 	       const struct content *content)
 {
-	size_t index = bucket_of(table, identity);
-	struct bucket *bucket = &table->bucket[index];
-	struct entry *entry;
+	size_t index = table_bucket_of(table, identity);
+	struct table_bucket *bucket = &table->bucket[index];
+	struct table_entry *entry;
 	uint32_t now;
 
 	pthread_mutex_lock(&table->lock[index % LOCKS]);
 	/* First: a page that is read before it is written costs all processors a fault. */
-	now = tick_locked(bucket);
-	entry = find_locked(bucket, identity);
+	now = table_tick_locked(bucket);
+	entry = table_find_locked(bucket, identity);
 	if (!entry)
-		entry = oldest_locked(bucket);
-	*entry = (struct entry){
+		entry = table_oldest_locked(bucket);
+	*entry = (struct table_entry){
 		.identity = *identity, .content = *content, .last_used = now};
 	pthread_mutex_unlock(&table->lock[index % LOCKS]);
 }

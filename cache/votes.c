@@ -45,7 +45,7 @@ static void votes_ask(struct votes *votes, const char *path)
 static const char *const opt_suffixes[] = {"", ".opt-1", ".opt-2"};
 
 /* Is this the first magic of its tag? The table is sorted, so equal tags are neighbours. */
-static bool begins_tag(size_t index)
+static bool votes_begins_tag(size_t index)
 {
 	const struct pyc_magic *magic = &pyc_magic_table[index];
 
@@ -57,7 +57,7 @@ static bool begins_tag(size_t index)
 static void votes_ask_cache_dir(struct votes *votes, const char *dir, const char *stem)
 {
 	for (size_t i = 0; i < pyc_magic_count; i++) {
-		for (size_t opt = 0; begins_tag(i) && opt < ARRAY_SIZE(opt_suffixes);
+		for (size_t opt = 0; votes_begins_tag(i) && opt < ARRAY_SIZE(opt_suffixes);
 		     opt++) {
 			scope_free char *path = NULL;
 
@@ -86,7 +86,7 @@ static void votes_ask_beside(struct votes *votes, const char *dir, const char *s
 }
 
 /* Most directories have no __pycache__, and then nothing in it is asked. */
-static bool has_cache_dir(const struct tree *tree, const char *dir)
+static bool votes_has_cache_dir(const struct tree *tree, const char *dir)
 {
 	scope_free char *path = NULL;
 	struct statx stx;
@@ -109,7 +109,7 @@ struct timespec votes_mtime(const struct tree *tree, const struct pyc_policy *po
 
 	if (!stem || !dir)
 		return own;
-	if (has_cache_dir(tree, dir))
+	if (votes_has_cache_dir(tree, dir))
 		votes_ask_cache_dir(&votes, dir, stem);
 	votes_ask_beside(&votes, dir, stem);
 	return pyc_view_mtime(policy, own, votes.votes, votes.count);

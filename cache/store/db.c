@@ -32,7 +32,7 @@ static int store_db_explain(int error, struct reason *why)
  * database that somebody named by mistake must not be moved away. Nobody named the default
  * one: what lies there was ours, however little of it is left.
  */
-static bool is_ours(const struct store_place *place)
+static bool store_db_is_ours(const struct store_place *place)
 {
 	scope_fd int fd = open(place->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	uint8_t id[4];
@@ -45,7 +45,7 @@ static bool is_ours(const struct store_place *place)
 		id[3]) == STORE_APPLICATION_ID;
 }
 
-static int attach_sql(const struct store_place *place, struct store_db *db)
+static int store_db_attach(const struct store_place *place, struct store_db *db)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX |
 		    SQLITE_OPEN_EXRESCODE;
@@ -62,16 +62,17 @@ static int attach_sql(const struct store_place *place, struct store_db *db)
  * so that nobody's new one is hit; SQLite leaves what is at the path alone when it closes
  * a database that was moved.
  */
-static int open_once(const struct store_place *place, enum store_db_mode mode,
-		     struct store_db *db, struct reason *why)
+static int store_db_open_once(const struct store_place *place, enum store_db_mode mode,
+			      struct store_db *db, struct reason *why)
 {
 	int r = store_place_check(place, mode == STORE_DB_MAKE, why);
 	bool ours;
 
 	if (r < 0)
 		return r;
-	ours = is_ours(place); /* before SQLite opens it: our closing drops its locks */
-	r = attach_sql(place, db);
+	ours = store_db_is_ours(
+		place); /* before SQLite opens it: our closing drops its locks */
+	r = store_db_attach(place, db);
 	if (r == 0 && mode == STORE_DB_RENEW)
 		r = store_db_check(db);
 	if (r == 0)
@@ -98,9 +99,9 @@ int store_db_open(const struct store_place *place, enum store_db_mode mode,
 	if (!db)
 		return store_db_explain(-ENOMEM, ret_why);
 	ret_why->text[0] = '\0';
-	r = open_once(place, mode, db, ret_why);
+	r = store_db_open_once(place, mode, db, ret_why);
 	if (r == -EAGAIN) {
-		r = open_once(place, STORE_DB_MAKE, db, &why);
+		r = store_db_open_once(place, STORE_DB_MAKE, db, &why);
 		if (r < 0)
 			*ret_why = why;
 	}
@@ -172,7 +173,7 @@ void store_db_rollback(struct store_db *db)
 
 #define ROW_COLUMNS (WIRE_NUMBERS + WIRE_BLOBS + 1)
 
-static int prepare_put(struct store_db *db)
+static int store_db_prepare_put(struct store_db *db)
 {
 	char text[64 + 2 * ROW_COLUMNS] = "INSERT OR REPLACE INTO header VALUES(?";
 
@@ -183,7 +184,7 @@ static int prepare_put(struct store_db *db)
 
 int store_db_put(struct store_db *db, const struct store_row *row)
 {
-	int r = db->put_row ? 0 : prepare_put(db);
+	int r = db->put_row ? 0 : store_db_prepare_put(db);
 	struct store_wire wire;
 	int place = 1;
 
@@ -202,7 +203,7 @@ int store_db_put(struct store_db *db, const struct store_row *row)
 	return r;
 }
 
-static bool read_row(sqlite3_stmt *statement, struct store_row *ret_row)
+static bool store_db_read_row(sqlite3_stmt *statement, struct store_row *ret_row)
 {
 	struct store_wire wire;
 	int column = 0;
@@ -233,13 +234,13 @@ int store_db_rows(struct store_db *db, int64_t image, store_row_fn *take, void *
 	if (image >= 0)
 		sqlite3_bind_int64(statement, 1, image);
 	while (go_on && (code = sqlite3_step(statement)) == SQLITE_ROW)
-		go_on = take(read_row(statement, &row) ? &row : NULL, closure);
+		go_on = take(store_db_read_row(statement, &row) ? &row : NULL, closure);
 	return store_error(code);
 }
 
 /* ---- images ---- */
 
-static bool read_image(sqlite3_stmt *statement, struct store_image *ret_image)
+static bool store_db_read_image(sqlite3_stmt *statement, struct store_image *ret_image)
 {
 	int64_t number[7];
 
@@ -274,13 +275,13 @@ int store_db_images(struct store_db *db, store_image_fn *take, void *closure)
 	if (r < 0)
 		return r;
 	while (go_on && (code = sqlite3_step(statement)) == SQLITE_ROW)
-		if (read_image(statement, &image))
+		if (store_db_read_image(statement, &image))
 			go_on = take(&image, closure);
 	return store_error(code);
 }
 
 /* Before @now: a clock that ran ahead must not keep an image for ever. */
-static int clamp_last_used(struct store_db *db, int64_t now)
+static int store_db_clamp_last_used(struct store_db *db, int64_t now)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	int r = store_sql_prepare(
@@ -297,7 +298,7 @@ int store_db_use_image(struct store_db *db, const struct image *image)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	int64_t now = time(NULL);
-	int r = clamp_last_used(db, now);
+	int r = store_db_clamp_last_used(db, now);
 
 	if (r == 0)
 		r = store_sql_prepare(
@@ -315,7 +316,7 @@ int store_db_use_image(struct store_db *db, const struct image *image)
 
 /* ---- size ---- */
 
-static int ask_pragma(struct store_db *db, const char *text, int64_t *ret_number)
+static int store_db_pragma(struct store_db *db, const char *text, int64_t *ret_number)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	int r = store_sql_prepare(db, text, &statement);
@@ -330,12 +331,12 @@ static int ask_pragma(struct store_db *db, const char *text, int64_t *ret_number
 int store_db_size(struct store_db *db, int64_t *ret_bytes)
 {
 	int64_t pages = 0, unused = 0, page_size = 0;
-	int r = ask_pragma(db, "PRAGMA page_count", &pages);
+	int r = store_db_pragma(db, "PRAGMA page_count", &pages);
 
 	if (r == 0)
-		r = ask_pragma(db, "PRAGMA freelist_count", &unused);
+		r = store_db_pragma(db, "PRAGMA freelist_count", &unused);
 	if (r == 0)
-		r = ask_pragma(db, "PRAGMA page_size", &page_size);
+		r = store_db_pragma(db, "PRAGMA page_size", &page_size);
 	if (r == 0)
 		*ret_bytes = (pages - unused) * page_size;
 	return r;
@@ -348,11 +349,11 @@ int store_db_size(struct store_db *db, int64_t *ret_bytes)
  * One image, or of the last one a quarter of its rows. The last one is that of the running
  * mount: store_db_use_image(). Return: rows deleted, or -errno.
  */
-static int delete_oldest(struct store_db *db)
+static int store_db_delete_oldest(struct store_db *db)
 {
 	int64_t images = 0;
 	int before = sqlite3_total_changes(db->sql);
-	int r = ask_pragma(db, "SELECT count(*) FROM image", &images);
+	int r = store_db_pragma(db, "SELECT count(*) FROM image", &images);
 
 	if (r == 0 && images > 1)
 		r = store_sql_run(db, "DELETE FROM image WHERE id = (SELECT id FROM image "
@@ -373,7 +374,7 @@ int store_db_shrink(struct store_db *db, int64_t limit)
 		return r;
 	/* Each round deletes something, or is the last. */
 	while (r >= 0 && bytes > limit) {
-		r = delete_oldest(db);
+		r = store_db_delete_oldest(db);
 		if (r <= 0)
 			break;
 		r = store_db_size(db, &bytes);

@@ -26,7 +26,7 @@ static const char *const companions[] = {"-wal", "-journal", "-shm"};
 
 /* ---- the directory ---- */
 
-static const char *environment(const char *name)
+static const char *store_place_environment(const char *name)
 {
 	const char *value = getenv(name);
 
@@ -35,9 +35,9 @@ static const char *environment(const char *name)
 
 char *store_place_default(void)
 {
-	const char *state = environment("STATE_DIRECTORY");
-	const char *cache = environment("XDG_CACHE_HOME");
-	const char *home = environment("HOME");
+	const char *state = store_place_environment("STATE_DIRECTORY");
+	const char *cache = store_place_environment("XDG_CACHE_HOME");
+	const char *home = store_place_environment("HOME");
 	char *path = NULL;
 	int n = -1;
 
@@ -64,13 +64,13 @@ static void store_place_make_dir(const char *path)
 	mkdir(dir, 0700);
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
+static bool store_place_is_same(const struct stat *a, const struct stat *b)
 {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 /* Could somebody else put another file at a name in this directory? */
-static bool is_ours_alone(const struct stat *st, bool sticky_will_do)
+static bool store_place_is_ours_alone(const struct stat *st, bool sticky_will_do)
 {
 	bool writable = (st->st_mode & (S_IWGRP | S_IWOTH)) != 0;
 
@@ -83,14 +83,14 @@ static bool is_ours_alone(const struct stat *st, bool sticky_will_do)
  * The directory itself, then all above it: in a directory with the sticky bit others
  * cannot move what is ours.
  */
-static int check_ancestors(int dir_fd, struct reason *why)
+static int store_place_check_ancestors(int dir_fd, struct reason *why)
 {
 	scope_fd int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
 	struct stat st, above;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return reason_set_errno(why, -errno, "its directory cannot be looked at");
-	if (!is_ours_alone(&st, false))
+	if (!store_place_is_ours_alone(&st, false))
 		return reason_set(why, -EPERM, "others can write its directory");
 	for (int depth = 0; depth < MAX_DEPTH; depth++) {
 		int next = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -102,9 +102,9 @@ static int check_ancestors(int dir_fd, struct reason *why)
 		}
 		close_fd(&fd);
 		fd = next;
-		if (same_file(&above, &st))
+		if (store_place_is_same(&above, &st))
 			return 0;
-		if (!is_ours_alone(&above, true))
+		if (!store_place_is_ours_alone(&above, true))
 			return reason_set(why, -EPERM,
 					  "others can write a directory above it");
 		st = above;
@@ -116,7 +116,8 @@ static int check_ancestors(int dir_fd, struct reason *why)
  * Opens the directory of @path; where it really is, is where SQLite will look, so a symlink
  * that was put in there meanwhile is not followed.
  */
-static int open_dir(struct store_place *place, const char *path, struct reason *why)
+static int store_place_open_dir(struct store_place *place, const char *path,
+				struct reason *why)
 {
 	scope_free char *dir = path_parent(path);
 	scope_free char *real = dir ? realpath(dir, NULL) : NULL;
@@ -148,8 +149,8 @@ int store_place_open(struct store_place *place, const char *path, struct reason 
 				  "there is no place for it: HOME is not set");
 	if (!path)
 		store_place_make_dir(standard);
-	r = open_dir(place, path ? path : standard, ret_why);
-	return r < 0 ? r : check_ancestors(place->dir_fd, ret_why);
+	r = store_place_open_dir(place, path ? path : standard, ret_why);
+	return r < 0 ? r : store_place_check_ancestors(place->dir_fd, ret_why);
 }
 
 void store_place_close(struct store_place *place)
@@ -161,12 +162,13 @@ void store_place_close(struct store_place *place)
 
 /* ---- the files ---- */
 
-static const char *file_name(const struct store_place *place)
+static const char *store_place_name(const struct store_place *place)
 {
 	return path_last(place->path);
 }
 
-static int check_file(const struct store_place *place, const char *name, struct reason *why)
+static int store_place_check_file(const struct store_place *place, const char *name,
+				  struct reason *why)
 {
 	struct stat st;
 
@@ -185,17 +187,17 @@ static int check_file(const struct store_place *place, const char *name, struct 
 	return 0;
 }
 
-static int check_companions(const struct store_place *place, struct reason *why)
+static int store_place_check_companions(const struct store_place *place, struct reason *why)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(companions); i++) {
 		scope_free char *name = NULL;
 		int r;
 
-		if (asprintf(&name, "%s%s", file_name(place), companions[i]) < 0) {
+		if (asprintf(&name, "%s%s", store_place_name(place), companions[i]) < 0) {
 			name = NULL;
 			return reason_set(why, -ENOMEM, "out of memory");
 		}
-		r = check_file(place, name, why);
+		r = store_place_check_file(place, name, why);
 		if (r == -ENOENT)
 			continue;
 		if (r < 0)
@@ -211,7 +213,7 @@ int store_place_check(const struct store_place *place, bool create, struct reaso
 
 	if (create) {
 		/* Before SQLite has the file open: closing ours would drop its locks. */
-		int fd = openat(place->dir_fd, file_name(place),
+		int fd = openat(place->dir_fd, store_place_name(place),
 				O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 		if (fd >= 0)
@@ -220,9 +222,9 @@ int store_place_check(const struct store_place *place, bool create, struct reaso
 			return reason_set_errno(ret_why, -errno, "it cannot be made");
 		close_fd(&fd);
 	}
-	r = check_file(place, file_name(place), ret_why);
+	r = store_place_check_file(place, store_place_name(place), ret_why);
 	if (r == 0)
-		r = check_companions(place, ret_why);
+		r = store_place_check_companions(place, ret_why);
 	if (r == 0)
 		ret_why->text[0] = '\0';
 	return r;
@@ -232,16 +234,16 @@ int store_place_set_aside(const struct store_place *place)
 {
 	scope_free char *bad = NULL;
 
-	if (asprintf(&bad, "%s.bad", file_name(place)) < 0) {
+	if (asprintf(&bad, "%s.bad", store_place_name(place)) < 0) {
 		bad = NULL;
 		return -ENOMEM;
 	}
-	if (renameat(place->dir_fd, file_name(place), place->dir_fd, bad) < 0)
+	if (renameat(place->dir_fd, store_place_name(place), place->dir_fd, bad) < 0)
 		return -errno;
 	for (size_t i = 0; i < ARRAY_SIZE(companions); i++) {
 		scope_free char *name = NULL;
 
-		if (asprintf(&name, "%s%s", file_name(place), companions[i]) < 0)
+		if (asprintf(&name, "%s%s", store_place_name(place), companions[i]) < 0)
 			name = NULL;
 		else
 			unlinkat(place->dir_fd, name, 0);

@@ -18,7 +18,7 @@ static const char first_line[] = "canonfs-proofs 1";
 #define LINE_MAX_BYTES 256
 
 /* Printable ASCII: it goes to terminals as it is. */
-static bool is_printable(const char *text)
+static bool proof_is_printable(const char *text)
 {
 	for (; *text; text++)
 		if (*text < ' ' || *text > '~')
@@ -32,7 +32,7 @@ bool proof_is_valid(const struct proof *proof)
 	       proof->level <= PROOF_LEVEL_MAX && proof->when_s >= 0 &&
 	       pyc_magic_lookup(proof->magic) &&
 	       memchr(proof->interpreter, '\0', sizeof(proof->interpreter)) &&
-	       is_printable(proof->interpreter);
+	       proof_is_printable(proof->interpreter);
 }
 
 /* ---- the set ---- */
@@ -55,36 +55,36 @@ int proof_set_add(struct proof_set *set, const struct proof *proof)
 	return 0;
 }
 
-static int compare_words(uint64_t a, uint64_t b)
+static int proof_compare_words(uint64_t a, uint64_t b)
 {
 	return (a > b) - (a < b);
 }
 
-static int compare_keys(const struct proof *a, const struct proof *b)
+static int proof_compare_keys(const struct proof *a, const struct proof *b)
 {
-	int order = compare_words(a->body.low, b->body.low);
+	int order = proof_compare_words(a->body.low, b->body.low);
 
 	if (order == 0)
-		order = compare_words(a->body.high, b->body.high);
+		order = proof_compare_words(a->body.high, b->body.high);
 	if (order == 0)
-		order = compare_words(a->source.low, b->source.low);
+		order = proof_compare_words(a->source.low, b->source.low);
 	if (order == 0)
-		order = compare_words(a->source.high, b->source.high);
+		order = proof_compare_words(a->source.high, b->source.high);
 	if (order == 0)
-		order = compare_words(a->magic, b->magic);
+		order = proof_compare_words(a->magic, b->magic);
 	if (order == 0)
-		order = compare_words(a->level, b->level);
+		order = proof_compare_words(a->level, b->level);
 	return order;
 }
 
 /* By key; the disproof before the proof. */
-static int compare_proofs(const void *a, const void *b)
+static int proof_compare(const void *a, const void *b)
 {
 	const struct proof *first = a;
 	const struct proof *second = b;
-	int order = compare_keys(first, second);
+	int order = proof_compare_keys(first, second);
 
-	return order ? order : compare_words(second->result, first->result);
+	return order ? order : proof_compare_words(second->result, first->result);
 }
 
 void proof_set_seal(struct proof_set *set)
@@ -93,16 +93,16 @@ void proof_set_seal(struct proof_set *set)
 
 	if (set->count == 0)
 		return;
-	qsort(set->proofs, set->count, sizeof(*set->proofs), compare_proofs);
+	qsort(set->proofs, set->count, sizeof(*set->proofs), proof_compare);
 	for (size_t i = 1; i < set->count; i++)
-		if (compare_keys(&set->proofs[kept], &set->proofs[i]) != 0)
+		if (proof_compare_keys(&set->proofs[kept], &set->proofs[i]) != 0)
 			set->proofs[++kept] = set->proofs[i];
 	set->count = kept + 1;
 }
 
-static int compare_with_key(const void *key, const void *element)
+static int proof_compare_with_key(const void *key, const void *element)
 {
-	return compare_keys(key, element);
+	return proof_compare_keys(key, element);
 }
 
 enum pyc_check proof_set_find(const struct proof_set *set, struct digest source,
@@ -115,7 +115,7 @@ enum pyc_check proof_set_find(const struct proof_set *set, struct digest source,
 	if (set->count == 0)
 		return PYC_CHECK_UNKNOWN;
 	found = bsearch(&key, set->proofs, set->count, sizeof(*set->proofs),
-			compare_with_key);
+			proof_compare_with_key);
 	return found ? found->result : PYC_CHECK_UNKNOWN;
 }
 
@@ -148,7 +148,7 @@ int proof_set_write(const struct proof_set *set, FILE *file)
 }
 
 /* Takes one word off *@rest, which ends at the next space; NULL at the end. */
-static char *next_word(char **rest)
+static char *proof_next_word(char **rest)
 {
 	char *word = *rest;
 	char *space = word ? strchr(word, ' ') : NULL;
@@ -160,7 +160,7 @@ static char *next_word(char **rest)
 }
 
 /* 32 digits, lower-case as we write them, the most significant first. */
-static bool parse_digest(const char *text, struct digest *ret_digest)
+static bool proof_parse_digest(const char *text, struct digest *ret_digest)
 {
 	uint8_t bytes[sizeof(*ret_digest)];
 
@@ -173,7 +173,7 @@ static bool parse_digest(const char *text, struct digest *ret_digest)
 }
 
 /* Decimal digits only, without a sign; as we write it. */
-static bool parse_number(const char *text, int64_t max, int64_t *ret_number)
+static bool proof_parse_number(const char *text, int64_t max, int64_t *ret_number)
 {
 	char *end;
 
@@ -184,7 +184,7 @@ static bool parse_number(const char *text, int64_t max, int64_t *ret_number)
 	return errno == 0 && *end == '\0' && *ret_number <= max;
 }
 
-static bool parse_result(const char *text, enum pyc_check *ret_result)
+static bool proof_parse_result(const char *text, enum pyc_check *ret_result)
 {
 	if (!text)
 		return false;
@@ -193,19 +193,19 @@ static bool parse_result(const char *text, enum pyc_check *ret_result)
 }
 
 /* One line without its newline; taken apart in place. */
-static bool parse_line(char *line, struct proof *ret_proof)
+static bool proof_parse_line(char *line, struct proof *ret_proof)
 {
 	struct proof proof = {.result = PYC_CHECK_UNKNOWN};
 	int64_t magic, level;
 	char *rest = line;
 
-	if (!parse_digest(next_word(&rest), &proof.source) ||
-	    !parse_digest(next_word(&rest), &proof.body) ||
-	    !parse_number(next_word(&rest), UINT16_MAX, &magic) ||
-	    !parse_number(next_word(&rest), PROOF_LEVEL_MAX, &level) ||
-	    !parse_result(next_word(&rest), &proof.result) ||
-	    !parse_number(next_word(&rest), INT64_MAX, &proof.when_s) || !rest ||
-	    strlen(rest) >= sizeof(proof.interpreter))
+	if (!proof_parse_digest(proof_next_word(&rest), &proof.source) ||
+	    !proof_parse_digest(proof_next_word(&rest), &proof.body) ||
+	    !proof_parse_number(proof_next_word(&rest), UINT16_MAX, &magic) ||
+	    !proof_parse_number(proof_next_word(&rest), PROOF_LEVEL_MAX, &level) ||
+	    !proof_parse_result(proof_next_word(&rest), &proof.result) ||
+	    !proof_parse_number(proof_next_word(&rest), INT64_MAX, &proof.when_s) ||
+	    !rest || strlen(rest) >= sizeof(proof.interpreter))
 		return false;
 	proof.magic = (uint16_t)magic;
 	proof.level = (uint8_t)level;
@@ -217,7 +217,7 @@ static bool parse_line(char *line, struct proof *ret_proof)
 }
 
 /* A line with its newline taken off; false where it has none, or is longer than any. */
-static bool read_line(FILE *file, char line[LINE_MAX_BYTES])
+static bool proof_read_line(FILE *file, char line[LINE_MAX_BYTES])
 {
 	size_t len = 0;
 	int c;
@@ -231,7 +231,7 @@ static bool read_line(FILE *file, char line[LINE_MAX_BYTES])
 }
 
 /* The last line, and nothing after it. */
-static bool is_end(FILE *file, const char *line, size_t count)
+static bool proof_is_end(FILE *file, const char *line, size_t count)
 {
 	char expected[32];
 
@@ -239,23 +239,23 @@ static bool is_end(FILE *file, const char *line, size_t count)
 	return strcmp(line, expected) == 0 && getc(file) == EOF;
 }
 
-static int read_all(struct proof_set *set, FILE *file, size_t *line_number)
+static int proof_read_all(struct proof_set *set, FILE *file, size_t *line_number)
 {
 	char line[LINE_MAX_BYTES];
 	struct proof proof;
 
 	*line_number = 1;
-	if (!read_line(file, line) || strcmp(line, first_line) != 0)
+	if (!proof_read_line(file, line) || strcmp(line, first_line) != 0)
 		return -EBADMSG;
 	for (;;) {
 		int r;
 
 		++*line_number;
-		if (!read_line(file, line))
+		if (!proof_read_line(file, line))
 			return -EBADMSG;
 		if (strncmp(line, "end ", 4) == 0)
-			return is_end(file, line, set->count) ? 0 : -EBADMSG;
-		if (!parse_line(line, &proof))
+			return proof_is_end(file, line, set->count) ? 0 : -EBADMSG;
+		if (!proof_parse_line(line, &proof))
 			return -EBADMSG;
 		r = proof_set_add(set, &proof);
 		if (r < 0)
@@ -265,7 +265,7 @@ static int read_all(struct proof_set *set, FILE *file, size_t *line_number)
 
 int proof_set_read(struct proof_set *set, FILE *file, size_t *ret_line)
 {
-	int r = read_all(set, file, ret_line);
+	int r = proof_read_all(set, file, ret_line);
 
 	/* The end of the file is not where reading failed. */
 	if (ferror(file))

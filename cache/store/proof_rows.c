@@ -12,7 +12,7 @@
 #include "cache/store/schema.h"
 
 /* Over all columns, as for rows. */
-static int64_t checksum_of(const struct proof *proof)
+static int64_t store_proof_checksum(const struct proof *proof)
 {
 	const uint64_t words[] = {proof->magic, proof->level, (uint64_t)proof->result,
 				  (uint64_t)proof->when_s};
@@ -53,11 +53,11 @@ int store_db_put_proof(struct store_db *db, const struct proof *proof)
 	sqlite3_bind_int64(statement, 5, proof->result);
 	sqlite3_bind_int64(statement, 6, proof->when_s);
 	sqlite3_bind_text(statement, 7, proof->interpreter, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(statement, 8, checksum_of(proof));
+	sqlite3_bind_int64(statement, 8, store_proof_checksum(proof));
 	return store_error(sqlite3_step(statement));
 }
 
-static int count_proofs(struct store_db *db, int64_t *ret_count)
+static int store_db_count_proofs(struct store_db *db, int64_t *ret_count)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	int r = store_sql_prepare(db, "SELECT count(*) FROM proof", &statement);
@@ -77,7 +77,7 @@ int store_db_put_proofs(struct store_db *db, const struct proof_set *set)
 	for (size_t i = 0; r == 0 && i < set->count; i++)
 		r = store_db_put_proof(db, &set->proofs[i]);
 	if (r == 0)
-		r = count_proofs(db, &count);
+		r = store_db_count_proofs(db, &count);
 	if (r == 0 && count > PROOF_MAX)
 		r = -E2BIG;
 	if (r == 0)
@@ -87,7 +87,7 @@ int store_db_put_proofs(struct store_db *db, const struct proof_set *set)
 	return r;
 }
 
-static bool read_proof(sqlite3_stmt *statement, struct proof *ret_proof)
+static bool store_db_read_proof(sqlite3_stmt *statement, struct proof *ret_proof)
 {
 	uint8_t source[WIRE_BLOB_SIZE], body[WIRE_BLOB_SIZE];
 	int64_t magic, level, result, when_s, checksum;
@@ -115,11 +115,11 @@ static bool read_proof(sqlite3_stmt *statement, struct proof *ret_proof)
 	proof.result = (enum pyc_check)result;
 	proof.when_s = when_s;
 	*ret_proof = proof;
-	return checksum == checksum_of(&proof) && proof_is_valid(&proof);
+	return checksum == store_proof_checksum(&proof) && proof_is_valid(&proof);
 }
 
-static int load_proofs(struct store_db *db, enum pyc_check result, struct proof_set *set,
-		       size_t *ret_bad)
+static int store_db_load_proofs(struct store_db *db, enum pyc_check result,
+				struct proof_set *set, size_t *ret_bad)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	struct proof proof;
@@ -130,7 +130,7 @@ static int load_proofs(struct store_db *db, enum pyc_check result, struct proof_
 		return r;
 	sqlite3_bind_int64(statement, 1, result);
 	while (*ret_bad < PROOF_MAX && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-		if (!read_proof(statement, &proof)) {
+		if (!store_db_read_proof(statement, &proof)) {
 			++*ret_bad;
 			continue;
 		}
@@ -147,9 +147,9 @@ int store_db_proofs(struct store_db *db, struct proof_set *set, size_t *ret_bad)
 
 	*ret_bad = 0;
 	/* Disproofs first: they must not be those for which there is no room. */
-	r = load_proofs(db, PYC_CHECK_BAD, set, ret_bad);
+	r = store_db_load_proofs(db, PYC_CHECK_BAD, set, ret_bad);
 	if (r == 0)
-		r = load_proofs(db, PYC_CHECK_OK, set, ret_bad);
+		r = store_db_load_proofs(db, PYC_CHECK_OK, set, ret_bad);
 	proof_set_seal(set);
 	return r;
 }

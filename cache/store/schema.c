@@ -61,13 +61,13 @@ int store_error(int code)
 	}
 }
 
-static int run(sqlite3 *sql, const char *text)
+static int store_schema_run(sqlite3 *sql, const char *text)
 {
 	return store_error(sqlite3_exec(sql, text, NULL, NULL, NULL));
 }
 
 /* The first column of the first row. */
-static int ask_number(sqlite3 *sql, const char *text, int64_t *ret_number)
+static int store_schema_number(sqlite3 *sql, const char *text, int64_t *ret_number)
 {
 	sqlite3_stmt *statement;
 	int code = sqlite3_prepare_v2(sql, text, -1, &statement, NULL);
@@ -83,7 +83,7 @@ static int ask_number(sqlite3 *sql, const char *text, int64_t *ret_number)
 	return store_error(code);
 }
 
-static int configure(sqlite3 *sql)
+static int store_schema_configure(sqlite3 *sql)
 {
 	sqlite3_busy_timeout(sql, 0);
 	sqlite3_limit(sql, SQLITE_LIMIT_LENGTH, MAX_LENGTH);
@@ -96,42 +96,43 @@ static int configure(sqlite3 *sql)
 	 * EXCLUSIVE comes before the first access: then there is no -shm file, which is
 	 * mapped, and whose truncation would kill us with SIGBUS.
 	 */
-	return run(sql, "PRAGMA locking_mode=EXCLUSIVE;"
-			"PRAGMA mmap_size=0;"
-			"PRAGMA cell_size_check=ON;"
-			"PRAGMA trusted_schema=OFF;"
-			"PRAGMA temp_store=MEMORY;"
-			"PRAGMA synchronous=NORMAL;"
-			"PRAGMA journal_size_limit=4194304");
+	return store_schema_run(sql, "PRAGMA locking_mode=EXCLUSIVE;"
+				     "PRAGMA mmap_size=0;"
+				     "PRAGMA cell_size_check=ON;"
+				     "PRAGMA trusted_schema=OFF;"
+				     "PRAGMA temp_store=MEMORY;"
+				     "PRAGMA synchronous=NORMAL;"
+				     "PRAGMA journal_size_limit=4194304");
 }
 
 /* In one transaction: a crash leaves all of it, or a database without tables. */
-static int make_schema(sqlite3 *sql)
+static int store_schema_make(sqlite3 *sql)
 {
 	char version[128];
 	/* auto_vacuum can be set while the file is empty only. */
-	int r = run(sql, "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
-			 "BEGIN IMMEDIATE");
+	int r = store_schema_run(sql,
+				 "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
+				 "BEGIN IMMEDIATE");
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(tables); i++)
-		r = run(sql, tables[i]);
+		r = store_schema_run(sql, tables[i]);
 	snprintf(version, sizeof(version),
 		 "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
 		 STORE_APPLICATION_ID, STORE_VERSION);
 	if (r == 0)
-		r = run(sql, version);
+		r = store_schema_run(sql, version);
 	/* The file itself says from now on that it is ours. */
-	return r < 0 ? r : run(sql, "PRAGMA wal_checkpoint(TRUNCATE)");
+	return r < 0 ? r : store_schema_run(sql, "PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
-static bool is_text(sqlite3_stmt *statement, int column, const char *text)
+static bool store_schema_is_text(sqlite3_stmt *statement, int column, const char *text)
 {
 	const unsigned char *found = sqlite3_column_text(statement, column);
 
 	return found && strcmp((const char *)found, text) == 0;
 }
 
-static int compare_schema(sqlite3_stmt *statement)
+static int store_schema_compare(sqlite3_stmt *statement)
 {
 	int code;
 
@@ -139,20 +140,21 @@ static int compare_schema(sqlite3_stmt *statement)
 		code = sqlite3_step(statement);
 		if (code != SQLITE_ROW)
 			return code == SQLITE_DONE ? -EBADMSG : store_error(code);
-		if (!is_text(statement, 0, "table") || !is_text(statement, 1, tables[i]))
+		if (!store_schema_is_text(statement, 0, "table") ||
+		    !store_schema_is_text(statement, 1, tables[i]))
 			return -EBADMSG;
 	}
 	code = sqlite3_step(statement);
 	return code == SQLITE_ROW ? -EBADMSG : store_error(code);
 }
 
-static int check_schema(sqlite3 *sql)
+static int store_schema_check(sqlite3 *sql)
 {
 	sqlite3_stmt *statement;
 	int code = sqlite3_prepare_v2(sql,
 				      "SELECT type, sql FROM sqlite_schema ORDER BY rowid",
 				      -1, &statement, NULL);
-	int r = code == SQLITE_OK ? compare_schema(statement) : store_error(code);
+	int r = code == SQLITE_OK ? store_schema_compare(statement) : store_error(code);
 
 	sqlite3_finalize(statement);
 	return r;
@@ -161,20 +163,21 @@ static int check_schema(sqlite3 *sql)
 int store_schema_open(sqlite3 *sql)
 {
 	int64_t application = 0, version = 0, objects = 0;
-	int r = configure(sql);
+	int r = store_schema_configure(sql);
 
 	if (r == 0)
-		r = ask_number(sql, "PRAGMA application_id", &application);
+		r = store_schema_number(sql, "PRAGMA application_id", &application);
 	if (r == 0)
-		r = ask_number(sql, "PRAGMA user_version", &version);
+		r = store_schema_number(sql, "PRAGMA user_version", &version);
 	if (r == 0)
-		r = ask_number(sql, "SELECT count(*) FROM sqlite_schema", &objects);
+		r = store_schema_number(sql, "SELECT count(*) FROM sqlite_schema",
+					&objects);
 	if (r < 0)
 		return r;
 	if (application == 0 && version == 0 && objects == 0)
-		return make_schema(sql);
+		return store_schema_make(sql);
 	if (application != STORE_APPLICATION_ID || version != STORE_VERSION)
 		return -EBADMSG;
-	r = check_schema(sql);
-	return r < 0 ? r : run(sql, "PRAGMA journal_mode=WAL");
+	r = store_schema_check(sql);
+	return r < 0 ? r : store_schema_run(sql, "PRAGMA journal_mode=WAL");
 }

@@ -18,14 +18,14 @@
 #include "cache/tree/pairing.h"
 #include "cache/tree/source.h"
 
-struct file {
+struct alias_file {
 	uint64_t device;
 	uint64_t inode;
 };
 
 struct alias_set {
-	pthread_rwlock_t lock; /* guards the rest; no i/o under it */
-	struct file *file;     /* sorted */
+	pthread_rwlock_t lock;	 /* guards the rest; no i/o under it */
+	struct alias_file *file; /* sorted */
 	size_t count;
 	size_t capacity;
 };
@@ -50,7 +50,7 @@ void alias_set_free(struct alias_set *set)
 	free(set);
 }
 
-static int compare(const struct file *a, const struct file *b)
+static int alias_compare(const struct alias_file *a, const struct alias_file *b)
 {
 	if (a->device != b->device)
 		return a->device < b->device ? -1 : 1;
@@ -58,7 +58,8 @@ static int compare(const struct file *a, const struct file *b)
 }
 
 /* The place of the first file that is not before @file. */
-static size_t place_of_locked(const struct alias_set *set, const struct file *file)
+static size_t alias_set_place_locked(const struct alias_set *set,
+				     const struct alias_file *file)
 {
 	size_t low = 0;
 	size_t high = set->count;
@@ -66,7 +67,7 @@ static size_t place_of_locked(const struct alias_set *set, const struct file *fi
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (compare(&set->file[middle], file) < 0)
+		if (alias_compare(&set->file[middle], file) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -74,31 +75,32 @@ static size_t place_of_locked(const struct alias_set *set, const struct file *fi
 	return low;
 }
 
-static bool has_locked(const struct alias_set *set, const struct file *file)
+static bool alias_set_has_locked(const struct alias_set *set, const struct alias_file *file)
 {
-	size_t place = place_of_locked(set, file);
+	size_t place = alias_set_place_locked(set, file);
 
-	return place < set->count && compare(&set->file[place], file) == 0;
+	return place < set->count && alias_compare(&set->file[place], file) == 0;
 }
 
 bool alias_set_has(struct alias_set *set, uint64_t device, uint64_t inode)
 {
-	struct file file = {.device = device, .inode = inode};
+	struct alias_file file = {.device = device, .inode = inode};
 	bool has;
 
 	pthread_rwlock_rdlock(&set->lock);
-	has = has_locked(set, &file);
+	has = alias_set_has_locked(set, &file);
 	pthread_rwlock_unlock(&set->lock);
 	return has;
 }
 
-static int insert_locked(struct alias_set *set, const struct file *file)
+static int alias_set_insert_locked(struct alias_set *set, const struct alias_file *file)
 {
-	size_t place = place_of_locked(set, file);
+	size_t place = alias_set_place_locked(set, file);
 
 	if (set->count == set->capacity) {
 		size_t capacity = set->capacity ? 2 * set->capacity : 64;
-		struct file *grown = reallocarray(set->file, capacity, sizeof(*grown));
+		struct alias_file *grown =
+			reallocarray(set->file, capacity, sizeof(*grown));
 
 		if (!grown)
 			return -ENOMEM;
@@ -112,12 +114,12 @@ static int insert_locked(struct alias_set *set, const struct file *file)
 	return 0;
 }
 
-static int alias_set_add(struct alias_set *set, const struct file *file)
+static int alias_set_add(struct alias_set *set, const struct alias_file *file)
 {
 	int r;
 
 	pthread_rwlock_wrlock(&set->lock);
-	r = has_locked(set, file) ? 0 : insert_locked(set, file);
+	r = alias_set_has_locked(set, file) ? 0 : alias_set_insert_locked(set, file);
 	pthread_rwlock_unlock(&set->lock);
 	return r;
 }
@@ -125,7 +127,7 @@ static int alias_set_add(struct alias_set *set, const struct file *file)
 /* ---- links ---- */
 
 /* What a check reports to. */
-struct report {
+struct alias_report {
 	struct alias_set *set;
 	const struct tree *tree;
 	alias_found_fn *found;
@@ -137,17 +139,17 @@ bool alias_is_link_name(const char *name)
 	return strcmp(name, PYC_CACHE_DIR) == 0 || pyc_name_is_bytecode(name);
 }
 
-static struct file file_of(const struct statx *stx)
+static struct alias_file alias_file_of(const struct statx *stx)
 {
-	return (struct file){
+	return (struct alias_file){
 		.device = makedev(stx->stx_dev_major, stx->stx_dev_minor),
 		.inode = stx->stx_ino,
 	};
 }
 
-static int add(const struct report *report, const struct statx *stx)
+static int alias_report_pyc(const struct alias_report *report, const struct statx *stx)
 {
-	struct file file = file_of(stx);
+	struct alias_file file = alias_file_of(stx);
 	int r;
 
 	if (alias_set_has(report->set, file.device, file.inode))
@@ -157,7 +159,8 @@ static int add(const struct report *report, const struct statx *stx)
 }
 
 /* Finds the source that pairs with the pyc at @path; a NULL path pairs with none. */
-static int find_pair(const struct tree *tree, const char *path, struct source *ret_source)
+static int alias_find_pair(const struct tree *tree, const char *path,
+			   struct source *ret_source)
 {
 	struct pyc_name name;
 	char *source;
@@ -175,33 +178,33 @@ static int find_pair(const struct tree *tree, const char *path, struct source *r
 	return 0;
 }
 
-static bool is_one_file(const struct source *a, const struct source *b)
+static bool alias_is_one_file(const struct source *a, const struct source *b)
 {
-	struct file file_a = file_of(&a->stx);
-	struct file file_b = file_of(&b->stx);
+	struct alias_file file_a = alias_file_of(&a->stx);
+	struct alias_file file_b = alias_file_of(&b->stx);
 
 	return a->state == PYC_SOURCE_REGULAR && b->state == PYC_SOURCE_REGULAR &&
-	       compare(&file_a, &file_b) == 0;
+	       alias_compare(&file_a, &file_b) == 0;
 }
 
 /*
  * A reader looks for a pyc at @path and reaches the file @pyc, through links. Adds it if
  * the reader's source is another than the file's own.
  */
-static int check_pyc(const struct report *report, const char *path,
-		     const struct source *pyc)
+static int alias_check_pyc(const struct alias_report *report, const char *path,
+			   const struct source *pyc)
 {
 	struct source readers, own;
-	int r = find_pair(report->tree, path, &readers);
+	int r = alias_find_pair(report->tree, path, &readers);
 
 	/* Without a source beside it, Python compares nothing. */
 	if (r < 0 || readers.state == PYC_SOURCE_NONE) {
 		source_fini(&readers);
 		return r;
 	}
-	r = find_pair(report->tree, pyc->path, &own);
-	if (r == 0 && !is_one_file(&readers, &own))
-		r = add(report, &pyc->stx);
+	r = alias_find_pair(report->tree, pyc->path, &own);
+	if (r == 0 && !alias_is_one_file(&readers, &own))
+		r = alias_report_pyc(report, &pyc->stx);
 	source_fini(&readers);
 	source_fini(&own);
 	return r;
@@ -211,14 +214,14 @@ static int check_pyc(const struct report *report, const char *path,
  * Where a link leads could not be found out. Is that because it leads nowhere, for its
  * reader as well? Else the error stays one.
  */
-static int reason_not_to_know(int error)
+static int alias_error_unless_nowhere(int error)
 {
 	return error == -ELOOP || error == -EACCES || error == -EXDEV ? 0 : error;
 }
 
 /* One name in the directory that a __pycache__ leads to. */
-static int check_name(const struct report *report, const char *link, const char *dir,
-		      const char *name)
+static int alias_check_name(const struct alias_report *report, const char *link,
+			    const char *dir, const char *name)
 {
 	scope_free char *as_seen = NULL;
 	scope_free char *target = NULL;
@@ -235,15 +238,16 @@ static int check_name(const struct report *report, const char *link, const char 
 	}
 	source_find(report->tree, target, &pyc);
 	if (pyc.state == PYC_SOURCE_REGULAR && pyc.path)
-		r = check_pyc(report, as_seen, &pyc);
+		r = alias_check_pyc(report, as_seen, &pyc);
 	else if (pyc.state == PYC_SOURCE_UNKNOWN)
-		r = reason_not_to_know(pyc.error);
+		r = alias_error_unless_nowhere(pyc.error);
 	source_fini(&pyc);
 	return r;
 }
 
 /* Every pyc in the directory @dir, to which the link @link leads. */
-static int check_dir(const struct report *report, const char *link, const char *dir)
+static int alias_check_dir(const struct alias_report *report, const char *link,
+			   const char *dir)
 {
 	scope_fd int fd = tree_openat(report->tree, dir, O_RDONLY | O_DIRECTORY);
 	struct listing listing = {0};
@@ -251,7 +255,7 @@ static int check_dir(const struct report *report, const char *link, const char *
 
 	for (size_t i = 0; r == 0 && i < listing.count; i++)
 		if (pyc_name_is_bytecode(listing.entries[i].name))
-			r = check_name(report, link, dir, listing.entries[i].name);
+			r = alias_check_name(report, link, dir, listing.entries[i].name);
 	listing_fini(&listing);
 	return r;
 }
@@ -259,19 +263,19 @@ static int check_dir(const struct report *report, const char *link, const char *
 int alias_check(struct alias_set *set, const struct tree *tree, const char *path,
 		alias_found_fn *found, void *context)
 {
-	struct report report = {
+	struct alias_report report = {
 		.set = set, .tree = tree, .found = found, .context = context};
 	struct source target;
 	int r = 0;
 
 	source_find(tree, path, &target);
 	if (target.path && target.state == PYC_SOURCE_REGULAR)
-		r = check_pyc(&report, path, &target);
+		r = alias_check_pyc(&report, path, &target);
 	else if (target.path && S_ISDIR(target.stx.stx_mode) &&
 		 strcmp(path_last(path), PYC_CACHE_DIR) == 0)
-		r = check_dir(&report, path, target.path);
+		r = alias_check_dir(&report, path, target.path);
 	else if (target.state == PYC_SOURCE_UNKNOWN)
-		r = reason_not_to_know(target.error);
+		r = alias_error_unless_nowhere(target.error);
 	source_fini(&target);
 	return r;
 }

@@ -18,7 +18,7 @@
 #define NS_PER_S INT64_C(1000000000)
 
 /* Times that do not fit (before 1677, after 2262) are the first or the last that does. */
-static int64_t nanoseconds(struct statx_timestamp stamp)
+static int64_t identity_nanoseconds(struct statx_timestamp stamp)
 {
 	int64_t ns;
 
@@ -34,10 +34,12 @@ struct identity identity_of(const struct statx *stx, uint64_t mount_id)
 		.mount_id = mount_id,
 		.device = makedev(stx->stx_dev_major, stx->stx_dev_minor),
 		.inode = stx->stx_ino,
-		.btime_ns = stx->stx_mask & STATX_BTIME ? nanoseconds(stx->stx_btime) : 0,
+		.btime_ns = stx->stx_mask & STATX_BTIME
+				    ? identity_nanoseconds(stx->stx_btime)
+				    : 0,
 		.size = (int64_t)stx->stx_size,
-		.mtime_ns = nanoseconds(stx->stx_mtime),
-		.ctime_ns = nanoseconds(stx->stx_ctime),
+		.mtime_ns = identity_nanoseconds(stx->stx_mtime),
+		.ctime_ns = identity_nanoseconds(stx->stx_ctime),
 	};
 }
 

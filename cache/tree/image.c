@@ -54,7 +54,7 @@ int image_of(int root_fd, struct image *ret_image)
 	return 0;
 }
 
-static bool has_sound_inodes(uint64_t fs_type)
+static bool image_has_sound_inodes(uint64_t fs_type)
 {
 	return fs_type == EXT_MAGIC || fs_type == XFS_MAGIC || fs_type == BTRFS_MAGIC ||
 	       fs_type == F2FS_MAGIC;
@@ -62,6 +62,6 @@ static bool has_sound_inodes(uint64_t fs_type)
 
 bool image_vouches(const struct image *image, const struct identity *identity)
 {
-	return has_sound_inodes(image->fs_type) && identity->generation != 0 &&
+	return image_has_sound_inodes(image->fs_type) && identity->generation != 0 &&
 	       identity->btime_ns != 0 && identity->ctime_ns % NS_PER_S != 0;
 }

@@ -24,13 +24,13 @@
 #define MAX_LINKS 40
 
 /**
- * struct walk - where the walk stands
+ * struct source_walk - where the walk stands
  * @here: absolute path of the last component that was looked at, "" for the root; a
  *        directory as long as @rest is not empty
  * @rest: the components still to go
  * @is_seen: the last stat is that of @here
  */
-struct walk {
+struct source_walk {
 	const struct tree *tree;
 	char here[PATH_MAX];
 	char rest[PATH_MAX];
@@ -39,7 +39,7 @@ struct walk {
 };
 
 /* The part of @path below the view, "." for its root; NULL for a path outside. */
-static const char *below_view(const struct tree *tree, const char *path)
+static const char *source_below_view(const struct tree *tree, const char *path)
 {
 	const char *rest = path_below(path, tree->view_path);
 
@@ -49,9 +49,9 @@ static const char *below_view(const struct tree *tree, const char *path)
 }
 
 /* Opens the file at @here itself: in the tree, or on the host. */
-static int open_here(const struct tree *tree, const char *here, uint64_t flags)
+static int source_open_here(const struct tree *tree, const char *here, uint64_t flags)
 {
-	const char *inside = below_view(tree, here);
+	const char *inside = source_below_view(tree, here);
 
 	if (inside)
 		return tree_openat(tree, inside, flags);
@@ -62,7 +62,8 @@ static int open_here(const struct tree *tree, const char *here, uint64_t flags)
 }
 
 /* Moves the first component of @rest to @component; false at the end of @rest. */
-static bool next_component(struct walk *walk, char component[NAME_MAX + 1], int *ret_error)
+static bool source_next_component(struct source_walk *walk, char component[NAME_MAX + 1],
+				  int *ret_error)
 {
 	const char *start = walk->rest + strspn(walk->rest, "/");
 	size_t len = strcspn(start, "/");
@@ -76,7 +77,7 @@ static bool next_component(struct walk *walk, char component[NAME_MAX + 1], int 
 	return true;
 }
 
-static void go_up(struct walk *walk)
+static void source_go_up(struct source_walk *walk)
 {
 	char *slash = strrchr(walk->here, '/');
 
@@ -85,7 +86,7 @@ static void go_up(struct walk *walk)
 }
 
 /* The link at @link replaces what was walked to reach it: its target goes before @rest. */
-static int follow(struct walk *walk, int link)
+static int source_follow(struct source_walk *walk, int link)
 {
 	char target[PATH_MAX];
 	char joined[PATH_MAX];
@@ -102,15 +103,15 @@ static int follow(struct walk *walk, int link)
 	if (target[0] == '/')
 		walk->here[0] = '\0';
 	else
-		go_up(walk);
+		source_go_up(walk);
 	memcpy(walk->rest, joined, strlen(joined) + 1);
 	return 0;
 }
 
 /* Looks at @here, and follows it if it is a link. */
-static int look(struct walk *walk, struct statx *ret_stx)
+static int source_look(struct source_walk *walk, struct statx *ret_stx)
 {
-	scope_fd int fd = open_here(walk->tree, walk->here, O_PATH);
+	scope_fd int fd = source_open_here(walk->tree, walk->here, O_PATH);
 	int r;
 
 	if (fd < 0)
@@ -119,29 +120,31 @@ static int look(struct walk *walk, struct statx *ret_stx)
 	if (r < 0)
 		return r;
 	walk->is_seen = !S_ISLNK(ret_stx->stx_mode);
-	return walk->is_seen ? 0 : follow(walk, fd);
+	return walk->is_seen ? 0 : source_follow(walk, fd);
 }
 
 /* Goes one component on. */
-static int step(struct walk *walk, const char *component, struct statx *ret_stx)
+static int source_step(struct source_walk *walk, const char *component,
+		       struct statx *ret_stx)
 {
 	size_t len = strlen(walk->here);
 
 	if (strcmp(component, ".") == 0)
 		return 0;
 	if (strcmp(component, "..") == 0) {
-		go_up(walk);
+		source_go_up(walk);
 		walk->is_seen = false;
 		return 0;
 	}
 	if (len + strlen(component) + 2 > sizeof(walk->here))
 		return -ENAMETOOLONG;
 	snprintf(walk->here + len, sizeof(walk->here) - len, "/%s", component);
-	return look(walk, ret_stx);
+	return source_look(walk, ret_stx);
 }
 
 /* Walks from the directory of @path, in the tree, through its last component. */
-static int walk_links(struct walk *walk, const char *path, struct statx *ret_stx)
+static int source_walk_links(struct source_walk *walk, const char *path,
+			     struct statx *ret_stx)
 {
 	const char *slash = strrchr(path, '/');
 	const char *view = strcmp(walk->tree->view_path, "/") ? walk->tree->view_path : "";
@@ -152,8 +155,8 @@ static int walk_links(struct walk *walk, const char *path, struct statx *ret_stx
 		     slash ? (int)(slash - path) : 0, path) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	snprintf(walk->rest, sizeof(walk->rest), "%s", slash ? slash + 1 : path);
-	while (next_component(walk, component, &r)) {
-		r = step(walk, component, ret_stx);
+	while (source_next_component(walk, component, &r)) {
+		r = source_step(walk, component, ret_stx);
 		if (r < 0)
 			return r;
 		/* Even a slash after a file is too much. */
@@ -162,41 +165,41 @@ static int walk_links(struct walk *walk, const char *path, struct statx *ret_stx
 			return -ENOTDIR;
 	}
 	/* A link whose target ends with "." or "..", or is "/": it leads to a directory. */
-	return r < 0 || walk->is_seen ? r : look(walk, ret_stx);
+	return r < 0 || walk->is_seen ? r : source_look(walk, ret_stx);
 }
 
 /* ENOENT and its kin: Python, too, finds nothing there. */
-static enum pyc_source_state state_of_error(int error)
+static enum pyc_source_state source_state_of_error(int error)
 {
 	return error == -ENOENT || error == -ENOTDIR ? PYC_SOURCE_NONE : PYC_SOURCE_UNKNOWN;
 }
 
-static enum pyc_source_state state_of_mode(unsigned mode)
+static enum pyc_source_state source_state_of_mode(unsigned mode)
 {
 	return S_ISREG(mode) ? PYC_SOURCE_REGULAR : PYC_SOURCE_NONE;
 }
 
-static void find_through_link(const struct tree *tree, const char *path,
-			      struct source *ret_source)
+static void source_find_through_link(const struct tree *tree, const char *path,
+				     struct source *ret_source)
 {
-	struct walk walk = {.tree = tree};
+	struct source_walk walk = {.tree = tree};
 	struct statx stx = {0};
 	const char *inside;
-	int r = walk_links(&walk, path, &stx);
+	int r = source_walk_links(&walk, path, &stx);
 
 	if (r < 0) {
-		ret_source->state = state_of_error(r);
+		ret_source->state = source_state_of_error(r);
 		ret_source->error = r;
 		return;
 	}
-	inside = below_view(tree, walk.here);
+	inside = source_below_view(tree, walk.here);
 	if (inside) {
 		ret_source->path = strdup(inside);
 		if (!ret_source->path)
 			return;
 	}
 	ret_source->stx = stx;
-	ret_source->state = state_of_mode(stx.stx_mode);
+	ret_source->state = source_state_of_mode(stx.stx_mode);
 }
 
 void source_find(const struct tree *tree, const char *path, struct source *ret_source)
@@ -206,19 +209,19 @@ void source_find(const struct tree *tree, const char *path, struct source *ret_s
 
 	*ret_source = (struct source){.state = PYC_SOURCE_UNKNOWN, .error = -ENOMEM};
 	if (r < 0) {
-		ret_source->state = state_of_error(r);
+		ret_source->state = source_state_of_error(r);
 		ret_source->error = r;
 		return;
 	}
 	if (S_ISLNK(stx.stx_mode)) {
-		find_through_link(tree, path, ret_source);
+		source_find_through_link(tree, path, ret_source);
 		return;
 	}
 	ret_source->path = strdup(path);
 	if (!ret_source->path)
 		return;
 	ret_source->stx = stx;
-	ret_source->state = state_of_mode(stx.stx_mode);
+	ret_source->state = source_state_of_mode(stx.stx_mode);
 }
 
 /* Most are plain files in a directory that was walked to already: one call, not three. */
@@ -248,7 +251,7 @@ void source_fini(struct source *source)
 }
 
 /* As struct node_key: an inode number alone may be another file's by now. */
-static bool same_file(const struct statx *a, const struct statx *b)
+static bool source_is_same(const struct statx *a, const struct statx *b)
 {
 	return a->stx_ino == b->stx_ino && a->stx_dev_major == b->stx_dev_major &&
 	       a->stx_dev_minor == b->stx_dev_minor &&
@@ -259,7 +262,7 @@ static bool same_file(const struct statx *a, const struct statx *b)
 
 int source_open(const struct tree *tree, const char *path, const struct source *source)
 {
-	struct walk walk = {.tree = tree};
+	struct source_walk walk = {.tree = tree};
 	scope_fd int fd = -1;
 	struct statx stx = {0};
 	int r;
@@ -267,15 +270,15 @@ int source_open(const struct tree *tree, const char *path, const struct source *
 	if (source->path) {
 		fd = tree_openat(tree, source->path, O_RDONLY | O_NONBLOCK);
 	} else {
-		r = walk_links(&walk, path, &stx);
+		r = source_walk_links(&walk, path, &stx);
 		if (r < 0)
 			return r;
-		fd = open_here(tree, walk.here, O_RDONLY | O_NONBLOCK);
+		fd = source_open_here(tree, walk.here, O_RDONLY | O_NONBLOCK);
 	}
 	if (fd < 0)
 		return fd;
 	r = statx_at(fd, "", &stx);
 	if (r < 0)
 		return r;
-	return same_file(&stx, &source->stx) ? take_fd(&fd) : -ESTALE;
+	return source_is_same(&stx, &source->stx) ? take_fd(&fd) : -ESTALE;
 }
