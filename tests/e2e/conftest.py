@@ -339,13 +339,13 @@ def counted(count, enough):
     """What count() returns, as soon as enough() says that these are few requests enough, or in
     the end. The kernel may take back pages and names at any time, and then it asks again; a
     request that belongs to the work comes each time."""
-    quiet = False
+    dropped = [times_dropped()]
     for _ in range(10):
-        before = times_dropped()
         result = count()
         if enough(result):
             return result
-        quiet = quiet or times_dropped() == before
-    if not quiet:
+        dropped.append(times_dropped())
+    # One run fills the caches, and only the next one can find them full.
+    if all(before != after for before, after in zip(dropped, dropped[2:])):
         pytest.skip("somebody drops the caches of this machine all the time")
     return result
