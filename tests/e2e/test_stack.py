@@ -136,8 +136,10 @@ def test_attributes_of_stubs(place):
 
 # ---- the source itself shows ----
 
+@contextlib.contextmanager
 def page_frames(path):
-    """Numbers of the physical pages of a file's content, as this process maps it."""
+    """Numbers of the physical pages of a file's content, as this process maps it. While it is
+    mapped, nobody takes the pages away."""
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         with mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ) as mapped:
@@ -149,17 +151,17 @@ def page_frames(path):
                 pagemap.seek(start // mmap.PAGESIZE * 8)
                 count = -(-size // mmap.PAGESIZE)
                 entries = struct.unpack(f"<{count}Q", pagemap.read(8 * count))
-    return [entry & (1 << 55) - 1 for entry in entries if entry >> 63]
+            yield [entry & (1 << 55) - 1 for entry in entries if entry >> 63]
 
 
 def test_mapped_pages_are_those_of_the_source(place):
     """A library is in memory once, whoever maps it."""
     (place / "source/library").write_bytes(os.urandom(1 << 20))
     with mounted(place / "source", place / "point", STACKED) as point:
-        ours, theirs = page_frames(point / "library"), page_frames(place / "source/library")
-    if not any(ours):
-        missing("page frame numbers need CAP_SYS_ADMIN")
-    assert ours == theirs and len(ours) == (1 << 20) // mmap.PAGESIZE
+        with page_frames(point / "library") as ours, page_frames(place / "source/library") as theirs:
+            if not any(ours):
+                missing("page frame numbers need CAP_SYS_ADMIN")
+            assert ours == theirs and len(ours) == (1 << 20) // mmap.PAGESIZE
 
 
 def test_one_device(place):
