@@ -50,7 +50,7 @@ enum wire_number {
 
 enum wire_blob { WIRE_HEADER, WIRE_DIGEST, WIRE_BLOBS };
 
-#define WIRE_BLOB_SIZE 16
+#define WIRE_BLOB_SIZE ((size_t)16)
 
 struct store_wire {
 	int64_t number[WIRE_NUMBERS];

@@ -607,7 +607,7 @@ static struct seen look_many(struct node_table *table, uint64_t i)
 }
 
 #define STEPS	  5
-#define MANY_EACH (STEPS * POOL_CHUNK_SLOTS)
+#define MANY_EACH ((size_t)STEPS * POOL_CHUNK_SLOTS)
 
 /* Over several chunks of each pool: ids, names and generations stay what they were. */
 static void test_grows_in_steps(void **state)
@@ -685,7 +685,7 @@ static void test_no_memory_to_grow(void **state)
 	assert_path(table, look(table, NODE_ROOT, "other", key(3)).id, "other");
 	limit_files(before);
 	assert_path(table, look(table, NODE_ROOT, name, file).id, name);
-	for (uint64_t i = 0; i < 2 * POOL_CHUNK_SLOTS; i++)
+	for (uint64_t i = 0; i < UINT64_C(2) * POOL_CHUNK_SLOTS; i++)
 		look_many(table, i);
 	assert_path(table, first.id, "first");
 	node_table_free(table);
@@ -734,7 +734,7 @@ static void test_find(void **state)
 
 	(void)state;
 	assert_int_equal(find_all(table, files, 0, ids, &calls), 0);
-	for (uint64_t i = 0; i < 5 * NODE_FIND_STEP; i++) {
+	for (uint64_t i = 0; i < UINT64_C(5) * NODE_FIND_STEP; i++) {
 		struct seen seen = look_many(table, i);
 
 		if (i == 2)

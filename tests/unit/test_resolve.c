@@ -915,7 +915,7 @@ static void test_no_memory_for_source(void **state)
 	struct fixture *fixture = *state;
 	struct pyc_policy epoch = {.view = PYC_VIEW_EPOCH, .epoch = 777};
 	scope_fd int fd = -1;
-	struct resolution resolution;
+	struct resolution resolution = {.decision = {.vouched = true}};
 	int r;
 
 	use(fixture, &epoch);
