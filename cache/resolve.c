@@ -141,6 +141,7 @@ static void inquiry_find_source(struct inquiry *inquiry)
 				   inquiry->source.stx.stx_mode != 0;
 	if (inquiry->source.state != PYC_SOURCE_REGULAR)
 		return;
+	inquiry->facts.outside = !inquiry->source.path;
 	inquiry->facts.source_size = (int64_t)inquiry->source.stx.stx_size;
 	inquiry->facts.source_mtime = statx_time(inquiry->source.stx.stx_mtime);
 	inquiry->facts.served_mtime = inquiry->facts.source_mtime;

@@ -166,8 +166,11 @@ static enum pyc_reason judge_times(const struct pyc_facts *facts,
 static enum pyc_reason judge_mismatch(const struct pyc_facts *facts,
 				      const struct pyc_policy *policy)
 {
-	/* No mtime word helps against another size, so this comes before any proof. */
-	if (!size_agrees(facts))
+	/*
+	 * No mtime word helps against another size, so this comes before any proof. Sizes
+	 * of 4 GiB and more agree only modulo 2^32, which says nothing.
+	 */
+	if (!size_agrees(facts) || facts->source_size > UINT32_MAX)
 		return PYC_R_SIZE;
 	if (facts->proof == PYC_CHECK_OK)
 		return PYC_R_PROVED;
@@ -200,7 +203,8 @@ static enum pyc_reason judge_timestamp(const struct pyc_facts *facts,
 static enum pyc_reason judge_checked_hash(const struct pyc_facts *facts,
 					  const struct pyc_policy *policy)
 {
-	if (policy->hash == PYC_HASH_KEEP || facts->aliased)
+	/* Promoting is for ever: nobody compares the source again. */
+	if (policy->hash == PYC_HASH_KEEP || facts->aliased || facts->outside)
 		return PYC_R_HASH_KEPT;
 	if (facts->hash == PYC_CHECK_BAD)
 		return PYC_R_HASH_MISMATCH;

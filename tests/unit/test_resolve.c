@@ -621,7 +621,7 @@ static void test_hash_of_source_outside(void **state)
 	put_hash_pyc(fixture, PYC, 3, TEXT);
 	reason = reason_of(fixture, PYC);
 	unlink(outside);
-	assert_int_equal(reason, PYC_R_PROMOTED);
+	assert_int_equal(reason, PYC_R_HASH_KEPT);
 }
 
 /* What is remembered of a pyc that is settled, and whose source changes unseen. */
