@@ -116,7 +116,7 @@ enum pyc_check { PYC_CHECK_UNKNOWN, PYC_CHECK_OK, PYC_CHECK_BAD };
  * @header:        meaningful if @header_status is PYC_HEADER_OK
  * @source:        what is where the name's source should be, symlinks followed
  * @irregular:     PYC_SOURCE_NONE: there is something, but no regular file
- * @outside:       the source lies outside of the tree, so it can change whatever the tree is
+ * @outside:       a link leads out of the tree to the source: it can change
  * @source_size:   bytes; of a regular source
  * @source_mtime:  st_mtime as it is on disk; of a regular source
  * @served_mtime:  st_mtime as the mount shows it for that source: @source_mtime in the
