@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
-#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/utf8.h"
 
 static enum log_level shown_level = LOG_LEVEL_WARNING;
@@ -58,17 +57,6 @@ void log_message(enum log_level level, const char *format, ...)
 	else
 		fprintf(stderr, "canonfs: %s\n", line);
 	errno = saved_errno;
-}
-
-bool log_ratelimit(_Atomic int64_t *last_s)
-{
-	int64_t last = atomic_load_explicit(last_s, memory_order_relaxed);
-	int64_t now = clock_coarse_s();
-
-	/* Relaxed: only one of several threads must win; nothing else hangs on it. */
-	return now > last && atomic_compare_exchange_strong_explicit(last_s, &last, now,
-								     memory_order_relaxed,
-								     memory_order_relaxed);
 }
 
 /* The quoted form of the character at *@text, which is moved behind it; at most 4 bytes. */

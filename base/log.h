@@ -7,9 +7,7 @@
 #ifndef CANONFS_BASE_LOG_H
 #define CANONFS_BASE_LOG_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
@@ -30,14 +28,6 @@ void log_message(enum log_level level, const char *format, ...)
 #define log_error(...)	 log_message(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_message(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_info(...)	 log_message(LOG_LEVEL_INFO, __VA_ARGS__)
-
-/**
- * log_ratelimit() - may a message that requests can cause be shown?
- * @last_s: when the last one was shown; one static variable for each place
- *
- * Return: true at most once a second for each @last_s. Safe from any thread.
- */
-bool log_ratelimit(_Atomic int64_t *last_s);
 
 /**
  * quote_path() - a path for a message: in single quotes; bytes that are not UTF-8 or that

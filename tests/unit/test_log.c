@@ -11,11 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -103,68 +100,6 @@ static void test_quote_cut(void **state)
 	quote_path(path, buffer, 20);
 	assert_non_null(strstr(buffer, "...'"));
 	assert_int_equal(strncmp(buffer, "'xxx", 4), 0);
-}
-
-static void test_ratelimit_once(void **state)
-{
-	_Atomic int64_t last = 0;
-	_Atomic int64_t other = 0;
-	struct timespec now;
-	int64_t first;
-	int shown;
-
-	(void)state;
-	assert_true(log_ratelimit(&last));
-	assert_true(log_ratelimit(&other)); /* a place of its own */
-	assert_true(last > 0);
-	/* However many seconds pass meanwhile. */
-	first = last;
-	shown = 0;
-	for (int i = 0; i < 1000; i++)
-		shown += log_ratelimit(&last);
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	assert_true(shown <= now.tv_sec - first);
-	last = now.tv_sec - 1;
-	assert_true(log_ratelimit(&last));
-	last = now.tv_sec + 100;
-	assert_false(log_ratelimit(&last));
-}
-
-#define THREADS 8
-
-struct contest {
-	_Atomic int64_t last;
-	_Atomic int shown;
-	pthread_barrier_t start;
-};
-
-static void *compete(void *argument)
-{
-	struct contest *contest = argument;
-
-	pthread_barrier_wait(&contest->start);
-	for (int i = 0; i < 10000; i++)
-		contest->shown += log_ratelimit(&contest->last);
-	return NULL;
-}
-
-static void test_ratelimit_threads(void **state)
-{
-	struct contest contest = {.last = 0};
-	pthread_t thread[THREADS];
-	struct timespec start, end;
-
-	(void)state;
-	pthread_barrier_init(&contest.start, NULL, THREADS);
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &start);
-	for (int i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&thread[i], NULL, compete, &contest), 0);
-	for (int i = 0; i < THREADS; i++)
-		pthread_join(thread[i], NULL);
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &end);
-	pthread_barrier_destroy(&contest.start);
-	assert_true(contest.shown >= 1);
-	assert_true(contest.shown <= end.tv_sec - start.tv_sec + 1);
 }
 
 /* Runs with standard error in a file; what was written is in @ret_text. */
@@ -256,8 +191,6 @@ int main(void)
 		cmocka_unit_test(test_quote_utf8),
 		cmocka_unit_test(test_quote_undecodable),
 		cmocka_unit_test(test_quote_cut),
-		cmocka_unit_test(test_ratelimit_once),
-		cmocka_unit_test(test_ratelimit_threads),
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_errno_survives),
 		cmocka_unit_test(test_long_line),
