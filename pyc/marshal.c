@@ -527,8 +527,9 @@ static enum pyc_marshal_status walk_body(struct walk *w)
 	}
 }
 
-static enum pyc_marshal_status walk_init(struct walk *w, const struct pyc_magic *magic,
-					 const uint8_t *body, size_t len)
+/* Walks a body from its first byte on. walk_fini() in any case. */
+static enum pyc_marshal_status walk_run(struct walk *w, const struct pyc_magic *magic,
+					const uint8_t *body, size_t len)
 {
 	w->stack.frames = w->stack.few;
 	w->stack.depth = 0;
@@ -543,7 +544,7 @@ static enum pyc_marshal_status walk_init(struct walk *w, const struct pyc_magic 
 	if (len >= MARSHAL_MAX_BODY)
 		return PYC_MARSHAL_NO_MEMORY;
 	w->in = (struct marshal_input){body, (uint32_t)len, 0};
-	return PYC_MARSHAL_OK;
+	return walk_body(w);
 }
 
 static void walk_fini(struct walk *w)
@@ -558,10 +559,8 @@ enum pyc_marshal_status pyc_marshal_check(const struct pyc_magic *magic,
 					  const uint8_t *body, size_t len, size_t *ret_len)
 {
 	struct walk w;
-	enum pyc_marshal_status status = walk_init(&w, magic, body, len);
+	enum pyc_marshal_status status = walk_run(&w, magic, body, len);
 
-	if (status == PYC_MARSHAL_OK)
-		status = walk_body(&w);
 	if (status == PYC_MARSHAL_OK && ret_len)
 		*ret_len = w.in.pos;
 	walk_fini(&w);
@@ -585,16 +584,13 @@ enum pyc_marshal_status marshal_map_init(struct marshal_map *map,
 					 size_t len)
 {
 	struct walk w;
-	enum pyc_marshal_status status = walk_init(&w, magic, body, len);
+	enum pyc_marshal_status status = walk_run(&w, magic, body, len);
 
 	*map = (struct marshal_map){.body = body};
-	if (status == PYC_MARSHAL_OK)
-		status = walk_body(&w);
-	if (status == PYC_MARSHAL_OK)
-		status = take_refs(&w.refs, map);
 	if (status == PYC_MARSHAL_OK) {
 		map->dialect = w.dialect;
 		map->len = w.in.pos;
+		status = take_refs(&w.refs, map);
 	}
 	walk_fini(&w);
 	return status;
@@ -604,31 +600,4 @@ void marshal_map_fini(struct marshal_map *map)
 {
 	free(map->refs);
 	map->refs = NULL;
-}
-
-const char *pyc_marshal_status_text(enum pyc_marshal_status status)
-{
-	switch (status) {
-	case PYC_MARSHAL_OK:
-		return "parses as one code object";
-	case PYC_MARSHAL_TRUNCATED:
-		return "ends inside an object";
-	case PYC_MARSHAL_BAD_TYPE:
-		return "unknown type code";
-	case PYC_MARSHAL_BAD_REF:
-		return "back reference to nothing, or to an unfinished object";
-	case PYC_MARSHAL_BAD_VALUE:
-		return "impossible length, digit, string or item";
-	case PYC_MARSHAL_NOT_CODE:
-		return "not a code object";
-	case PYC_MARSHAL_BAD_CODE:
-		return "code object with an impossible field";
-	case PYC_MARSHAL_TOO_DEEP:
-		return "nested too deeply";
-	case PYC_MARSHAL_UNSUPPORTED:
-		return "layout not known for this version";
-	case PYC_MARSHAL_NO_MEMORY:
-		return "not enough memory";
-	}
-	return "unknown status";
 }

@@ -68,7 +68,4 @@ enum pyc_marshal_match pyc_marshal_compare(const struct pyc_magic *magic, const 
 					   size_t a_len, const uint8_t *b, size_t b_len,
 					   const char **ret_field);
 
-/* The defect in words, for people; static storage. */
-const char *pyc_marshal_status_text(enum pyc_marshal_status status);
-
 #endif

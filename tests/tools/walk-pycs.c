@@ -151,7 +151,7 @@ static void survey_parsed(struct survey *survey, const struct pyc_magic *magic,
 		tally->unsupported++;
 	} else if (status != PYC_MARSHAL_OK) {
 		tally->rejected++;
-		printf("rejected: %s: %s\n", path, pyc_marshal_status_text(status));
+		printf("rejected: %s: status %d\n", path, status);
 	} else {
 		tally->accepted++;
 		if (survey->cuts > 0)
