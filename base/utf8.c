@@ -4,7 +4,7 @@
  */
 #include "base/utf8.h"
 
-#define ARRAY_END(array) ((array) + sizeof(array) / sizeof((array)[0]))
+#include "base/scope.h"
 
 static bool in_range(uint8_t byte, uint8_t low, uint8_t high)
 {
@@ -68,11 +68,11 @@ static const struct {
 
 static bool is_hidden(uint32_t character)
 {
-	__auto_type range = &hidden[0];
+	size_t i = 0;
 
-	while (range < ARRAY_END(hidden) && character > range->last)
-		range++;
-	return range < ARRAY_END(hidden) && character >= range->first;
+	while (i < ARRAY_SIZE(hidden) && character > hidden[i].last)
+		i++;
+	return i < ARRAY_SIZE(hidden) && character >= hidden[i].first;
 }
 
 size_t utf8_shown_length(const uint8_t *text, size_t left)

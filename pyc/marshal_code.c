@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "base/scope.h"
 #include "pyc/marshal_private.h"
 
 #define CO_VARARGS     0x4u
@@ -125,7 +126,7 @@ static const struct dialect_range {
 
 const struct marshal_dialect *marshal_dialect_of(const struct pyc_magic *magic)
 {
-	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
 		const struct dialect_range *range = &ranges[i];
 
 		if (range->implementation == magic->implementation &&

@@ -211,14 +211,14 @@ static struct token read_token(struct cursor *at, struct cursor *ret_items)
 
 static bool skip_object(struct cursor *at);
 
-static bool skip_code(struct cursor *at)
+/* Skips the fields of a code object that come before the first of a kind. */
+static bool skip_fields(struct cursor *at, enum marshal_field_kind until)
 {
 	enum marshal_field_kind kind;
 	const char *name;
 
 	for (unsigned i = 0;
-	     (kind = marshal_code_field(at->map->dialect, i, &name)) != MARSHAL_FIELD_END;
-	     i++) {
+	     (kind = marshal_code_field(at->map->dialect, i, &name)) != until; i++) {
 		if (kind == MARSHAL_FIELD_INT)
 			at->pos += 4;
 		else if (!skip_object(at))
@@ -236,7 +236,7 @@ static bool skip_object(struct cursor *at)
 	if (items.map)
 		return true;
 	if (token.kind == KIND_CODE)
-		return skip_code(at);
+		return skip_fields(at, MARSHAL_FIELD_END);
 	for (uint32_t i = 0; i < token.items; i++)
 		if (!skip_object(at))
 			return false;
@@ -438,18 +438,10 @@ static int compare_objects(struct comparison *c, struct cursor *a, struct cursor
 static bool find_filename(const struct marshal_map *map, struct token *ret_filename)
 {
 	struct cursor at = {map, 0}, items;
-	enum marshal_field_kind kind;
-	const char *name;
 
 	read_token(&at, &items);
-	for (unsigned i = 0;
-	     (kind = marshal_code_field(map->dialect, i, &name)) != MARSHAL_FIELD_FILENAME;
-	     i++) {
-		if (kind == MARSHAL_FIELD_INT)
-			at.pos += 4;
-		else if (!skip_object(&at))
-			return false;
-	}
+	if (!skip_fields(&at, MARSHAL_FIELD_FILENAME))
+		return false;
 	*ret_filename = read_token(&at, &items);
 	return true;
 }

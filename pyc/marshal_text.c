@@ -53,17 +53,12 @@ bool marshal_text_is_utf8(const uint8_t *text, size_t len)
 	return true;
 }
 
-static bool in_range(uint8_t byte, uint8_t low, uint8_t high)
-{
-	return byte >= low && byte <= high;
-}
-
 /* Moves past decimal digits; says whether there were any. */
 static bool skip_digits(const uint8_t **p, const uint8_t *end)
 {
 	const uint8_t *start = *p;
 
-	while (*p < end && in_range(**p, '0', '9'))
+	while (*p < end && **p >= '0' && **p <= '9')
 		(*p)++;
 	return *p > start;
 }

@@ -22,15 +22,17 @@ struct span {
 	size_t len;
 };
 
+static bool ends_with(const char *name, const char *suffix)
+{
+	size_t len = strlen(name);
+	size_t suffix_len = strlen(suffix);
+
+	return len >= suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
+}
+
 bool pyc_name_is_bytecode(const char *path)
 {
-	size_t len = strlen(path);
-	const char *suffix;
-
-	if (len < SUFFIX_LEN)
-		return false;
-	suffix = path + len - SUFFIX_LEN;
-	return strcmp(suffix, ".pyc") == 0 || strcmp(suffix, ".pyo") == 0;
+	return ends_with(path, ".pyc") || ends_with(path, ".pyo");
 }
 
 /* Take the part after the last dot off @rest; false where there is no dot. */
@@ -175,8 +177,5 @@ int pyc_name_level(const struct pyc_name *name, const struct pyc_magic *magic)
 
 bool pyc_name_is_source(const char *name)
 {
-	size_t len = strlen(name);
-	size_t suffix_len = strlen(SOURCE_SUFFIX);
-
-	return len > suffix_len && strcmp(name + len - suffix_len, SOURCE_SUFFIX) == 0;
+	return ends_with(name, SOURCE_SUFFIX) && strcmp(name, SOURCE_SUFFIX) != 0;
 }

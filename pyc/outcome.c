@@ -5,9 +5,8 @@
  */
 #include "pyc/outcome.h"
 
+#include "base/scope.h"
 #include "pyc/mtime.h"
-
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* PEP 3147: versions without a tag look beside the source. */
 static bool uses_cache_dir(const struct pyc_magic *magic)
@@ -158,7 +157,7 @@ static const struct {
 	[PYC_IGNORES] = {"ignores", "never looks at it"},
 };
 
-_Static_assert(LENGTH(outcomes) == PYC_OUTCOMES, "each outcome has a name");
+_Static_assert(ARRAY_SIZE(outcomes) == PYC_OUTCOMES, "each outcome has a name");
 
 const char *pyc_outcome_name(enum pyc_outcome outcome)
 {

@@ -10,6 +10,7 @@
  */
 #include "pyc/verdict.h"
 
+#include "base/scope.h"
 #include "pyc/mtime.h"
 
 /*
@@ -18,8 +19,7 @@
  */
 #define SPOIL_BIT 0x80000000u
 
-#define CHECKS	      (PYC_CHECK_BAD + 1)
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define CHECKS (PYC_CHECK_BAD + 1)
 
 /* ostree sets 0, Nix 1, zip archives 1980-01-01, buildpacks a second later. */
 static const int64_t canonical_times[] = {0, 1, 315532800, 315532801};
@@ -110,8 +110,8 @@ static const char *const verdict_names[] = {
 	[PYC_CORRUPT] = "corrupt",
 };
 
-_Static_assert(LENGTH(reasons) == PYC_REASONS, "each reason has an entry");
-_Static_assert(LENGTH(verdict_names) == PYC_VERDICTS, "each verdict has a name");
+_Static_assert(ARRAY_SIZE(reasons) == PYC_REASONS, "each reason has an entry");
+_Static_assert(ARRAY_SIZE(verdict_names) == PYC_VERDICTS, "each verdict has a name");
 
 static bool records_size(const struct pyc_facts *facts)
 {
@@ -414,7 +414,7 @@ bool pyc_is_canonical_time(const struct pyc_policy *policy, struct timespec mtim
 {
 	if (mtime.tv_nsec != 0)
 		return false;
-	return contains(canonical_times, LENGTH(canonical_times), mtime.tv_sec) ||
+	return contains(canonical_times, ARRAY_SIZE(canonical_times), mtime.tv_sec) ||
 	       contains(policy->canonical, policy->canonical_count, mtime.tv_sec);
 }
 
