@@ -14,7 +14,6 @@
 #include "base/fdio.h"
 #include "base/scope.h"
 #include "cache/store/private.h"
-#include "cache/store/schema.h"
 
 /* ---- open, close ---- */
 
@@ -121,14 +120,28 @@ void store_db_close(struct store_db *db)
 
 /* ---- statements ---- */
 
-int store_sql_run(struct store_db *db, const char *text)
+int store_sql_run(sqlite3 *sql, const char *text)
 {
-	return store_error(sqlite3_exec(db->sql, text, NULL, NULL, NULL));
+	return store_error(sqlite3_exec(sql, text, NULL, NULL, NULL));
 }
 
-int store_sql_prepare(struct store_db *db, const char *text, sqlite3_stmt **ret_statement)
+int store_sql_prepare(sqlite3 *sql, const char *text, sqlite3_stmt **ret_statement)
 {
-	return store_error(sqlite3_prepare_v2(db->sql, text, -1, ret_statement, NULL));
+	return store_error(sqlite3_prepare_v2(sql, text, -1, ret_statement, NULL));
+}
+
+int store_sql_ask(sqlite3 *sql, const char *text, int64_t *ret_number)
+{
+	scope_statement sqlite3_stmt *statement = NULL;
+	int r = store_sql_prepare(sql, text, &statement);
+	int code;
+
+	if (r < 0)
+		return r;
+	code = sqlite3_step(statement);
+	if (code == SQLITE_ROW)
+		*ret_number = sqlite3_column_int64(statement, 0);
+	return code == SQLITE_DONE ? -EBADMSG : store_error(code);
 }
 
 void store_sql_finalize_(sqlite3_stmt **statement)
@@ -155,18 +168,18 @@ bool store_sql_blob(sqlite3_stmt *statement, int column, uint8_t blob[WIRE_BLOB_
 
 int store_db_begin(struct store_db *db)
 {
-	return store_sql_run(db, "BEGIN IMMEDIATE");
+	return store_sql_run(db->sql, "BEGIN IMMEDIATE");
 }
 
 int store_db_commit(struct store_db *db)
 {
-	return store_sql_run(db, "COMMIT");
+	return store_sql_run(db->sql, "COMMIT");
 }
 
 void store_db_rollback(struct store_db *db)
 {
 	if (!sqlite3_get_autocommit(db->sql))
-		store_sql_run(db, "ROLLBACK");
+		store_sql_run(db->sql, "ROLLBACK");
 }
 
 /* ---- rows ---- */
@@ -179,7 +192,7 @@ static int store_db_prepare_put(struct store_db *db)
 
 	for (int i = 1; i < ROW_COLUMNS; i++)
 		strcat(text, ",?");
-	return store_sql_prepare(db, strcat(text, ")"), &db->put_row);
+	return store_sql_prepare(db->sql, strcat(text, ")"), &db->put_row);
 }
 
 int store_db_put(struct store_db *db, const struct store_row *row)
@@ -224,7 +237,7 @@ int store_db_rows(struct store_db *db, int64_t image, store_row_fn *take, void *
 	struct store_row row;
 	bool go_on = true;
 	int code = SQLITE_ROW;
-	int r = store_sql_prepare(db,
+	int r = store_sql_prepare(db->sql,
 				  image < 0 ? "SELECT * FROM header"
 					    : "SELECT * FROM header WHERE image = ?",
 				  &statement);
@@ -266,7 +279,7 @@ int store_db_images(struct store_db *db, store_image_fn *take, void *closure)
 	bool go_on = true;
 	int code = SQLITE_ROW;
 	int r = store_sql_prepare(
-		db,
+		db->sql,
 		"SELECT id, fs_type, fsid, root_inode, root_btime, last_used, "
 		"(SELECT count(*) FROM header WHERE image = id) FROM image "
 		"ORDER BY last_used DESC, id",
@@ -285,7 +298,7 @@ static int store_db_clamp_last_used(struct store_db *db, int64_t now)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	int r = store_sql_prepare(
-		db, "UPDATE image SET last_used = ?1 - 1 WHERE last_used >= ?1",
+		db->sql, "UPDATE image SET last_used = ?1 - 1 WHERE last_used >= ?1",
 		&statement);
 
 	if (r < 0)
@@ -301,8 +314,9 @@ int store_db_use_image(struct store_db *db, const struct image *image)
 	int r = store_db_clamp_last_used(db, now);
 
 	if (r == 0)
-		r = store_sql_prepare(
-			db, "INSERT OR REPLACE INTO image VALUES(?,?,?,?,?,?)", &statement);
+		r = store_sql_prepare(db->sql,
+				      "INSERT OR REPLACE INTO image VALUES(?,?,?,?,?,?)",
+				      &statement);
 	if (r < 0)
 		return r;
 	sqlite3_bind_int64(statement, 1, image->id);
@@ -316,27 +330,15 @@ int store_db_use_image(struct store_db *db, const struct image *image)
 
 /* ---- size ---- */
 
-static int store_db_pragma(struct store_db *db, const char *text, int64_t *ret_number)
-{
-	scope_statement sqlite3_stmt *statement = NULL;
-	int r = store_sql_prepare(db, text, &statement);
-
-	if (r < 0)
-		return r;
-	r = store_error(sqlite3_step(statement));
-	*ret_number = sqlite3_column_int64(statement, 0);
-	return r;
-}
-
 int store_db_size(struct store_db *db, int64_t *ret_bytes)
 {
 	int64_t pages = 0, unused = 0, page_size = 0;
-	int r = store_db_pragma(db, "PRAGMA page_count", &pages);
+	int r = store_sql_ask(db->sql, "PRAGMA page_count", &pages);
 
 	if (r == 0)
-		r = store_db_pragma(db, "PRAGMA freelist_count", &unused);
+		r = store_sql_ask(db->sql, "PRAGMA freelist_count", &unused);
 	if (r == 0)
-		r = store_db_pragma(db, "PRAGMA page_size", &page_size);
+		r = store_sql_ask(db->sql, "PRAGMA page_size", &page_size);
 	if (r == 0)
 		*ret_bytes = (pages - unused) * page_size;
 	return r;
@@ -353,15 +355,17 @@ static int store_db_delete_oldest(struct store_db *db)
 {
 	int64_t images = 0;
 	int before = sqlite3_total_changes(db->sql);
-	int r = store_db_pragma(db, "SELECT count(*) FROM image", &images);
+	int r = store_sql_ask(db->sql, "SELECT count(*) FROM image", &images);
 
 	if (r == 0 && images > 1)
-		r = store_sql_run(db, "DELETE FROM image WHERE id = (SELECT id FROM image "
-				      "ORDER BY last_used, id LIMIT 1);" DELETE_ORPHANS);
+		r = store_sql_run(db->sql,
+				  "DELETE FROM image WHERE id = (SELECT id FROM image "
+				  "ORDER BY last_used, id LIMIT 1);" DELETE_ORPHANS);
 	else if (r == 0)
-		r = store_sql_run(db, "DELETE FROM header WHERE (image, inode) IN "
-				      "(SELECT image, inode FROM header ORDER BY stored "
-				      "LIMIT max(1, (SELECT count(*) FROM header) / 4))");
+		r = store_sql_run(db->sql,
+				  "DELETE FROM header WHERE (image, inode) IN "
+				  "(SELECT image, inode FROM header ORDER BY stored "
+				  "LIMIT max(1, (SELECT count(*) FROM header) / 4))");
 	return r < 0 ? r : sqlite3_total_changes(db->sql) - before;
 }
 
@@ -379,32 +383,35 @@ int store_db_shrink(struct store_db *db, int64_t limit)
 			break;
 		r = store_db_size(db, &bytes);
 	}
-	return r < 0 ? r : store_sql_run(db, "PRAGMA incremental_vacuum");
+	return r < 0 ? r : store_sql_run(db->sql, "PRAGMA incremental_vacuum");
 }
 
 int store_db_forget(struct store_db *db, int64_t before_s)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
-	int r = store_sql_prepare(db, "DELETE FROM image WHERE last_used < ?", &statement);
+	int r = store_sql_prepare(db->sql, "DELETE FROM image WHERE last_used < ?",
+				  &statement);
 
 	if (r < 0)
 		return r;
 	sqlite3_bind_int64(statement, 1, before_s);
 	r = store_error(sqlite3_step(statement));
-	return r < 0 ? r : store_sql_run(db, DELETE_ORPHANS "; PRAGMA incremental_vacuum");
+	return r < 0 ? r
+		     : store_sql_run(db->sql, DELETE_ORPHANS "; PRAGMA incremental_vacuum");
 }
 
 int store_db_clear(struct store_db *db)
 {
-	return store_sql_run(db, "DELETE FROM header; DELETE FROM image; DELETE FROM proof;"
-				 "PRAGMA incremental_vacuum");
+	return store_sql_run(db->sql,
+			     "DELETE FROM header; DELETE FROM image; DELETE FROM proof;"
+			     "PRAGMA incremental_vacuum");
 }
 
 int store_db_check(struct store_db *db)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	const unsigned char *text;
-	int r = store_sql_prepare(db, "PRAGMA quick_check(1)", &statement);
+	int r = store_sql_prepare(db->sql, "PRAGMA quick_check(1)", &statement);
 
 	if (r < 0)
 		return r;

@@ -20,11 +20,36 @@ struct store_db {
 	sqlite3_stmt *put_row;
 };
 
+/*
+ * PRAGMA user_version. It is raised when the schema changes, and when the meaning of a row
+ * does: a stricter check of bodies, or another digest.
+ */
+#define STORE_VERSION 3
+
+/* PRAGMA application_id: "cnfs" */
+#define STORE_APPLICATION_ID 0x636e6673
+
+/**
+ * store_schema_open() - set up a connection, and make or check the schema
+ *
+ * Return: 0; -EBADMSG where it is not a database of ours or of another version; -EBUSY
+ * where another process has it; another -errno.
+ */
+int store_schema_open(sqlite3 *sql);
+
+/* The -errno that a result code of SQLite stands for; 0 for success. */
+int store_error(int code);
+
+/* The functions below return 0 or such a -errno, unless they say otherwise. */
+
 /* Runs statements that give no rows. */
-int store_sql_run(struct store_db *db, const char *text);
+int store_sql_run(sqlite3 *sql, const char *text);
 
 /* Prepares a statement; on failure *@ret_statement is NULL. */
-int store_sql_prepare(struct store_db *db, const char *text, sqlite3_stmt **ret_statement);
+int store_sql_prepare(sqlite3 *sql, const char *text, sqlite3_stmt **ret_statement);
+
+/* The number in the first column of the first row. -EBADMSG where there is no row. */
+int store_sql_ask(sqlite3 *sql, const char *text, int64_t *ret_number);
 
 /* Columns of the very type; false where it is another. */
 bool store_sql_number(sqlite3_stmt *statement, int column, int64_t *ret_number);

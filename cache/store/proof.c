@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/hex.h"
+#include "base/scope.h"
 
 static const char first_line[] = "canonfs-proofs 1";
 
@@ -55,26 +56,18 @@ int proof_set_add(struct proof_set *set, const struct proof *proof)
 	return 0;
 }
 
-static int proof_compare_words(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
-
 static int proof_compare_keys(const struct proof *a, const struct proof *b)
 {
-	int order = proof_compare_words(a->body.low, b->body.low);
+	const uint64_t keys[][2] = {
+		{a->body.low, b->body.low},	{a->body.high, b->body.high},
+		{a->source.low, b->source.low}, {a->source.high, b->source.high},
+		{a->magic, b->magic},		{a->level, b->level},
+	};
 
-	if (order == 0)
-		order = proof_compare_words(a->body.high, b->body.high);
-	if (order == 0)
-		order = proof_compare_words(a->source.low, b->source.low);
-	if (order == 0)
-		order = proof_compare_words(a->source.high, b->source.high);
-	if (order == 0)
-		order = proof_compare_words(a->magic, b->magic);
-	if (order == 0)
-		order = proof_compare_words(a->level, b->level);
-	return order;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i][0] != keys[i][1])
+			return keys[i][0] < keys[i][1] ? -1 : 1;
+	return 0;
 }
 
 /* By key; the disproof before the proof. */
@@ -84,7 +77,7 @@ static int proof_compare(const void *a, const void *b)
 	const struct proof *second = b;
 	int order = proof_compare_keys(first, second);
 
-	return order ? order : proof_compare_words(second->result, first->result);
+	return order ? order : (int)second->result - (int)first->result;
 }
 
 void proof_set_seal(struct proof_set *set)

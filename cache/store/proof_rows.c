@@ -9,7 +9,6 @@
 #include "base/bytes.h"
 #include "base/scope.h"
 #include "cache/store/private.h"
-#include "cache/store/schema.h"
 
 /* Over all columns, as for rows. */
 static int64_t store_proof_checksum(const struct proof *proof)
@@ -32,7 +31,7 @@ int store_db_put_proof(struct store_db *db, const struct proof *proof)
 	scope_statement sqlite3_stmt *statement = NULL;
 	uint8_t source[WIRE_BLOB_SIZE], body[WIRE_BLOB_SIZE];
 	int r = store_sql_prepare(
-		db,
+		db->sql,
 		"INSERT INTO proof VALUES(?,?,?,?,?,?,?,?) ON CONFLICT DO "
 		"UPDATE SET result = excluded.result, "
 		"stored = excluded.stored, "
@@ -57,18 +56,6 @@ int store_db_put_proof(struct store_db *db, const struct proof *proof)
 	return store_error(sqlite3_step(statement));
 }
 
-static int store_db_count_proofs(struct store_db *db, int64_t *ret_count)
-{
-	scope_statement sqlite3_stmt *statement = NULL;
-	int r = store_sql_prepare(db, "SELECT count(*) FROM proof", &statement);
-
-	if (r < 0)
-		return r;
-	r = store_error(sqlite3_step(statement));
-	*ret_count = sqlite3_column_int64(statement, 0);
-	return r;
-}
-
 int store_db_put_proofs(struct store_db *db, const struct proof_set *set)
 {
 	int64_t count = 0;
@@ -77,7 +64,7 @@ int store_db_put_proofs(struct store_db *db, const struct proof_set *set)
 	for (size_t i = 0; r == 0 && i < set->count; i++)
 		r = store_db_put_proof(db, &set->proofs[i]);
 	if (r == 0)
-		r = store_db_count_proofs(db, &count);
+		r = store_sql_ask(db->sql, "SELECT count(*) FROM proof", &count);
 	if (r == 0 && count > PROOF_MAX)
 		r = -E2BIG;
 	if (r == 0)
@@ -124,7 +111,8 @@ static int store_db_load_proofs(struct store_db *db, enum pyc_check result,
 	scope_statement sqlite3_stmt *statement = NULL;
 	struct proof proof;
 	int code = SQLITE_DONE;
-	int r = store_sql_prepare(db, "SELECT * FROM proof WHERE result = ?", &statement);
+	int r = store_sql_prepare(db->sql, "SELECT * FROM proof WHERE result = ?",
+				  &statement);
 
 	if (r < 0)
 		return r;

@@ -14,7 +14,6 @@
 #include "cache/tree/digest.h"
 #include "cache/tree/identity.h"
 #include "pyc/verdict.h"
-#include "pyc/verdict.h"
 
 /**
  * struct store_row - a body that was read

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Settings and schema of the database; see schema.h.
+ * Settings and schema of the database: made once, and compared to the letter ever after.
  *
  * A schema is code: triggers, views, generated columns and indices on expressions run when
  * a table is used. So a database is only used if its sqlite_schema has our statements and
  * nothing else, and until then nothing but sqlite_schema is read.
  */
-#include "cache/store/schema.h"
-
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/scope.h"
+#include "cache/store/private.h"
 
 /* Strings and blobs are a few bytes each; a longer one is not ours. */
 #define MAX_LENGTH 65536
@@ -61,28 +60,6 @@ int store_error(int code)
 	}
 }
 
-static int store_schema_run(sqlite3 *sql, const char *text)
-{
-	return store_error(sqlite3_exec(sql, text, NULL, NULL, NULL));
-}
-
-/* The first column of the first row. */
-static int store_schema_number(sqlite3 *sql, const char *text, int64_t *ret_number)
-{
-	sqlite3_stmt *statement;
-	int code = sqlite3_prepare_v2(sql, text, -1, &statement, NULL);
-
-	if (code == SQLITE_OK) {
-		code = sqlite3_step(statement);
-		if (code == SQLITE_ROW)
-			*ret_number = sqlite3_column_int64(statement, 0);
-		else if (code == SQLITE_DONE)
-			code = SQLITE_CORRUPT;
-	}
-	sqlite3_finalize(statement);
-	return store_error(code);
-}
-
 static int store_schema_configure(sqlite3 *sql)
 {
 	sqlite3_busy_timeout(sql, 0);
@@ -96,13 +73,13 @@ static int store_schema_configure(sqlite3 *sql)
 	 * EXCLUSIVE comes before the first access: then there is no -shm file, which is
 	 * mapped, and whose truncation would kill us with SIGBUS.
 	 */
-	return store_schema_run(sql, "PRAGMA locking_mode=EXCLUSIVE;"
-				     "PRAGMA mmap_size=0;"
-				     "PRAGMA cell_size_check=ON;"
-				     "PRAGMA trusted_schema=OFF;"
-				     "PRAGMA temp_store=MEMORY;"
-				     "PRAGMA synchronous=NORMAL;"
-				     "PRAGMA journal_size_limit=4194304");
+	return store_sql_run(sql, "PRAGMA locking_mode=EXCLUSIVE;"
+				  "PRAGMA mmap_size=0;"
+				  "PRAGMA cell_size_check=ON;"
+				  "PRAGMA trusted_schema=OFF;"
+				  "PRAGMA temp_store=MEMORY;"
+				  "PRAGMA synchronous=NORMAL;"
+				  "PRAGMA journal_size_limit=4194304");
 }
 
 /* In one transaction: a crash leaves all of it, or a database without tables. */
@@ -110,19 +87,19 @@ static int store_schema_make(sqlite3 *sql)
 {
 	char version[128];
 	/* auto_vacuum can be set while the file is empty only. */
-	int r = store_schema_run(sql,
-				 "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
-				 "BEGIN IMMEDIATE");
+	int r = store_sql_run(sql,
+			      "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
+			      "BEGIN IMMEDIATE");
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(tables); i++)
-		r = store_schema_run(sql, tables[i]);
+		r = store_sql_run(sql, tables[i]);
 	snprintf(version, sizeof(version),
 		 "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
 		 STORE_APPLICATION_ID, STORE_VERSION);
 	if (r == 0)
-		r = store_schema_run(sql, version);
+		r = store_sql_run(sql, version);
 	/* The file itself says from now on that it is ours. */
-	return r < 0 ? r : store_schema_run(sql, "PRAGMA wal_checkpoint(TRUNCATE)");
+	return r < 0 ? r : store_sql_run(sql, "PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 static bool store_schema_is_text(sqlite3_stmt *statement, int column, const char *text)
@@ -150,14 +127,11 @@ static int store_schema_compare(sqlite3_stmt *statement)
 
 static int store_schema_check(sqlite3 *sql)
 {
-	sqlite3_stmt *statement;
-	int code = sqlite3_prepare_v2(sql,
-				      "SELECT type, sql FROM sqlite_schema ORDER BY rowid",
-				      -1, &statement, NULL);
-	int r = code == SQLITE_OK ? store_schema_compare(statement) : store_error(code);
+	scope_statement sqlite3_stmt *statement = NULL;
+	int r = store_sql_prepare(sql, "SELECT type, sql FROM sqlite_schema ORDER BY rowid",
+				  &statement);
 
-	sqlite3_finalize(statement);
-	return r;
+	return r < 0 ? r : store_schema_compare(statement);
 }
 
 int store_schema_open(sqlite3 *sql)
@@ -166,12 +140,11 @@ int store_schema_open(sqlite3 *sql)
 	int r = store_schema_configure(sql);
 
 	if (r == 0)
-		r = store_schema_number(sql, "PRAGMA application_id", &application);
+		r = store_sql_ask(sql, "PRAGMA application_id", &application);
 	if (r == 0)
-		r = store_schema_number(sql, "PRAGMA user_version", &version);
+		r = store_sql_ask(sql, "PRAGMA user_version", &version);
 	if (r == 0)
-		r = store_schema_number(sql, "SELECT count(*) FROM sqlite_schema",
-					&objects);
+		r = store_sql_ask(sql, "SELECT count(*) FROM sqlite_schema", &objects);
 	if (r < 0)
 		return r;
 	if (application == 0 && version == 0 && objects == 0)
@@ -179,5 +152,5 @@ int store_schema_open(sqlite3 *sql)
 	if (application != STORE_APPLICATION_ID || version != STORE_VERSION)
 		return -EBADMSG;
 	r = store_schema_check(sql);
-	return r < 0 ? r : store_schema_run(sql, "PRAGMA journal_mode=WAL");
+	return r < 0 ? r : store_sql_run(sql, "PRAGMA journal_mode=WAL");
 }
