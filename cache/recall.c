@@ -4,6 +4,7 @@
  */
 #include "cache/recall.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -24,7 +25,8 @@ struct recall {
 	struct table *table;   /* NULL without a store */
 	struct timespec until; /* when it is abandoned */
 	const struct store_place *place;
-	int root_fd;
+	int root_fd; /* its own: an abandoned start may need it after its caller has gone on
+		      */
 	int64_t limit;
 };
 
@@ -33,6 +35,7 @@ static void recall_free(struct recall *recall)
 	pthread_cond_destroy(&recall->ready);
 	pthread_mutex_destroy(&recall->lock);
 	table_free(recall->table);
+	close_fd(&recall->root_fd);
 	free(recall);
 }
 
@@ -91,8 +94,12 @@ static struct recall *recall_new(const struct store_place *place, int root_fd,
 
 	if (!recall)
 		return NULL;
+	recall->root_fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
+	if (recall->root_fd < 0) {
+		free(recall);
+		return NULL;
+	}
 	recall->place = place;
-	recall->root_fd = root_fd;
 	recall->limit = limit;
 	recall->until = clock_deadline(RECALL_MS);
 	pthread_mutex_init(&recall->lock, NULL);

@@ -21,8 +21,7 @@ struct table;
 
 /**
  * recall_start() - begin
- * @place, @root_fd, @limit: as of store_open(). @root_fd stays open until recall_await(),
- *                           @place until the end of the process
+ * @place, @root_fd, @limit: as of store_open(). @place lives until the end of the process
  * Return: NULL where there can be none. Else recall_await() it.
  */
 struct recall *recall_start(const struct store_place *place, int root_fd, int64_t limit);
