@@ -46,11 +46,6 @@ static bool content_is_still(int fd, const struct identity *identity)
 	return identity_equal(&now, identity);
 }
 
-static bool content_is_unchanged(const struct content_file *file)
-{
-	return content_is_still(file->fd, &file->identity);
-}
-
 /*
  * What is read of a file vouches for later readers only if the file's ctime was old enough
  * before the first byte was read.
@@ -147,7 +142,7 @@ bool content_check_body(struct content_file *file)
 		return false;
 	file->bodies++;
 	data = content_read_whole(file->fd, file->identity.size);
-	if (!data || !content_is_unchanged(file) ||
+	if (!data || !content_is_still(file->fd, &file->identity) ||
 	    memcmp(data, content->header.raw, magic->header_size) != 0)
 		return false;
 	content->digest = digest_of(data + magic->header_size, size - magic->header_size);
@@ -197,6 +192,6 @@ bool content_check_source(struct content_file *file, int source_fd)
 	content->source = before;
 	content->source_digest = digest_of(data, (size_t)before.size);
 	content->hash = content_compare_hash(&content->header, data, (size_t)before.size);
-	return file->source_settled && content_is_unchanged(file) &&
+	return file->source_settled && content_is_still(file->fd, &file->identity) &&
 	       content_is_settled(file);
 }

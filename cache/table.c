@@ -58,11 +58,6 @@ void table_free(struct table *table)
 	free(table);
 }
 
-static bool table_same_inode(const struct identity *a, const struct identity *b)
-{
-	return a->inode == b->inode && a->device == b->device;
-}
-
 /* The bucket's entry for the inode, NULL where there is none. */
 static struct table_entry *table_find_locked(struct table_bucket *bucket,
 					     const struct identity *identity)
@@ -70,7 +65,8 @@ static struct table_entry *table_find_locked(struct table_bucket *bucket,
 	for (size_t i = 0; i < WAYS; i++) {
 		struct table_entry *entry = &bucket->entries[i];
 
-		if (entry->last_used && table_same_inode(&entry->identity, identity))
+		if (entry->last_used && entry->identity.inode == identity->inode &&
+		    entry->identity.device == identity->device)
 			return entry;
 	}
 	return NULL;

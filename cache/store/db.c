@@ -293,17 +293,15 @@ int store_db_images(struct store_db *db, store_image_fn *take, void *closure)
 	return store_error(code);
 }
 
-/* Before @now: a clock that ran ahead must not keep an image for ever. */
-static int store_db_clamp_last_used(struct store_db *db, int64_t now)
+/* Runs a statement that takes one number. */
+static int store_sql_run_with(sqlite3 *sql, const char *text, int64_t number)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
-	int r = store_sql_prepare(
-		db->sql, "UPDATE image SET last_used = ?1 - 1 WHERE last_used >= ?1",
-		&statement);
+	int r = store_sql_prepare(sql, text, &statement);
 
 	if (r < 0)
 		return r;
-	sqlite3_bind_int64(statement, 1, now);
+	sqlite3_bind_int64(statement, 1, number);
 	return store_error(sqlite3_step(statement));
 }
 
@@ -311,7 +309,9 @@ int store_db_use_image(struct store_db *db, const struct image *image)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	int64_t now = time(NULL);
-	int r = store_db_clamp_last_used(db, now);
+	/* A clock that ran ahead must not keep an image for ever. */
+	int r = store_sql_run_with(
+		db->sql, "UPDATE image SET last_used = ?1 - 1 WHERE last_used >= ?1", now);
 
 	if (r == 0)
 		r = store_sql_prepare(db->sql,
@@ -388,14 +388,9 @@ int store_db_shrink(struct store_db *db, int64_t limit)
 
 int store_db_forget(struct store_db *db, int64_t before_s)
 {
-	scope_statement sqlite3_stmt *statement = NULL;
-	int r = store_sql_prepare(db->sql, "DELETE FROM image WHERE last_used < ?",
-				  &statement);
+	int r = store_sql_run_with(db->sql, "DELETE FROM image WHERE last_used < ?",
+				   before_s);
 
-	if (r < 0)
-		return r;
-	sqlite3_bind_int64(statement, 1, before_s);
-	r = store_error(sqlite3_step(statement));
 	return r < 0 ? r
 		     : store_sql_run(db->sql, DELETE_ORPHANS "; PRAGMA incremental_vacuum");
 }

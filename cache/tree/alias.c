@@ -223,19 +223,13 @@ static int alias_error_unless_nowhere(int error)
 static int alias_check_name(const struct alias_report *report, const char *link,
 			    const char *dir, const char *name)
 {
-	scope_free char *as_seen = NULL;
-	scope_free char *target = NULL;
+	scope_free char *as_seen = path_join(link, name);
+	scope_free char *target = path_join(dir, name);
 	struct source pyc;
 	int r = 0;
 
-	if (asprintf(&as_seen, "%s/%s", link, name) < 0) {
-		as_seen = NULL;
+	if (!as_seen || !target)
 		return -ENOMEM;
-	}
-	if (asprintf(&target, "%s/%s", dir, name) < 0) {
-		target = NULL;
-		return -ENOMEM;
-	}
 	source_find(report->tree, target, &pyc);
 	if (pyc.state == PYC_SOURCE_REGULAR && pyc.path)
 		r = alias_check_pyc(report, as_seen, &pyc);

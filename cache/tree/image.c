@@ -20,7 +20,7 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
-int64_t image_id(const struct image *image)
+static int64_t image_id(const struct image *image)
 {
 	const uint64_t key[] = {image->fs_type, image->fsid, image->root_inode,
 				(uint64_t)image->root_btime_ns};

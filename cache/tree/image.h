@@ -41,9 +41,6 @@ struct image {
  */
 int image_of(int root_fd, struct image *ret_image);
 
-/* The id that an image's other fields give. */
-int64_t image_id(const struct image *image);
-
 /**
  * image_vouches() - does a stored identity prove by itself that the content is the same?
  *

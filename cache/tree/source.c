@@ -146,15 +146,17 @@ static int source_step(struct source_walk *walk, const char *component,
 static int source_walk_links(struct source_walk *walk, const char *path,
 			     struct statx *ret_stx)
 {
-	const char *slash = strrchr(path, '/');
+	const char *name = path_last(path);
 	const char *view = strcmp(walk->tree->view_path, "/") ? walk->tree->view_path : "";
 	char component[NAME_MAX + 1];
 	int r;
 
-	if (snprintf(walk->here, sizeof(walk->here), "%s%s%.*s", view, slash ? "/" : "",
-		     slash ? (int)(slash - path) : 0, path) >= PATH_MAX)
+	/* With the slash after it, if there is a directory. */
+	if (snprintf(walk->here, sizeof(walk->here), "%s/%.*s", view, (int)(name - path),
+		     path) >= PATH_MAX)
 		return -ENAMETOOLONG;
-	snprintf(walk->rest, sizeof(walk->rest), "%s", slash ? slash + 1 : path);
+	walk->here[strlen(walk->here) - 1] = '\0';
+	snprintf(walk->rest, sizeof(walk->rest), "%s", name);
 	while (source_next_component(walk, component, &r)) {
 		r = source_step(walk, component, ret_stx);
 		if (r < 0)
@@ -168,38 +170,37 @@ static int source_walk_links(struct source_walk *walk, const char *path,
 	return r < 0 || walk->is_seen ? r : source_look(walk, ret_stx);
 }
 
-/* ENOENT and its kin: Python, too, finds nothing there. */
-static enum pyc_source_state source_state_of_error(int error)
+/* A file was found; @path is its path in the tree, NULL for a file outside. */
+static void source_set_found(struct source *source, const char *path,
+			     const struct statx *stx)
 {
-	return error == -ENOENT || error == -ENOTDIR ? PYC_SOURCE_NONE : PYC_SOURCE_UNKNOWN;
+	source->path = path ? strdup(path) : NULL;
+	if (path && !source->path)
+		return;
+	source->stx = *stx;
+	source->state = S_ISREG(stx->stx_mode) ? PYC_SOURCE_REGULAR : PYC_SOURCE_NONE;
 }
 
-static enum pyc_source_state source_state_of_mode(unsigned mode)
+/* With some errors Python finds nothing there, either. */
+static void source_set_error(struct source *source, int error)
 {
-	return S_ISREG(mode) ? PYC_SOURCE_REGULAR : PYC_SOURCE_NONE;
+	bool is_nothing = error == -ENOENT || error == -ENOTDIR;
+
+	source->state = is_nothing ? PYC_SOURCE_NONE : PYC_SOURCE_UNKNOWN;
+	source->error = error;
 }
 
 static void source_find_through_link(const struct tree *tree, const char *path,
-				     struct source *ret_source)
+				     struct source *source)
 {
 	struct source_walk walk = {.tree = tree};
 	struct statx stx = {0};
-	const char *inside;
 	int r = source_walk_links(&walk, path, &stx);
 
-	if (r < 0) {
-		ret_source->state = source_state_of_error(r);
-		ret_source->error = r;
-		return;
-	}
-	inside = source_below_view(tree, walk.here);
-	if (inside) {
-		ret_source->path = strdup(inside);
-		if (!ret_source->path)
-			return;
-	}
-	ret_source->stx = stx;
-	ret_source->state = source_state_of_mode(stx.stx_mode);
+	if (r < 0)
+		source_set_error(source, r);
+	else
+		source_set_found(source, source_below_view(tree, walk.here), &stx);
 }
 
 void source_find(const struct tree *tree, const char *path, struct source *ret_source)
@@ -208,40 +209,27 @@ void source_find(const struct tree *tree, const char *path, struct source *ret_s
 	int r = tree_stat(tree, path, &stx);
 
 	*ret_source = (struct source){.state = PYC_SOURCE_UNKNOWN, .error = -ENOMEM};
-	if (r < 0) {
-		ret_source->state = source_state_of_error(r);
-		ret_source->error = r;
-		return;
-	}
-	if (S_ISLNK(stx.stx_mode)) {
+	if (r < 0)
+		source_set_error(ret_source, r);
+	else if (S_ISLNK(stx.stx_mode))
 		source_find_through_link(tree, path, ret_source);
-		return;
-	}
-	ret_source->path = strdup(path);
-	if (!ret_source->path)
-		return;
-	ret_source->stx = stx;
-	ret_source->state = source_state_of_mode(stx.stx_mode);
+	else
+		source_set_found(ret_source, path, &stx);
 }
 
-/* Most are plain files in a directory that was walked to already: one call, not three. */
+/* Most sources are plain files in a directory that is open: one call, not three. */
 void source_find_in(const struct tree *tree, const char *path, int dir,
 		    struct source *ret_source)
 {
-	const char *slash = strrchr(path, '/');
 	struct statx stx;
 
-	if (dir < 0 || statx_at(dir, slash ? slash + 1 : path, &stx) < 0 ||
-	    !S_ISREG(stx.stx_mode) || tree_is_submount(&stx)) {
+	if (dir < 0 || statx_at(dir, path_last(path), &stx) < 0 || !S_ISREG(stx.stx_mode) ||
+	    tree_is_submount(&stx)) {
 		source_find(tree, path, ret_source);
 		return;
 	}
 	*ret_source = (struct source){.state = PYC_SOURCE_UNKNOWN, .error = -ENOMEM};
-	ret_source->path = strdup(path);
-	if (!ret_source->path)
-		return;
-	ret_source->stx = stx;
-	ret_source->state = PYC_SOURCE_REGULAR;
+	source_set_found(ret_source, path, &stx);
 }
 
 void source_fini(struct source *source)

@@ -53,25 +53,16 @@ void tree_close(struct tree *tree)
 	tree->view_path = NULL;
 }
 
-/*
- * The longest prefix of @path that the kernel takes in one call: up to a slash, and
- * shorter than PATH_MAX. 0 where there is no slash: no file has such a name.
- */
-static size_t tree_prefix_length(const char *path)
-{
-	const char *slash = memrchr(path, '/', PATH_MAX);
-
-	return slash ? (size_t)(slash - path) : 0;
-}
-
 int tree_openat(const struct tree *tree, const char *path, uint64_t flags)
 {
 	scope_fd int step = -1;
 	int dir = tree->root_fd;
 
 	while (strlen(path) >= PATH_MAX) {
+		/* The longest part that the kernel takes in one call. */
+		const char *slash = memrchr(path, '/', PATH_MAX);
+		size_t len = slash ? (size_t)(slash - path) : 0;
 		char prefix[PATH_MAX];
-		size_t len = tree_prefix_length(path);
 		int next;
 
 		if (len == 0)
