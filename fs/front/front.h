@@ -3,10 +3,10 @@
  * A mounted tree as FUSE shows it: what both kinds need, the passthrough
  * (fs/front/passthrough.h) and the data layer of a stacked mount (fs/stack/data.h).
  *
- * Handlers keep nothing between requests but a table, of nodes or of the data layer's
- * files: an open file is its node, a directory stream is its node and the lower file
- * system's own d_off cookie. So a request can be answered by any process that has the
- * table.
+ * Handlers need nothing between requests but a table, of nodes or of the data layer's
+ * files: a directory stream is its node and the lower file system's own d_off cookie. So
+ * any process that has the table can answer a request. What readers have open on a source
+ * that can change is kept beside it (fs/front/handle.h).
  */
 #ifndef CANONFS_FS_FRONT_FRONT_H
 #define CANONFS_FS_FRONT_FRONT_H

@@ -12,7 +12,7 @@
  * is used again with another generation. A name that turns out to be another file gets a
  * new node: the old one is unlinked from the names but lives while it is referenced.
  *
- * No descriptors: a file is reopened by its path and compared with the node.
+ * A node has no descriptor: its file is opened by its path and compared with the node.
  *
  * All state is in one memfd, in indices rather than pointers, so that another process can
  * take it over.

@@ -83,7 +83,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct stat st;
 
 	(void)fi;
-	fd = passthrough_open(passthrough, ino, O_PATH, &path, &stx);
+	fd = passthrough_reach(passthrough, ino, O_PATH, &path, &stx);
 	if (fd < 0) {
 		op_fail(req, -fd);
 		return;
@@ -103,7 +103,7 @@ void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask,
 	struct stat st;
 
 	(void)flags, (void)mask, (void)fi;
-	fd = passthrough_open(passthrough, ino, O_PATH, &path, &stx);
+	fd = passthrough_reach(passthrough, ino, O_PATH, &path, &stx);
 	if (fd < 0) {
 		op_fail(req, -fd);
 		return;

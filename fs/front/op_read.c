@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * OPEN, READ, LSEEK.
+ * OPEN, RELEASE, READ, LSEEK.
  */
 #include "config.h"
 
@@ -14,6 +14,28 @@
 #include "base/scope.h"
 #include "fs/front/page_stamp.h"
 #include "fs/front/served.h"
+#include "pyc/names.h"
+
+/* Fills in @fi for the file @fd, which is taken if it can be kept. */
+static void op_keep_open(struct passthrough *passthrough, fuse_ino_t ino, const char *path,
+			 int *fd, const struct statx *stx, struct fuse_file_info *fi)
+{
+	const struct pyc_question question = {
+		.path = path, .fd = *fd, .stx = stx, .source_dir = -1};
+	bool is_bytecode = pyc_name_is_bytecode(path);
+	struct served_header header = {.resolved = false};
+	struct resolution resolution;
+
+	if (is_bytecode &&
+	    resolve_pyc(passthrough->front.resolver, &question, &resolution) == 0)
+		header = served_header(&resolution);
+	fi->keep_cache = node_stamp(passthrough->nodes, ino,
+				    page_stamp(stx, header.resolved ? &resolution : NULL),
+				    (uint32_t)(clock_ms() / 1000));
+	fi->fh = handle_keep(passthrough->handles, ino, *fd, is_bytecode ? &header : NULL);
+	if (fi->fh)
+		take_fd(fd);
+}
 
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -21,8 +43,6 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	scope_free char *path = NULL;
 	scope_fd int fd = -1;
 	struct statx stx;
-	uint64_t stamp;
-	uint32_t now_s;
 
 	if (passthrough->front.immutable) {
 		/* "Never ask again": pages are kept, there is no OPEN, no RELEASE. */
@@ -38,25 +58,59 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		op_fail(req, -fd);
 		return;
 	}
-	now_s = (uint32_t)(clock_ms() / 1000);
-	stamp = page_stamp(&passthrough->front, path, fd, &stx);
-	fi->keep_cache = node_stamp(passthrough->nodes, ino, stamp, now_s) && stamp != 0;
+	op_keep_open(passthrough, ino, path, &fd, &stx, fi);
 	/* The size may be another, too: a read must not end where the old file did. */
 	if (!fi->keep_cache)
 		fuse_lowlevel_notify_inval_inode(passthrough->front.session, ino, -1, 0);
-	fuse_reply_open(req, fi);
+	/* An interrupted open never reached the kernel: it will not release it either. */
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		handle_release(passthrough->handles, ino, fi->fh);
 }
 
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	handle_release(passthrough_of(req)->handles, ino, fi->fh);
+	fuse_reply_err(req, 0);
+}
+
+/* The name is another file by now: as the file was when it was last opened. */
+static void op_read_replaced(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset)
+{
+	struct passthrough *passthrough = passthrough_of(req);
+	scope_free char *path = NULL;
+	struct served_header header;
+	scope_fd int fd = handle_dup(passthrough->handles, ino, &header);
+	int r = fd < 0 ? fd : node_path(passthrough->nodes, ino, &path, NULL);
+
+	if (r < 0)
+		op_fail(req, -r);
+	else if (offset < PYC_HEADER_MAX && pyc_name_is_bytecode(path))
+		served_reply_replaced(req, path, fd, &header, size, offset);
+	else
+		served_reply_plain(req, fd, size, offset);
+}
+
+/*
+ * A header is decided on at each READ, as its pages are shared by all readers, and the
+ * source may have changed since one of them opened the file.
+ */
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	     struct fuse_file_info *fi)
 {
+	struct passthrough *passthrough = passthrough_of(req);
+	int kept = handle_fd(passthrough->handles, fi->fh);
 	scope_free char *path = NULL;
 	scope_fd int fd = -1;
 	struct statx stx;
 
-	(void)fi;
-	fd = passthrough_open(passthrough_of(req), ino, O_RDONLY | O_NONBLOCK, &path, &stx);
-	if (fd < 0)
+	if (kept >= 0 && (offset >= PYC_HEADER_MAX || !handle_is_bytecode(fi->fh))) {
+		served_reply_plain(req, kept, size, offset);
+		return;
+	}
+	fd = passthrough_open(passthrough, ino, O_RDONLY | O_NONBLOCK, &path, &stx);
+	if (fd == -ESTALE)
+		op_read_replaced(req, ino, size, offset);
+	else if (fd < 0)
 		op_fail(req, -fd);
 	else
 		served_reply(req, path, fd, &stx, size, offset);
@@ -70,7 +124,7 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 	off_t found;
 
 	(void)fi;
-	fd = passthrough_open(passthrough_of(req), ino, O_RDONLY | O_NONBLOCK, NULL, &stx);
+	fd = passthrough_reach(passthrough_of(req), ino, O_RDONLY | O_NONBLOCK, NULL, &stx);
 	if (fd < 0) {
 		op_fail(req, -fd);
 		return;

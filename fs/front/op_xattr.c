@@ -77,7 +77,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	}
 	if (virtual_xattr_is(name) && xattr_reply_virtual(req, ino, name, size))
 		return;
-	fd = passthrough_open(passthrough_of(req), ino, O_PATH, NULL, &stx);
+	fd = passthrough_reach(passthrough_of(req), ino, O_PATH, NULL, &stx);
 	if (fd < 0) {
 		op_fail(req, -fd);
 		return;
@@ -98,7 +98,7 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		op_fail(req, ENOMEM);
 		return;
 	}
-	fd = passthrough_open(passthrough_of(req), ino, O_PATH, NULL, &stx);
+	fd = passthrough_reach(passthrough_of(req), ino, O_PATH, NULL, &stx);
 	if (fd < 0) {
 		op_fail(req, -fd);
 		return;

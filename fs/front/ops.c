@@ -54,6 +54,7 @@ const struct fuse_lowlevel_ops passthrough_ops = {
 	.readdir = op_readdir,
 	.readdirplus = op_readdirplus,
 	.open = op_open,
+	.release = op_release,
 	.read = op_read,
 	.lseek = op_lseek,
 	.getxattr = op_getxattr,

@@ -10,7 +10,6 @@
 #include <xxhash.h>
 
 #include "base/clock.h"
-#include "pyc/names.h"
 
 /* What the pages of a file depend on. */
 struct page_basis {
@@ -33,17 +32,13 @@ static uint64_t page_stamp_digest(const struct page_basis *basis, bool has_sourc
 	return XXH3_64bits(basis, sizeof(*basis)) | 1;
 }
 
-uint64_t page_stamp(struct front *front, const char *path, int fd, const struct statx *stx)
+uint64_t page_stamp(const struct statx *stx, const struct resolution *pyc)
 {
-	const struct pyc_question question = {
-		.path = path, .fd = fd, .stx = stx, .source_dir = -1};
 	struct page_basis basis = {.file = identity_of(stx, 0)};
-	struct resolution resolution;
 
-	if (!pyc_name_is_bytecode(path) ||
-	    resolve_pyc(front->resolver, &question, &resolution) < 0)
+	if (!pyc)
 		return page_stamp_digest(&basis, false);
-	basis.source = resolution.source;
-	memcpy(basis.header, resolution.decision.header.raw, sizeof(basis.header));
-	return page_stamp_digest(&basis, resolution.facts.source == PYC_SOURCE_REGULAR);
+	basis.source = pyc->source;
+	memcpy(basis.header, pyc->decision.header.raw, sizeof(basis.header));
+	return page_stamp_digest(&basis, pyc->facts.source == PYC_SOURCE_REGULAR);
 }

@@ -10,15 +10,14 @@
 #ifndef CANONFS_FS_FRONT_PAGE_STAMP_H
 #define CANONFS_FS_FRONT_PAGE_STAMP_H
 
-#include "fs/front/front.h"
+#include "cache/resolve.h"
 
 /**
  * page_stamp() - a digest of all that the pages of a file depend on, for node_stamp()
- * @path: relative to the tree
- * @fd:   the file, open for reading; borrowed
- * @stx:  of @fd, just taken
+ * @stx: of the file, just taken
+ * @pyc: what was found out about it, if it is bytecode; NULL otherwise
  * Return: 0 where a change may have left no trace in it yet: that never compares equal.
  */
-uint64_t page_stamp(struct front *front, const char *path, int fd, const struct statx *stx);
+uint64_t page_stamp(const struct statx *stx, const struct resolution *pyc);
 
 #endif

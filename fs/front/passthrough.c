@@ -62,7 +62,8 @@ int passthrough_init(struct passthrough *passthrough, const struct tree *tree,
 		return r;
 	root = node_key_of(&stx);
 	passthrough->nodes = node_table_new(&root, PASSTHROUGH_MAX_NODES);
-	return passthrough->nodes ? 0 : -ENOMEM;
+	passthrough->handles = handle_table_new();
+	return passthrough->nodes && passthrough->handles ? 0 : -ENOMEM;
 }
 
 void passthrough_fini(struct passthrough *passthrough)
@@ -70,6 +71,7 @@ void passthrough_fini(struct passthrough *passthrough)
 	alias_reply_fini(passthrough);
 	front_fini(&passthrough->front);
 	node_table_free(passthrough->nodes);
+	handle_table_free(passthrough->handles);
 }
 
 int passthrough_open(struct passthrough *passthrough, uint64_t id, uint64_t flags,
@@ -85,6 +87,22 @@ int passthrough_open(struct passthrough *passthrough, uint64_t id, uint64_t flag
 	if (r >= 0 && ret_path)
 		*ret_path = take_ptr(path);
 	return r;
+}
+
+int passthrough_reach(struct passthrough *passthrough, uint64_t id, uint64_t flags,
+		      char **ret_path, struct statx *ret_stx)
+{
+	scope_fd int fd = passthrough_open(passthrough, id, flags, ret_path, ret_stx);
+	int r = 0;
+
+	if (fd != -ESTALE)
+		return take_fd(&fd);
+	fd = handle_dup(passthrough->handles, id, NULL);
+	if (fd >= 0)
+		r = statx_at(fd, "", ret_stx);
+	if (fd >= 0 && r == 0 && ret_path)
+		r = node_path(passthrough->nodes, id, ret_path, NULL);
+	return r < 0 ? r : take_fd(&fd);
 }
 
 void passthrough_attr(struct passthrough *passthrough, const char *path,

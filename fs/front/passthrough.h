@@ -9,6 +9,7 @@
 
 #include "fs/front/alias_reply.h"
 #include "fs/front/front.h"
+#include "fs/front/handle.h"
 #include "fs/front/node_table.h"
 
 /* Nodes at most; 110 bytes and a page of the kernel's own for each. */
@@ -17,6 +18,7 @@
 /**
  * struct passthrough - a tree that is shown by FUSE alone
  * @nodes:        what the kernel's node ids mean
+ * @handles:      what readers have open, if the source can change
  * @posix_acl:    the source's file system has POSIX ACLs, so the kernel must ask for them
  * @many_devices: st_ino is made up for some files (node_ino())
  * @aliases:      lookups of links to bytecode, which are answered one by one
@@ -24,6 +26,7 @@
 struct passthrough {
 	struct front front;
 	struct node_table *nodes;
+	struct handle_table *handles;
 	bool posix_acl;
 	bool many_devices;
 	struct alias_queue aliases;
@@ -52,6 +55,10 @@ void passthrough_fini(struct passthrough *passthrough);
  */
 int passthrough_open(struct passthrough *passthrough, uint64_t id, uint64_t flags,
 		     char **ret_path, struct statx *ret_stx);
+
+/* The same for a file that a reader may have open: that stays the file that it was. */
+int passthrough_reach(struct passthrough *passthrough, uint64_t id, uint64_t flags,
+		      char **ret_path, struct statx *ret_stx);
 
 /* The passthrough that a front is part of. */
 static inline struct passthrough *passthrough_from(struct front *front)

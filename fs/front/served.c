@@ -14,14 +14,23 @@
 #include "fs/front/observe.h"
 #include "pyc/names.h"
 
+struct served_header served_header(const struct resolution *resolution)
+{
+	return (struct served_header){
+		.resolved = true,
+		.disk = resolution->facts.header,
+		.decision = resolution->decision,
+	};
+}
+
 /* Puts the decided header over the part of it that was read. */
-static void served_patch_header(const struct resolution *resolution, uint8_t *data,
+static void served_patch_header(const struct served_header *header, uint8_t *data,
 				size_t len, off_t offset)
 {
-	const struct pyc_header *disk = &resolution->facts.header;
+	const struct pyc_header *disk = &header->disk;
 	size_t end = (size_t)offset + len;
 
-	if (!resolution->decision.changed)
+	if (!header->decision.changed)
 		return;
 	if (end > disk->magic->header_size)
 		end = disk->magic->header_size;
@@ -30,7 +39,25 @@ static void served_patch_header(const struct resolution *resolution, uint8_t *da
 	len = end - (size_t)offset;
 	/* Not the bytes that were judged: somebody wrote meanwhile. As they are, then. */
 	if (memcmp(data, disk->raw + offset, len) == 0)
-		memcpy(data, resolution->decision.header.raw + offset, len);
+		memcpy(data, header->decision.header.raw + offset, len);
+}
+
+static int served_read_under(const struct served_header *header, int fd, size_t size,
+			     off_t offset, struct served_bytes *ret)
+{
+	scope_free uint8_t *data = malloc(size);
+	ssize_t n = data ? pread_full(fd, data, size, offset) : -ENOMEM;
+
+	if (n < 0)
+		return (int)n;
+	served_patch_header(header, data, (size_t)n, offset);
+	*ret = (struct served_bytes){
+		.data = take_ptr(data),
+		.len = (size_t)n,
+		.resolved = header->resolved,
+		.decision = header->decision,
+	};
+	return 0;
 }
 
 int served_read_pyc(struct front *front, const char *path, int fd, const struct statx *stx,
@@ -38,22 +65,12 @@ int served_read_pyc(struct front *front, const char *path, int fd, const struct 
 {
 	const struct pyc_question question = {
 		.path = path, .fd = fd, .stx = stx, .source_dir = -1};
-	struct resolution resolution = {0};
-	bool resolved = resolve_pyc(front->resolver, &question, &resolution) == 0;
-	scope_free uint8_t *data = malloc(size);
-	ssize_t n = data ? pread_full(fd, data, size, offset) : -ENOMEM;
+	struct served_header header = {.resolved = false};
+	struct resolution resolution;
 
-	if (n < 0)
-		return (int)n;
-	if (resolved)
-		served_patch_header(&resolution, data, (size_t)n, offset);
-	*ret = (struct served_bytes){
-		.data = take_ptr(data),
-		.len = (size_t)n,
-		.resolved = resolved,
-		.decision = resolution.decision,
-	};
-	return 0;
+	if (resolve_pyc(front->resolver, &question, &resolution) == 0)
+		header = served_header(&resolution);
+	return served_read_under(&header, fd, size, offset, ret);
 }
 
 void served_reply_bytes(fuse_req_t req, const char *path, struct served_bytes *bytes)
@@ -76,7 +93,7 @@ static void served_reply_pyc(fuse_req_t req, const char *path, int fd,
 		served_reply_bytes(req, path, &bytes);
 }
 
-static void served_reply_plain(fuse_req_t req, int fd, size_t size, off_t offset)
+void served_reply_plain(fuse_req_t req, int fd, size_t size, off_t offset)
 {
 	struct fuse_bufvec buffer = FUSE_BUFVEC_INIT(size);
 
@@ -84,6 +101,18 @@ static void served_reply_plain(fuse_req_t req, int fd, size_t size, off_t offset
 	buffer.buf[0].fd = fd;
 	buffer.buf[0].pos = offset;
 	fuse_reply_data(req, &buffer, FUSE_BUF_SPLICE_MOVE);
+}
+
+void served_reply_replaced(fuse_req_t req, const char *path, int fd,
+			   const struct served_header *header, size_t size, off_t offset)
+{
+	struct served_bytes bytes;
+	int r = served_read_under(header, fd, size, offset, &bytes);
+
+	if (r < 0)
+		op_fail(req, -r);
+	else
+		served_reply_bytes(req, path, &bytes);
 }
 
 void served_reply(fuse_req_t req, const char *path, int fd, const struct statx *stx,

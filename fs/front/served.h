@@ -12,6 +12,19 @@
 #include "fs/front/ops.h"
 
 /**
+ * struct served_header - what was decided on the header of a bytecode file
+ * @resolved: a decision was made; where none was, the file is served as it is
+ * @disk:     the header that was judged
+ */
+struct served_header {
+	bool resolved;
+	struct pyc_header disk;
+	struct pyc_decision decision;
+};
+
+struct served_header served_header(const struct resolution *resolution);
+
+/**
  * struct served_bytes - the beginning of a bytecode file, as it is served
  * @data:     owned; NULL: there are none
  * @len:      bytes
@@ -44,5 +57,13 @@ void served_reply_bytes(fuse_req_t req, const char *path, struct served_bytes *b
  */
 void served_reply(fuse_req_t req, const char *path, int fd, const struct statx *stx,
 		  size_t size, off_t offset);
+
+/* The same where @fd is no bytecode file, or @offset lies behind its header. */
+void served_reply_plain(fuse_req_t req, int fd, size_t size, off_t offset);
+
+/* The same for the beginning of a bytecode file with a header that was decided on before.
+ */
+void served_reply_replaced(fuse_req_t req, const char *path, int fd,
+			   const struct served_header *header, size_t size, off_t offset);
 
 #endif

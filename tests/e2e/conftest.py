@@ -210,12 +210,13 @@ def with_front(options):
 
 
 @contextlib.contextmanager
-def mounted(source, point, options=""):
-    """A canonfs mount; on the way out it is unmounted and its server has ended."""
+def mounted(source, point, options="", under=()):
+    """A canonfs mount; on the way out it is unmounted and its server has ended.
+    under: a command that runs canonfs, with its words."""
     before = servers()
     options = with_front(options)
     command = [CANONFS, source, point] + (["-o", options] if options else [])
-    run(*command)
+    run(*under, *command)
     started = servers() - before
     try:
         yield pathlib.Path(point)
