@@ -53,23 +53,6 @@ static const char question[] =
 
 /* ---- the list ---- */
 
-static void free_strings(char **strings)
-{
-	for (size_t i = 0; strings && strings[i]; i++)
-		free(strings[i]);
-	free(strings);
-}
-
-static void interpreter_fini(struct interpreter *interpreter)
-{
-	free(interpreter->program);
-	free(interpreter->name);
-	free(interpreter->root);
-	free(interpreter->release);
-	free(interpreter->prefix);
-	free_strings(interpreter->libraries);
-}
-
 /* Replaces a path by where it leads; it stays where it leads nowhere. */
 static void resolve_links(char **path)
 {
@@ -141,30 +124,6 @@ const struct interpreter *interpreters_owner(const struct interpreter_list *list
 	return owner;
 }
 
-void interpreters_free(struct interpreter_list *list)
-{
-	for (size_t i = 0; i < list->count; i++)
-		interpreter_fini(&list->interpreters[i]);
-	free(list->interpreters);
-	*list = (struct interpreter_list){0};
-}
-
-/* Takes what @interpreter owns; out of memory where a string that must be there is not. */
-static int interpreters_put(struct interpreter_list *list, struct interpreter *interpreter)
-{
-	struct interpreter *grown = NULL;
-
-	if (interpreter->program && interpreter->name && interpreter->libraries)
-		grown = reallocarray(list->interpreters, list->count + 1, sizeof(*grown));
-	if (!grown) {
-		interpreter_fini(interpreter);
-		return -ENOMEM;
-	}
-	list->interpreters = grown;
-	grown[list->count++] = *interpreter;
-	return 0;
-}
-
 /* ---- by their names ---- */
 
 static const char *const program_names[] = {
@@ -215,24 +174,6 @@ static const struct pyc_magic *magic_of_name(const char *name)
 	return found;
 }
 
-static int interpreters_add_by_name(const struct candidate *candidate, const char *root,
-				    struct interpreter_list *list)
-{
-	struct interpreter interpreter = {
-		.magic = magic_of_name(candidate->name),
-		.device = candidate->device,
-		.inode = candidate->inode,
-	};
-
-	if (!interpreter.magic)
-		return -ENOENT;
-	interpreter.program = strdup(candidate->program);
-	interpreter.name = strdup(candidate->name);
-	interpreter.root = strdup(root);
-	interpreter.libraries = calloc(1, sizeof(char *));
-	return interpreters_put(list, &interpreter);
-}
-
 /* ---- by what they say ---- */
 
 /* The fields of a complete answer, NUL-terminated; NULL for any other. */
@@ -273,90 +214,54 @@ static const struct pyc_magic *magic_of_answer(const char *text)
 	return pyc_magic_lookup((uint16_t)((bytes >> 24 & 0xff) | (bytes >> 8 & 0xff00)));
 }
 
-/* Takes what it needs out of @fields. */
-static int interpreters_add_answer(const struct candidate *candidate, const char *root,
-				   char **fields, struct interpreter_list *list)
+/* Takes @fields. Return: false where they are no answer; then they stay the caller's. */
+static bool interpreter_take_fields(struct interpreter *interpreter, char **fields)
 {
 	size_t count = count_strings(fields);
-	struct interpreter interpreter = {
-		.magic = count >= FIELDS ? magic_of_answer(fields[FIELD_MAGIC]) : NULL,
-		.device = candidate->device,
-		.inode = candidate->inode,
-	};
 
-	if (!interpreter.magic)
-		return -ENOENT;
-	interpreter.program = strdup(candidate->program);
-	interpreter.name = strdup(candidate->name);
-	interpreter.root = root ? strdup(root) : NULL;
-	interpreter.release = take_ptr(fields[FIELD_RELEASE]);
-	interpreter.prefix = take_ptr(fields[FIELD_PREFIX]);
-	free(take_ptr(fields[FIELD_MAGIC]));
-	free(take_ptr(fields[FIELD_PROGRAM]));
-	interpreter.libraries = calloc(count - FIELDS + 1, sizeof(char *));
-	for (size_t i = FIELDS; interpreter.libraries && i < count; i++)
-		interpreter.libraries[i - FIELDS] = take_ptr(fields[i]);
-	return interpreters_put(list, &interpreter);
+	interpreter->magic = count >= FIELDS ? magic_of_answer(fields[FIELD_MAGIC]) : NULL;
+	if (!interpreter->magic)
+		return false;
+	interpreter->release = fields[FIELD_RELEASE];
+	interpreter->prefix = fields[FIELD_PREFIX];
+	free(fields[FIELD_MAGIC]);
+	free(fields[FIELD_PROGRAM]);
+	memmove(fields, fields + FIELDS, (count - FIELDS + 1) * sizeof(*fields));
+	interpreter->libraries = fields;
+	return true;
 }
 
-static int interpreter_ask(const struct candidate *candidate, const char *root,
+static int interpreter_ask(const struct interpreter *interpreter, const char *root,
 			   struct child *ret_child)
 {
 	/* -I would be better, but 2.7 has none. */
-	const char *const argv[] = {candidate->program, "-E", "-s", "-B", "-c",
-				    question,		NULL};
+	const char *const argv[] = {
+		interpreter->program, "-E", "-s", "-B", "-c", question, NULL};
 	const struct child_command command = {
 		.argv = argv, .root = root, .input = -1, .max_bytes = MAX_ANSWER};
 
 	return child_start(&command, ret_child);
 }
 
-/* Those who do not answer in an image are perhaps of another architecture. */
-static int interpreter_take_answer(const struct candidate *candidate, const char *root,
-				   const struct child *child, struct interpreter_list *list)
+/* An interpreter that does not answer in an image may be of another architecture. */
+static int interpreter_learn(struct interpreter *interpreter, const char *root,
+			     const struct child *child)
 {
 	char **fields = child_succeeded(child) ? answer_split(child) : NULL;
-	size_t count = count_strings(fields);
-	int r = fields ? interpreters_add_answer(candidate, root, fields, list) : -ENOENT;
 
-	/* What was taken out leaves holes. */
-	for (size_t i = 0; fields && i < count; i++)
-		free(fields[i]);
-	free(fields);
-	return r == -ENOENT && root ? interpreters_add_by_name(candidate, root, list) : r;
-}
-
-/* Asks all of them at the same time. */
-static int interpreters_ask_all(const struct candidate_list *candidates, const char *root,
-				struct interpreter_list *list)
-{
-	scope_free struct child *children =
-		calloc(candidates->count + 1, sizeof(*children));
-	int r = children ? 0 : -ENOMEM;
-
-	for (size_t i = 0; r == 0 && i < candidates->count; i++)
-		(void)interpreter_ask(&candidates->candidates[i], root, &children[i]);
-	if (r == 0)
-		children_wait(children, candidates->count, TIMEOUT_MS);
-	for (size_t i = 0; children && i < candidates->count; i++) {
-		if (r == 0)
-			r = interpreter_take_answer(&candidates->candidates[i], root,
-						    &children[i], list);
-		if (r == -ENOENT)
-			r = 0;
-		child_fini(&children[i]);
+	interpreter->root = root ? strdup(root) : NULL;
+	if (root && !interpreter->root) {
+		free_strings(fields);
+		return -ENOMEM;
 	}
-	return r;
-}
-
-static int interpreters_name_all(const struct candidate_list *candidates, const char *root,
-				 struct interpreter_list *list)
-{
-	int r = 0;
-
-	for (size_t i = 0; (r == 0 || r == -ENOENT) && i < candidates->count; i++)
-		r = interpreters_add_by_name(&candidates->candidates[i], root, list);
-	return r == -ENOENT ? 0 : r;
+	if (interpreter_take_fields(interpreter, fields))
+		return 0;
+	free_strings(fields);
+	if (!root)
+		return 0;
+	interpreter->magic = magic_of_name(interpreter->name);
+	interpreter->libraries = calloc(1, sizeof(char *));
+	return interpreter->libraries ? 0 : -ENOMEM;
 }
 
 static int interpreter_compare(const void *left, const void *right)
@@ -412,44 +317,68 @@ static bool interpreters_may_run(const struct search_root *place)
 	return !place->path || geteuid() == 0;
 }
 
+/*
+ * Asks all programs of @list at the same time, or looks at their names only. Those that are
+ * no interpreter that we know are removed.
+ */
 static int interpreters_learn(const struct search_root *place,
-			      const struct candidate_list *candidates,
 			      struct interpreter_list *list)
 {
-	return interpreters_may_run(place)
-		       ? interpreters_ask_all(candidates, place->path, list)
-		       : interpreters_name_all(candidates, place->path, list);
+	bool may_run = interpreters_may_run(place);
+	scope_free struct child *children = calloc(list->count + 1, sizeof(*children));
+	size_t known = 0;
+	int r = 0;
+
+	if (!children)
+		return -ENOMEM;
+	for (size_t i = 0; may_run && i < list->count; i++)
+		(void)interpreter_ask(&list->interpreters[i], place->path, &children[i]);
+	if (may_run)
+		children_wait(children, list->count, TIMEOUT_MS);
+	for (size_t i = 0; i < list->count; i++) {
+		struct interpreter *one = &list->interpreters[i];
+
+		if (r == 0)
+			r = interpreter_learn(one, place->path, &children[i]);
+		child_fini(&children[i]);
+		if (r == 0 && one->magic)
+			list->interpreters[known++] = *one;
+		else
+			interpreter_fini(one);
+	}
+	list->count = known;
+	return r;
 }
 
 int interpreters_find(const char *root, struct interpreter_list *ret_list)
 {
-	struct candidate_list candidates = {0};
 	struct search_root place;
 	int r = search_root_open(&place, root);
 
 	*ret_list = (struct interpreter_list){0};
 	if (r == 0)
-		r = candidates_find(place.fd, !place.path, &candidates);
+		r = candidates_find(place.fd, !place.path, ret_list);
 	if (r == 0)
-		r = interpreters_learn(&place, &candidates, ret_list);
-	if (ret_list->count > 0)
+		r = interpreters_learn(&place, ret_list);
+	if (r < 0)
+		interpreters_free(ret_list);
+	else if (ret_list->count > 0)
 		qsort(ret_list->interpreters, ret_list->count, sizeof(struct interpreter),
 		      interpreter_compare);
-	candidates_free(&candidates);
 	search_root_close(&place);
 	return r;
 }
 
-/* The program that a script started; a new candidate in its place. */
+/* Puts the program that a script starts in its place. */
 static int interpreter_follow_script(const struct search_root *place,
-				     struct candidate_list *candidates)
+				     struct interpreter *script)
 {
 	struct child child;
 	char **fields = NULL;
 	int r = interpreters_may_run(place) ? 0 : -EACCES;
 
 	if (r == 0)
-		r = interpreter_ask(&candidates->candidates[0], place->path, &child);
+		r = interpreter_ask(script, place->path, &child);
 	if (r < 0)
 		return r;
 	children_wait(&child, 1, TIMEOUT_MS);
@@ -458,46 +387,44 @@ static int interpreter_follow_script(const struct search_root *place,
 	child_fini(&child);
 	r = -ENOTSUP;
 	if (count_strings(fields) >= FIELDS) {
-		candidates_free(candidates);
-		r = candidate_named(place->fd, !place->path, fields[FIELD_PROGRAM],
-				    candidates);
+		interpreter_fini(script);
+		r = candidate_named(place->fd, !place->path, fields[FIELD_PROGRAM], script);
 	}
 	free_strings(fields);
-	return r == 0 && candidates->candidates[0].is_script ? -ENOTSUP : r;
+	return r > 0 ? -ENOTSUP : r;
 }
 
-/* Moves it to the end, if it is there. */
+/* Moves a program to the end of the list, if it is there. */
 static bool interpreters_move_to_end(struct interpreter_list *list,
-				     const struct candidate *candidate)
+				     const struct interpreter *program)
 {
-	for (size_t i = 0; i < list->count; i++) {
-		struct interpreter found = list->interpreters[i];
+	struct interpreter *same = interpreters_find_same(list, program);
+	struct interpreter moved;
 
-		if (found.device != candidate->device || found.inode != candidate->inode)
-			continue;
-		memmove(&list->interpreters[i], &list->interpreters[i + 1],
-			(list->count - i - 1) * sizeof(found));
-		list->interpreters[list->count - 1] = found;
-		return true;
-	}
-	return false;
+	if (!same)
+		return false;
+	moved = *same;
+	memmove(same, same + 1,
+		(size_t)(list->interpreters + list->count - same - 1) * sizeof(moved));
+	list->interpreters[list->count - 1] = moved;
+	return true;
 }
 
 static int interpreters_add_named(const struct search_root *place, const char *program,
 				  struct interpreter_list *list)
 {
-	struct candidate_list candidates = {0};
-	size_t before = list->count;
-	int r = candidate_named(place->fd, !place->path, program, &candidates);
+	struct interpreter found = {.program = NULL};
+	struct interpreter_list alone = {.interpreters = &found, .count = 1};
+	int r = candidate_named(place->fd, !place->path, program, &found);
 
-	if (r == 0 && candidates.candidates[0].is_script)
-		r = interpreter_follow_script(place, &candidates);
-	if (r == 0 && !interpreters_move_to_end(list, &candidates.candidates[0])) {
-		r = interpreters_learn(place, &candidates, list);
-		if (r == 0 && list->count == before)
-			r = -ENOTSUP;
+	if (r > 0)
+		r = interpreter_follow_script(place, &found);
+	if (r == 0 && !interpreters_move_to_end(list, &found)) {
+		r = interpreters_learn(place, &alone);
+		if (r == 0)
+			r = alone.count ? interpreters_put(list, &found) : -ENOTSUP;
 	}
-	candidates_free(&candidates);
+	interpreter_fini(&found);
 	return r;
 }
 

@@ -39,32 +39,57 @@ bool is_interpreter_name(const char *name)
 
 /* ---- the list ---- */
 
-static void candidate_fini(struct candidate *candidate)
+void free_strings(char **strings)
 {
-	free(candidate->program);
-	free(candidate->name);
+	for (size_t i = 0; strings && strings[i]; i++)
+		free(strings[i]);
+	free(strings);
 }
 
-void candidates_free(struct candidate_list *list)
+void interpreter_fini(struct interpreter *interpreter)
 {
-	for (size_t i = 0; i < list->count; i++)
-		candidate_fini(&list->candidates[i]);
-	free(list->candidates);
-	*list = (struct candidate_list){0};
+	free(interpreter->program);
+	free(interpreter->name);
+	free(interpreter->root);
+	free(interpreter->release);
+	free(interpreter->prefix);
+	free_strings(interpreter->libraries);
+	*interpreter = (struct interpreter){.program = NULL};
 }
 
-static struct candidate *candidates_find_same(const struct candidate_list *list,
-					      const struct candidate *candidate)
+void interpreters_free(struct interpreter_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
-		if (list->candidates[i].device == candidate->device &&
-		    list->candidates[i].inode == candidate->inode)
-			return &list->candidates[i];
+		interpreter_fini(&list->interpreters[i]);
+	free(list->interpreters);
+	*list = (struct interpreter_list){.count = 0};
+}
+
+int interpreters_put(struct interpreter_list *list, struct interpreter *interpreter)
+{
+	struct interpreter *grown =
+		reallocarray(list->interpreters, list->count + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	list->interpreters = grown;
+	grown[list->count++] = *interpreter;
+	*interpreter = (struct interpreter){.program = NULL};
+	return 0;
+}
+
+struct interpreter *interpreters_find_same(const struct interpreter_list *list,
+					   const struct interpreter *program)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->interpreters[i].device == program->device &&
+		    list->interpreters[i].inode == program->inode)
+			return &list->interpreters[i];
 	return NULL;
 }
 
 /* Of two links' names, "python3.12" says more than "python3"; the program's own is best. */
-static void candidate_take_better_name(struct candidate *known, struct candidate *other)
+static void candidate_take_better_name(struct interpreter *known, struct interpreter *other)
 {
 	const char *own = path_last(known->program);
 	char *name = known->name;
@@ -73,21 +98,6 @@ static void candidate_take_better_name(struct candidate *known, struct candidate
 		return;
 	known->name = other->name;
 	other->name = name;
-}
-
-/* Takes what @candidate owns. */
-static int candidates_put(struct candidate_list *list, struct candidate *candidate)
-{
-	struct candidate *grown =
-		reallocarray(list->candidates, list->count + 1, sizeof(*grown));
-
-	if (!grown) {
-		candidate_fini(candidate);
-		return -ENOMEM;
-	}
-	list->candidates = grown;
-	grown[list->count++] = *candidate;
-	return 0;
 }
 
 /* ---- one file ---- */
@@ -112,8 +122,11 @@ static bool begins_with_hashbang(int path_fd)
 	       memcmp(begin, "#!", sizeof(begin)) == 0;
 }
 
-/* Looks at @path, links followed in the root directory. 0, -ENOENT, -EACCES, -ENOMEM */
-static int candidate_look_at(int root_fd, const char *path, struct candidate *ret)
+/*
+ * Looks at @path; links are followed in the root directory. Return: 0 for a program, 1 for
+ * a script, -ENOENT, -EACCES or -ENOMEM.
+ */
+static int candidate_look_at(int root_fd, const char *path, struct interpreter *ret)
 {
 	scope_fd int fd = openat2_fd(root_fd, path, O_PATH, RESOLVE_IN_ROOT);
 	struct proc_path link;
@@ -124,22 +137,19 @@ static int candidate_look_at(int root_fd, const char *path, struct candidate *re
 	link = proc_path(fd);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || access(link.text, X_OK) < 0)
 		return -EACCES;
-	*ret = (struct candidate){
+	*ret = (struct interpreter){
 		.program = path_in_root(root_fd, fd),
-		.is_script = begins_with_hashbang(fd),
 		.device = st.st_dev,
 		.inode = st.st_ino,
 	};
 	if (!ret->program)
 		return -ENOMEM;
-	ret->name = strdup(path_last(ret->program));
-	if (ret->name && !is_interpreter_name(ret->name)) {
-		free(ret->name);
-		ret->name = strdup(path_last(path));
-	}
+	ret->name = strdup(is_interpreter_name(path_last(ret->program))
+				   ? path_last(ret->program)
+				   : path_last(path));
 	if (ret->name)
-		return 0;
-	free(ret->program);
+		return begins_with_hashbang(fd);
+	interpreter_fini(ret);
 	return -ENOMEM;
 }
 
@@ -207,25 +217,23 @@ static int places_visit_all(int root_fd, bool is_host, visit_fn *visit, void *co
 /* ---- all of them ---- */
 
 static int candidates_add(int root_fd, const char *dir, const char *name,
-			  struct candidate_list *list)
+			  struct interpreter_list *list)
 {
 	scope_free char *path = path_join(dir, name);
-	struct candidate *known;
-	struct candidate found;
-	int r;
+	struct interpreter *known;
+	struct interpreter found;
+	int kind = path ? candidate_look_at(root_fd, path, &found) : -ENOMEM;
+	int r = 0;
 
-	if (!path)
-		return -ENOMEM;
-	r = candidate_look_at(root_fd, path, &found);
-	if (r < 0)
-		return r == -ENOMEM ? r : 0;
-	known = candidates_find_same(list, &found);
-	if (!found.is_script && !known)
-		return candidates_put(list, &found);
+	if (kind < 0)
+		return kind == -ENOMEM ? kind : 0;
+	known = interpreters_find_same(list, &found);
 	if (known)
 		candidate_take_better_name(known, &found);
-	candidate_fini(&found);
-	return 0;
+	else if (kind == 0)
+		r = interpreters_put(list, &found);
+	interpreter_fini(&found);
+	return r;
 }
 
 static int is_candidate(const struct dirent *entry)
@@ -251,67 +259,54 @@ static int candidates_add_directory(int root_fd, const char *path, void *context
 	return r;
 }
 
-int candidates_find(int root_fd, bool is_host, struct candidate_list *ret_list)
+int candidates_find(int root_fd, bool is_host, struct interpreter_list *list)
 {
-	*ret_list = (struct candidate_list){0};
-	return places_visit_all(root_fd, is_host, candidates_add_directory, ret_list);
+	return places_visit_all(root_fd, is_host, candidates_add_directory, list);
 }
 
 /* ---- one that was named ---- */
 
 struct candidate_lookup {
 	const char *name;
-	struct candidate_list *list; /* the first script, or the program, in the end */
+	struct interpreter *found; /* the first script, or the program, in the end */
 };
 
-/* A program ends the search, the first script is kept meanwhile. */
+/* A program ends the search; the first script is kept meanwhile. */
 static int candidate_look_up(int root_fd, const char *dir, void *context)
 {
 	struct candidate_lookup *lookup = context;
 	scope_free char *path = path_join(dir, lookup->name);
-	struct candidate found;
-	int r;
+	struct interpreter found;
+	int r = path ? candidate_look_at(root_fd, path, &found) : -ENOMEM;
 
-	if (!path)
-		return -ENOMEM;
-	r = candidate_look_at(root_fd, path, &found);
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
-	if (found.is_script && lookup->list->count > 0) {
-		candidate_fini(&found);
+	if (r > 0 && lookup->found->program) {
+		interpreter_fini(&found);
 		return 0;
 	}
-	r = found.is_script ? 0 : 1;
-	candidates_free(lookup->list);
-	return candidates_put(lookup->list, &found) < 0 ? -ENOMEM : r;
+	interpreter_fini(lookup->found);
+	*lookup->found = found;
+	return r == 0;
 }
 
-/* A relative path is one from where we are. */
-static int candidate_at_path(int root_fd, bool is_host, const char *program,
-			     struct candidate_list *list)
+int candidate_named(int root_fd, bool is_host, const char *program, struct interpreter *ret)
 {
-	scope_free char *here = is_host ? getcwd(NULL, 0) : NULL;
-	scope_free char *path = path_join(program[0] != '/' && here ? here : "", program);
-	struct candidate found;
+	struct candidate_lookup lookup = {.name = program, .found = ret};
+	scope_free char *here = NULL;
+	scope_free char *path = NULL;
 	int r;
 
-	if (!path)
-		return -ENOMEM;
-	r = candidate_look_at(root_fd, path, &found);
-	return r < 0 ? r : candidates_put(list, &found);
-}
-
-int candidate_named(int root_fd, bool is_host, const char *program,
-		    struct candidate_list *ret_list)
-{
-	struct candidate_lookup lookup = {.name = program, .list = ret_list};
-	int r;
-
-	*ret_list = (struct candidate_list){0};
-	if (strchr(program, '/'))
-		return candidate_at_path(root_fd, is_host, program, ret_list);
+	if (strchr(program, '/')) {
+		/* A relative path is one from where we are. */
+		here = is_host && program[0] != '/' ? getcwd(NULL, 0) : NULL;
+		path = path_join(here ? here : "", program);
+		return path ? candidate_look_at(root_fd, path, ret) : -ENOMEM;
+	}
 	r = places_visit_all(root_fd, is_host, candidate_look_up, &lookup);
 	if (r < 0)
 		return r;
-	return ret_list->count > 0 ? 0 : -ENOENT;
+	if (r > 0)
+		return 0;
+	return ret->program ? 1 : -ENOENT;
 }
