@@ -28,18 +28,17 @@ enum check_status check_status(const struct check *check)
 {
 	if (check->unreadable)
 		return CHECK_UNREADABLE;
-	if (check->tally[0].hopeless)
+	if (check->tally.hopeless)
 		return CHECK_HOPELESS;
-	return check->tally[0].stale ? CHECK_STALE : CHECK_CLEAN;
+	return check->tally.stale ? CHECK_STALE : CHECK_CLEAN;
 }
 
-static int check_put_magic(struct check *check, const struct pyc_magic *magic)
+static void check_put_magic(struct check *check, const struct pyc_magic *magic)
 {
 	for (size_t i = 0; i < check->magic_count; i++)
 		if (check->magic[i] == magic)
-			return 0;
+			return;
 	check->magic[check->magic_count++] = magic;
-	return 0;
 }
 
 /* Who reads the bytecode; not asked where nobody wants to know. */
@@ -80,17 +79,11 @@ static int check_prepare_groups(struct check *check)
 static int check_prepare(struct check *check)
 {
 	const struct check_request *request = check->request;
-	int r = 0;
+	int r;
 
 	check->threads = walk_threads(request->threads);
-	check->tally = calloc(check->threads, sizeof(*check->tally));
-	for (unsigned i = 0; check->tally && i < check->threads; i++) {
-		check->tally[i].reader =
-			calloc(pyc_magic_count + 1, sizeof(*check->tally[i].reader));
-		if (!check->tally[i].reader)
-			return -ENOMEM;
-	}
-	if (!check->tally)
+	check->tally.reader = calloc(pyc_magic_count + 1, sizeof(*check->tally.reader));
+	if (!check->tally.reader)
 		return -ENOMEM;
 	if (request->quiet || request->list || check->tree_count == 0)
 		return 0;
@@ -100,11 +93,8 @@ static int check_prepare(struct check *check)
 
 static void check_fini(struct check *check)
 {
-	for (unsigned i = 0; check->tally && i < check->threads; i++) {
-		free(check->tally[i].reader);
-		free(check->tally[i].example);
-	}
-	free(check->tally);
+	free(check->tally.reader);
+	free(check->tally.example);
 	free(check->magic);
 	groups_free(check->groups);
 	owners_free(check->owners);
@@ -112,7 +102,7 @@ static void check_fini(struct check *check)
 	for (size_t i = 0; i < check->tree_count; i++)
 		tree_set_close(&check->tree[i].set);
 	free(check->tree);
-	pthread_mutex_destroy(&check->message_lock);
+	pthread_mutex_destroy(&check->lock);
 }
 
 /* Who names a __pycache__ means that part of the directory that it is in. */
@@ -202,8 +192,7 @@ static void check_print(const struct check *check)
 
 int check_paths(const struct check_request *request, char **paths, size_t count)
 {
-	struct check check = {.request = request,
-			      .message_lock = PTHREAD_MUTEX_INITIALIZER};
+	struct check check = {.request = request, .lock = PTHREAD_MUTEX_INITIALIZER};
 	int status = CHECK_FAILURE;
 	int r = check_open_trees(&check, paths, count);
 

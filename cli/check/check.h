@@ -59,10 +59,12 @@ struct check_request {
 
 /**
  * struct check_reader - what one version does with the bytecode that is meant for it
- * @outcome: how many files, by enum pyc_outcome
+ * @files:   how many there are
+ * @outcome: how many of them, by enum pyc_outcome
  * @bytes:   of source that it compiles at a start, without -O
  */
 struct check_reader {
+	uint64_t files;
 	uint64_t outcome[PYC_OUTCOMES];
 	uint64_t bytes;
 };
@@ -70,7 +72,7 @@ struct check_reader {
 /**
  * struct check_tally - what was counted
  * @files, @file_bytes: bytecode
- * @reason:       by enum pyc_reason
+ * @reason, @verdict: by enum pyc_reason and enum pyc_verdict
  * @stale:        compiled again today
  * @helped:       of those, what canonfs vouches for
  * @stale_bytes:  of source that is compiled at a start, without -O
@@ -88,6 +90,7 @@ struct check_tally {
 	uint64_t files;
 	uint64_t file_bytes;
 	uint64_t reason[PYC_REASONS];
+	uint64_t verdict[PYC_VERDICTS];
 	uint64_t stale;
 	uint64_t helped;
 	uint64_t stale_bytes;
@@ -118,13 +121,12 @@ struct check_tree {
  * struct check - a run
  * @tree:     the PATHs
  * @magic:    those of the installed interpreters, each once
- * @tally:    one for each worker; then the sum, in the first
  * @expected: bytecode files, if they were counted first
  * @done:     of those
  * @ambiguous: files that a link made so
  * @again:    what could not be looked at was said already
  * @submounts: file systems that are mounted below the PATHs
- * @message_lock: guards @progress, @unreadable and standard error
+ * @lock:     guards @tally, @groups, @progress, @unreadable and standard error
  */
 struct check {
 	const struct check_request *request;
@@ -135,46 +137,44 @@ struct check {
 	size_t magic_count;
 	struct groups *groups;
 	struct owners *owners;
-	struct check_tally *tally;
+	struct check_tally tally;
 	unsigned threads;
 	_Atomic uint64_t expected; /* relaxed: only shown */
 	_Atomic uint64_t done;
 	_Atomic uint64_t ambiguous; /* relaxed: read when the threads have ended */
 	bool again;
 	uint64_t submounts;
-	pthread_mutex_t message_lock;
+	pthread_mutex_t lock;
 	struct progress progress;
 	uint64_t unreadable;
 };
 
-/* Makes a file the example, if it is a better one; out of memory, it does not. */
-void check_propose(struct check_tally *tally, const struct tree_set *tree, const char *path,
-		   bool hopeless);
-
 /* Walks all trees. Return: 0, or -errno with a line logged. */
 int check_walk(struct check *check);
 
-/* Something could not be looked at: counts it, and says so unless too much was said. */
-void check_unreadable(struct check *check, const struct tree_set *tree, const char *path,
-		      int error);
-
-/**
- * struct check_place - where a worker is
- * @tally: the worker's
+/*
+ * SURVEY: links and the number of files. JUDGE: files, all links are known. JUDGE_FIRST:
+ * both.
  */
-struct check_place {
+enum check_pass_kind { SURVEY, JUDGE, JUDGE_FIRST };
+
+/* The walk over one tree, as its callbacks see it. */
+struct check_pass {
 	struct check *check;
 	const struct tree_set *tree;
-	struct check_tally *tally;
+	enum check_pass_kind kind;
 };
+
+/* Something could not be looked at: counts it, and says so unless too much was said. */
+void check_unreadable(const struct check_pass *pass, const char *path, int error);
 
 /* Judges the bytecode of one directory and its __pycache__, and looks for sources without.
  */
-void check_judge(const struct check_place *place, const struct walk_dir *dir,
+void check_judge(const struct check_pass *pass, const struct walk_dir *dir,
 		 const struct walk_dir *cache);
 
 /* One line of --list: of a bytecode file, or with NULL, of a source without bytecode. */
-void check_list_line(const struct check_place *place, const char *path,
+void check_list_line(const struct check_pass *pass, const char *path,
 		     const struct resolution *resolution, enum pyc_outcome outcome);
 
 /**

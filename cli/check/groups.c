@@ -4,7 +4,6 @@
  */
 #include "cli/check/groups.h"
 
-#include <pthread.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +11,8 @@
 #include "base/scope.h"
 
 struct groups {
-	pthread_mutex_t lock; /* guards the rest */
 	void *root;
+	const struct group *group[GROUPS_MAX + 1]; /* those in the tree */
 	size_t count;
 };
 
@@ -42,20 +41,7 @@ static void group_free(void *context)
 
 struct groups *groups_new(void)
 {
-	struct groups *groups = calloc(1, sizeof(*groups));
-
-	if (groups)
-		pthread_mutex_init(&groups->lock, NULL);
-	return groups;
-}
-
-void groups_free(struct groups *groups)
-{
-	if (!groups)
-		return;
-	tdestroy(groups->root, group_free);
-	pthread_mutex_destroy(&groups->lock);
-	free(groups);
+	return calloc(1, sizeof(struct groups));
 }
 
 void groups_clear(struct groups *groups)
@@ -63,6 +49,13 @@ void groups_clear(struct groups *groups)
 	tdestroy(groups->root, group_free);
 	groups->root = NULL;
 	groups->count = 0;
+}
+
+void groups_free(struct groups *groups)
+{
+	if (groups)
+		groups_clear(groups);
+	free(groups);
 }
 
 static struct group *group_new(const char *name, const char *path)
@@ -80,73 +73,40 @@ static struct group *group_new(const char *name, const char *path)
 	return group;
 }
 
-static struct group *group_find_locked(struct groups *groups, const struct group *key)
+/* Finds a group or makes it; "elsewhere" stands for all that are too many. */
+static struct group *groups_get(struct groups *groups, const char *name, const char *path)
 {
-	struct group *const *node = tfind(key, &groups->root, group_compare);
+	static const char elsewhere[] = "elsewhere";
+	/* The search takes no const, and changes nothing. */
+	const struct group key = {.name = (char *)(uintptr_t)name,
+				  .path = (char *)(uintptr_t)path};
+	struct group *const *node = tfind(&key, &groups->root, group_compare);
+	struct group *group;
 
-	return node ? *node : NULL;
-}
-
-static struct group *group_make_locked(struct groups *groups, const char *name,
-				       const char *path)
-{
-	struct group *group = group_new(name, path);
-
+	if (node)
+		return *node;
+	if (groups->count >= GROUPS_MAX && name != elsewhere)
+		return groups_get(groups, elsewhere, "/");
+	group = group_new(name, path);
 	if (!group || !tsearch(group, &groups->root, group_compare)) {
 		group_free(group);
 		return NULL;
 	}
-	groups->count++;
+	groups->group[groups->count++] = group;
 	return group;
-}
-
-/* The search takes no const, and changes nothing. */
-static struct group *group_get_locked(struct groups *groups, const char *name,
-				      const char *path)
-{
-	const struct group key = {.name = (char *)(uintptr_t)name,
-				  .path = (char *)(uintptr_t)path};
-	struct group *group = group_find_locked(groups, &key);
-
-	return group ? group : group_make_locked(groups, name, path);
 }
 
 void groups_add(struct groups *groups, const char *name, const char *path,
 		const struct group_counts *counts)
 {
-	struct group *group;
+	struct group *group = groups_get(groups, name, path);
 
-	pthread_mutex_lock(&groups->lock);
-	if (groups->count >= GROUPS_MAX) {
-		const struct group key = {.name = (char *)(uintptr_t)name,
-					  .path = (char *)(uintptr_t)path};
-
-		group = group_find_locked(groups, &key);
-		if (!group)
-			group = group_get_locked(groups, "elsewhere", "/");
-	} else {
-		group = group_get_locked(groups, name, path);
-	}
-	if (group) {
-		group->counts.files += counts->files;
-		group->counts.stale += counts->stale;
-		group->counts.hopeless += counts->hopeless;
-		group->counts.bytes += counts->bytes;
-	}
-	pthread_mutex_unlock(&groups->lock);
-}
-
-struct groups_collection {
-	const struct group **group;
-	size_t count;
-};
-
-static void groups_collect(const void *node, VISIT visit, void *context)
-{
-	struct groups_collection *all = context;
-
-	if (visit == postorder || visit == leaf)
-		all->group[all->count++] = *(const struct group *const *)node;
+	if (!group)
+		return;
+	group->counts.files += counts->files;
+	group->counts.stale += counts->stale;
+	group->counts.hopeless += counts->hopeless;
+	group->counts.bytes += counts->bytes;
 }
 
 /* More bytes to compile, more stale files, more hopeless ones; then by name. */
@@ -164,16 +124,9 @@ static int group_compare_badness(const void *a, const void *b)
 	return group_compare(x, y);
 }
 
-const struct group **groups_sorted(const struct groups *groups, size_t *ret_count)
+const struct group **groups_sorted(struct groups *groups, size_t *ret_count)
 {
-	struct groups_collection all = {.count = 0};
-
-	*ret_count = 0;
-	all.group = calloc(groups->count + 1, sizeof(*all.group));
-	if (!all.group)
-		return NULL;
-	twalk_r(groups->root, groups_collect, &all);
-	qsort(all.group, all.count, sizeof(*all.group), group_compare_badness);
-	*ret_count = all.count;
-	return all.group;
+	qsort(groups->group, groups->count, sizeof(*groups->group), group_compare_badness);
+	*ret_count = groups->count;
+	return groups->group;
 }

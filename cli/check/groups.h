@@ -33,7 +33,7 @@ struct group {
 	struct group_counts counts;
 };
 
-/* Safe from any thread. */
+/* Not safe from several threads: the caller locks. */
 struct groups;
 
 /* More are counted together, as "elsewhere": memory has to end somewhere. */
@@ -44,18 +44,14 @@ struct groups *groups_new(void);
 
 void groups_free(struct groups *groups);
 
-/* Empties; no other thread may use it meanwhile. */
+/* Removes all groups. */
 void groups_clear(struct groups *groups);
 
 /* Adds to the group of that name and path, which is made if it is not there. */
 void groups_add(struct groups *groups, const char *name, const char *path,
 		const struct group_counts *counts);
 
-/**
- * groups_sorted() - all of them, the worst first
- * @ret_count: written always
- * Return: the caller's, the groups are not; NULL for none, or when out of memory.
- */
-const struct group **groups_sorted(const struct groups *groups, size_t *ret_count);
+/* All of them, the worst first; borrowed. */
+const struct group **groups_sorted(struct groups *groups, size_t *ret_count);
 
 #endif

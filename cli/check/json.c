@@ -41,12 +41,10 @@ static void check_json_verdicts(struct json_object *json, const struct check_tal
 {
 	struct json_object *verdicts = json_add_object(json, "verdicts");
 	struct json_object *reasons = json_add_object(json, "reasons");
-	uint64_t count[PYC_VERDICTS] = {0};
 
-	for (int i = 0; i < PYC_REASONS; i++)
-		count[pyc_reason_verdict((enum pyc_reason)i)] += tally->reason[i];
 	for (int i = 0; i < PYC_VERDICTS; i++)
-		check_json_count(verdicts, pyc_verdict_name((enum pyc_verdict)i), count[i]);
+		check_json_count(verdicts, pyc_verdict_name((enum pyc_verdict)i),
+				 tally->verdict[i]);
 	for (int i = 0; i < PYC_REASONS; i++)
 		check_json_count(reasons, pyc_reason_name((enum pyc_reason)i),
 				 tally->reason[i]);
@@ -75,19 +73,16 @@ static void check_json_programs(struct json_object *reader, const struct check *
 static void check_json_reader(struct json_object *readers, const struct check *check,
 			      size_t index)
 {
-	const struct check_reader *counts = &check->tally[0].reader[index];
+	const struct check_reader *counts = &check->tally.reader[index];
 	const struct pyc_magic *magic =
 		index < pyc_magic_count ? &pyc_magic_table[index] : NULL;
 	struct json_object *reader;
 	struct json_object *outcomes;
 	bool installed = false;
-	uint64_t files = 0;
 
 	for (size_t i = 0; i < check->magic_count; i++)
 		installed |= check->magic[i] == magic;
-	for (size_t i = 0; i < PYC_OUTCOMES; i++)
-		files += counts->outcome[i];
-	if (files == 0 && !installed)
+	if (counts->files == 0 && !installed)
 		return;
 	reader = json_object_new_object();
 	json_add_text(reader, "version", magic ? magic->version : NULL);
@@ -95,7 +90,7 @@ static void check_json_reader(struct json_object *readers, const struct check *c
 			       magic ? json_object_new_int(magic->number) : NULL);
 	json_add_bool(reader, "installed", installed);
 	check_json_programs(reader, check, magic);
-	check_json_count(reader, "files", files);
+	check_json_count(reader, "files", counts->files);
 	outcomes = json_add_object(reader, "outcomes");
 	for (int i = 0; i < PYC_OUTCOMES; i++)
 		check_json_count(outcomes, pyc_outcome_name((enum pyc_outcome)i),
@@ -108,7 +103,7 @@ static void check_json_groups(struct json_object *json, const struct check *chec
 {
 	struct json_object *groups = json_add_array(json, "groups");
 	size_t count;
-	scope_free const struct group **sorted = groups_sorted(check->groups, &count);
+	const struct group **sorted = groups_sorted(check->groups, &count);
 
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *group = json_object_new_object();
@@ -135,16 +130,16 @@ void check_print_json(const struct check *check)
 	paths = json_add_array(json, "paths");
 	for (size_t i = 0; i < check->tree_count; i++)
 		json_object_array_add(paths, json_text(check->tree[i].set.path));
-	check_json_totals(json, &check->tally[0]);
-	check_json_verdicts(json, &check->tally[0]);
+	check_json_totals(json, &check->tally);
+	check_json_verdicts(json, &check->tally);
 	readers = json_add_array(json, "interpreters");
 	for (size_t i = 0; i <= pyc_magic_count; i++)
 		check_json_reader(readers, check, i);
 	json_add_text(json, "grouped_by", check_by_name(check->request->by));
 	check_json_groups(json, check);
-	check_json_count(json, "directories", check->tally[0].directories);
+	check_json_count(json, "directories", check->tally.directories);
 	check_json_count(json, "unreadable", check->unreadable);
-	check_json_count(json, "vanished", check->tally[0].vanished);
+	check_json_count(json, "vanished", check->tally.vanished);
 	check_json_count(json, "submounts", check->submounts);
 	json_print(json);
 }
@@ -197,16 +192,16 @@ static void check_print_line(const char *path, const char *why)
 		printf("%s\t%s\n", path, why);
 }
 
-void check_list_line(const struct check_place *place, const char *path,
+void check_list_line(const struct check_pass *pass, const char *path,
 		     const struct resolution *resolution, enum pyc_outcome outcome)
 {
-	const struct check_request *request = place->check->request;
+	const struct check_request *request = pass->check->request;
 	scope_free char *whole = NULL;
 	struct json_object *json;
 
 	if (!check_is_listed(request, resolution, outcome))
 		return;
-	whole = check_path(place->tree, path);
+	whole = check_path(pass->tree, path);
 	if (!request->json) {
 		check_print_line(whole ? whole : path,
 				 resolution ? pyc_reason_text(resolution->decision.reason)

@@ -32,7 +32,7 @@ struct check_stems {
  * @owner_path: absolute; what owner_of() wants to know
  */
 struct check_dir {
-	const struct check_place *place;
+	const struct check_pass *pass;
 	const struct walk_dir *dir;
 	char *owner_path;
 	struct check_stems stems;
@@ -40,9 +40,14 @@ struct check_dir {
 
 static bool is_cache_dir(const char *path)
 {
-	const char *slash = strrchr(path, '/');
+	return strcmp(path_last(path), PYC_CACHE_DIR) == 0;
+}
 
-	return strcmp(slash ? slash + 1 : path, PYC_CACHE_DIR) == 0;
+static void check_add(struct check *check, uint64_t *counter, uint64_t amount)
+{
+	pthread_mutex_lock(&check->lock);
+	*counter += amount;
+	pthread_mutex_unlock(&check->lock);
 }
 
 /* ---- which interpreter? ---- */
@@ -56,6 +61,7 @@ static bool is_optimised(const struct pyc_name *name)
 static void check_count_outcome(struct check_reader *reader, const struct pyc_facts *facts,
 				enum pyc_outcome outcome)
 {
+	reader->files++;
 	reader->outcome[outcome]++;
 	if (outcome == PYC_COMPILES && !is_optimised(&facts->name))
 		reader->bytes += (uint64_t)facts->source_size;
@@ -70,11 +76,10 @@ static bool is_meant_for(const struct pyc_facts *facts, const struct pyc_magic *
 	       facts->header_status == PYC_HEADER_OK && facts->header.magic == magic;
 }
 
-static void check_count_readers(const struct check_place *place,
-				const struct pyc_facts *facts, enum pyc_outcome own)
+static void check_count_readers_locked(struct check *check, const struct pyc_facts *facts,
+				       enum pyc_outcome own)
 {
-	const struct check *check = place->check;
-	struct check_reader *reader = place->tally->reader;
+	struct check_reader *reader = check->tally.reader;
 	bool has_reader = false;
 	size_t index = pyc_magic_count;
 
@@ -120,8 +125,9 @@ static bool is_hopeless(const struct resolution *resolution, enum pyc_outcome ou
 	}
 }
 
-void check_propose(struct check_tally *tally, const struct tree_set *tree, const char *path,
-		   bool hopeless)
+/* Makes a file the example, if it is a better one; out of memory, it does not. */
+static void check_propose_locked(struct check_tally *tally, const struct tree_set *tree,
+				 const char *path, bool hopeless)
 {
 	char *copy;
 
@@ -138,12 +144,32 @@ void check_propose(struct check_tally *tally, const struct tree_set *tree, const
 	tally->example_hopeless = hopeless;
 }
 
+static void check_count_group(struct check_dir *visit, const struct pyc_facts *facts,
+			      const struct group_counts *counts)
+{
+	struct check *check = visit->pass->check;
+	char source[PYC_NAME_MAX + 1];
+	struct owner owner;
+	char last;
+
+	if (!pyc_name_source(&facts->name, source))
+		source[0] = '\0';
+	owner = owner_of(check->owners, visit->owner_path, source);
+	last = visit->owner_path[owner.path_len];
+	visit->owner_path[owner.path_len] = '\0';
+	pthread_mutex_lock(&check->lock);
+	groups_add(check->groups, owner.name, visit->owner_path, counts);
+	pthread_mutex_unlock(&check->lock);
+	visit->owner_path[owner.path_len] = last;
+}
+
 static void check_count_file(struct check_dir *visit, const char *path,
 			     const struct resolution *resolution, enum pyc_outcome outcome)
 {
-	struct check_tally *tally = visit->place->tally;
-	struct check *check = visit->place->check;
+	struct check *check = visit->pass->check;
+	struct check_tally *tally = &check->tally;
 	const struct pyc_facts *facts = &resolution->facts;
+	enum pyc_reason reason = resolution->decision.reason;
 	bool stale = is_stale(resolution, outcome);
 	struct group_counts counts = {
 		.files = 1,
@@ -153,32 +179,22 @@ static void check_count_file(struct check_dir *visit, const char *path,
 							      : 0,
 	};
 
+	pthread_mutex_lock(&check->lock);
 	tally->files++;
 	tally->file_bytes += (uint64_t)resolution->pyc.size;
-	tally->reason[resolution->decision.reason]++;
+	tally->reason[reason]++;
+	tally->verdict[pyc_reason_verdict(reason)]++;
 	tally->stale += stale;
 	tally->helped += stale && resolution->decision.vouched;
 	tally->stale_bytes += counts.bytes;
 	tally->damaged += outcome == PYC_FAILS;
 	tally->hopeless += counts.hopeless;
 	if (counts.stale || counts.hopeless)
-		check_propose(tally, visit->place->tree, path, counts.hopeless);
-	check_count_readers(visit->place, facts, outcome);
-	if (check->groups && visit->owner_path) {
-		char source[PYC_NAME_MAX + 1];
-		struct owner owner;
-		size_t len;
-		char last;
-
-		if (!pyc_name_source(&facts->name, source))
-			source[0] = '\0';
-		owner = owner_of(check->owners, visit->owner_path, source);
-		len = owner.path_len;
-		last = visit->owner_path[len];
-		visit->owner_path[len] = '\0';
-		groups_add(check->groups, owner.name, visit->owner_path, &counts);
-		visit->owner_path[len] = last;
-	}
+		check_propose_locked(tally, visit->pass->tree, path, counts.hopeless);
+	check_count_readers_locked(check, facts, outcome);
+	pthread_mutex_unlock(&check->lock);
+	if (check->groups && visit->owner_path)
+		check_count_group(visit, facts, &counts);
 }
 
 /* ---- bytecode ---- */
@@ -210,7 +226,7 @@ static int check_source_dir(const struct check_dir *visit, const struct walk_dir
 static int check_judge_file(struct check_dir *visit, const struct walk_dir *listing,
 			    const char *name)
 {
-	const struct check_place *place = visit->place;
+	const struct check_pass *pass = visit->pass;
 	scope_free char *path = path_join(listing->path, name);
 	struct statx stx;
 	struct pyc_question question = {.path = path,
@@ -227,29 +243,29 @@ static int check_judge_file(struct check_dir *visit, const struct walk_dir *list
 	question.fd = fd = check_open_file(listing->fd, name, &stx);
 	if (fd < 0)
 		return fd;
-	r = resolve_pyc(place->tree->resolver, &question, &resolution);
+	r = resolve_pyc(pass->tree->resolver, &question, &resolution);
 	if (r < 0)
 		return r;
 	outcome = pyc_outcome(&resolution.facts, resolution.facts.source_mtime, NULL);
 	check_count_file(visit, path, &resolution, outcome);
-	if (place->check->request->list != LIST_NOTHING)
-		check_list_line(place, path, &resolution, outcome);
+	if (pass->check->request->list != LIST_NOTHING)
+		check_list_line(pass, path, &resolution, outcome);
 	return 0;
 }
 
 static void check_judge_or_say(struct check_dir *visit, const struct walk_dir *listing,
 			       const char *name)
 {
-	struct check *check = visit->place->check;
+	struct check *check = visit->pass->check;
 	scope_free char *path = NULL;
 	int r = check_judge_file(visit, listing, name);
 
 	atomic_fetch_add_explicit(&check->done, 1, memory_order_relaxed);
 	if (is_gone(r)) {
-		visit->place->tally->vanished++;
+		check_add(check, &check->tally.vanished, 1);
 	} else if (r < 0 && r != -EXDEV) {
 		path = path_join(listing->path, name);
-		check_unreadable(check, visit->place->tree, path ? path : name, r);
+		check_unreadable(visit->pass, path ? path : name, r);
 	}
 }
 
@@ -286,7 +302,7 @@ static void check_judge_listing(struct check_dir *visit, const struct walk_dir *
 		if (entry->type == DT_REG)
 			check_judge_or_say(visit, listing, entry->name);
 		else if (entry->type == DT_LNK)
-			visit->place->tally->links++;
+			check_add(visit->pass->check, &visit->pass->check->tally.links, 1);
 	}
 }
 
@@ -311,24 +327,26 @@ static bool has_stem(const struct check_stems *stems, const char *source)
 
 static void check_count_uncached(struct check_dir *visit, const char *name)
 {
-	const struct check_place *place = visit->place;
+	const struct check_pass *pass = visit->pass;
 	struct statx stx;
 
 	if (statx_at(visit->dir->fd, name, &stx) < 0 || !S_ISREG(stx.stx_mode))
 		return;
-	place->tally->uncached++;
-	place->tally->uncached_bytes += stx.stx_size;
-	if (place->check->request->list == LIST_UNCACHED) {
+	check_add(pass->check, &pass->check->tally.uncached, 1);
+	check_add(pass->check, &pass->check->tally.uncached_bytes, stx.stx_size);
+	if (pass->check->request->list == LIST_UNCACHED) {
 		scope_free char *path = path_join(visit->dir->path, name);
 
 		if (path)
-			check_list_line(place, path, NULL, PYC_COMPILES);
+			check_list_line(pass, path, NULL, PYC_COMPILES);
 	}
 }
 
 static void check_look_at_sources(struct check_dir *visit)
 {
 	struct check_stems *stems = &visit->stems;
+	struct check *check = visit->pass->check;
+	uint64_t sources = 0;
 
 	if (stems->count)
 		qsort(stems->stem, stems->count, sizeof(*stems->stem), compare_stems);
@@ -337,10 +355,11 @@ static void check_look_at_sources(struct check_dir *visit)
 
 		if (entry->type != DT_REG || !pyc_name_is_source(entry->name))
 			continue;
-		visit->place->tally->sources++;
+		sources++;
 		if (!stems->incomplete && !has_stem(stems, entry->name))
 			check_count_uncached(visit, entry->name);
 	}
+	check_add(check, &check->tally.sources, sources);
 }
 
 /* ---- a directory ---- */
@@ -355,14 +374,14 @@ static bool has_unseen_cache(const struct walk_dir *dir, const struct walk_dir *
 }
 
 /* The directory of the sources, as a reader in the root calls it. */
-static char *check_owner_path(const struct check_place *place, const struct walk_dir *dir)
+static char *check_owner_path(const struct check_pass *pass, const struct walk_dir *dir)
 {
 	char *path;
 	char *end;
 
-	if (!place->check->groups)
+	if (!pass->check->groups)
 		return NULL;
-	path = check_view_path(place->tree, dir->path);
+	path = check_view_path(pass->tree, dir->path);
 	if (!path || !is_cache_dir(dir->path))
 		return path;
 	end = strrchr(path, '/');
@@ -370,20 +389,19 @@ static char *check_owner_path(const struct check_place *place, const struct walk
 	return path;
 }
 
-void check_judge(const struct check_place *place, const struct walk_dir *dir,
+void check_judge(const struct check_pass *pass, const struct walk_dir *dir,
 		 const struct walk_dir *cache)
 {
 	struct check_dir visit = {
-		.place = place,
+		.pass = pass,
 		.dir = dir,
-		.owner_path = check_owner_path(place, dir),
+		.owner_path = check_owner_path(pass, dir),
 		.stems.incomplete = has_unseen_cache(dir, cache),
 	};
 
-	place->tally->directories += 1 + (cache->fd >= 0);
+	check_add(pass->check, &pass->check->tally.directories, 1 + (cache->fd >= 0));
 	if (visit.owner_path)
-		owners_learn(place->check->owners, &place->tree->tree, dir,
-			     visit.owner_path);
+		owners_learn(pass->check->owners, &pass->tree->tree, dir, visit.owner_path);
 	check_judge_listing(&visit, dir, is_cache_dir(dir->path));
 	check_judge_listing(&visit, cache, true);
 	check_look_at_sources(&visit);

@@ -110,16 +110,6 @@ static void check_print_verdicts(const struct check_tally *tally)
 	check_print_table(columns);
 }
 
-static uint64_t count_verdict(const struct check_tally *tally, enum pyc_verdict verdict)
-{
-	uint64_t count = 0;
-
-	for (int i = 0; i < PYC_REASONS; i++)
-		if (pyc_reason_verdict((enum pyc_reason)i) == verdict)
-			count += tally->reason[i];
-	return count;
-}
-
 /* The interpreter whose libraries these are; else one that reads such bytecode. */
 static const struct interpreter *check_find_reader(const struct check *check, size_t index)
 {
@@ -151,22 +141,13 @@ static const char *check_name_reader(const struct check *check, size_t index,
 	return text;
 }
 
-static uint64_t sum_outcomes(const struct check_reader *reader)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < PYC_OUTCOMES; i++)
-		sum += reader->outcome[i];
-	return sum;
-}
-
 static void check_add_reader_row(struct columns *columns, const struct check *check,
 				 size_t index)
 {
-	const struct check_reader *reader = &check->tally[0].reader[index];
+	const struct check_reader *reader = &check->tally.reader[index];
 	char name[CELL_MAX];
 
-	if (sum_outcomes(reader) == 0)
+	if (reader->files == 0)
 		return;
 	columns_add(columns,
 		    reader->outcome[PYC_FAILS]	    ? COLOUR_BAD
@@ -228,7 +209,7 @@ static void check_print_groups(const struct check *check)
 		{"DIRECTORY", .fit = COLUMN_CUT_HEAD},
 	};
 	size_t count, shown = 0;
-	scope_free const struct group **group = groups_sorted(check->groups, &count);
+	const struct group **group = groups_sorted(check->groups, &count);
 	struct columns *columns;
 	bool named = false;
 
@@ -294,7 +275,7 @@ static char *check_view_of(const struct check_tree *tree)
 
 static void advise_about_tree(const struct check *check, const struct check_tree *tree)
 {
-	const struct check_tally *tally = &check->tally[0];
+	const struct check_tally *tally = &check->tally;
 	const struct check_request *request = check->request;
 	const char *path = tree->set.path;
 	scope_free char *view = check_view_of(tree);
@@ -304,12 +285,12 @@ static void advise_about_tree(const struct check *check, const struct check_tree
 			advise_mount(path, path, request->options.given, NULL,
 				     request->options.root ? NULL : other_root(check)),
 			"shows it with bytecode that Python accepts");
-	if (count_verdict(tally, PYC_STALE))
+	if (tally->verdict[PYC_STALE])
 		check_print_command(
 			inspect_command(check, "check --list stale", view),
 			"names those that are really stale, or not proved to be "
 			"anything else");
-	if (count_verdict(tally, PYC_CORRUPT))
+	if (tally->verdict[PYC_CORRUPT])
 		check_print_command(inspect_command(check, "check --list corrupt", view),
 				    "names those that are damaged");
 	if (tally->damaged)
@@ -325,7 +306,7 @@ static void advise_to_compile(const struct check *check, const struct check_tree
 	if (!view || (faccessat(AT_FDCWD, tree->set.path, W_OK, 0) < 0 && errno == EROFS))
 		return;
 	for (size_t i = 0; i < pyc_magic_count; i++) {
-		const struct check_reader *reader = &check->tally[0].reader[i];
+		const struct check_reader *reader = &check->tally.reader[i];
 		const struct interpreter *found = check_find_reader(check, i);
 
 		if (found && reader->outcome[PYC_COMPILES] + reader->outcome[PYC_FAILS])
@@ -340,7 +321,7 @@ static void advise_to_compile(const struct check *check, const struct check_tree
 
 static void advise_to_explain(const struct check *check)
 {
-	const struct check_tally *tally = &check->tally[0];
+	const struct check_tally *tally = &check->tally;
 	scope_free char *path =
 		tally->example ? check_view_path(tally->example_tree, tally->example)
 			       : NULL;
@@ -351,7 +332,7 @@ static void advise_to_explain(const struct check *check)
 
 static void check_print_advice(const struct check *check)
 {
-	const struct check_tally *tally = &check->tally[0];
+	const struct check_tally *tally = &check->tally;
 
 	if (tally->stale == 0 && tally->hopeless == 0)
 		return;
@@ -365,7 +346,7 @@ static void check_print_advice(const struct check *check)
 
 static void check_print_notes(const struct check *check)
 {
-	const struct check_tally *tally = &check->tally[0];
+	const struct check_tally *tally = &check->tally;
 
 	if (check->submounts)
 		printf("Not looked at: %s %s mounted below, which a mount would leave out, "
@@ -389,7 +370,7 @@ static void check_print_notes(const struct check *check)
 
 void check_print_text(const struct check *check)
 {
-	const struct check_tally *tally = &check->tally[0];
+	const struct check_tally *tally = &check->tally;
 
 	check_print_headline(tally);
 	if (tally->files) {

@@ -25,19 +25,6 @@
 /* Lines about what could not be looked at; more are counted. */
 #define MESSAGES_MAX 10
 
-/*
- * SURVEY: links and the number of files. JUDGE: files, all links are known. JUDGE_FIRST:
- * both.
- */
-enum check_pass_kind { SURVEY, JUDGE, JUDGE_FIRST };
-
-/* One tree, for the callbacks of a walk. */
-struct check_pass {
-	struct check *check;
-	const struct tree_set *tree;
-	enum check_pass_kind kind;
-};
-
 static char *join_absolute(const char *dir, const char *path)
 {
 	if (strcmp(path, ".") == 0)
@@ -55,17 +42,17 @@ char *check_view_path(const struct tree_set *tree, const char *path)
 	return join_absolute(tree->tree.view_path, path);
 }
 
-void check_unreadable(struct check *check, const struct tree_set *tree, const char *path,
-		      int error)
+void check_unreadable(const struct check_pass *pass, const char *path, int error)
 {
-	scope_free char *whole = check_path(tree, path);
+	struct check *check = pass->check;
+	scope_free char *whole = check_path(pass->tree, path);
 
-	pthread_mutex_lock(&check->message_lock);
+	pthread_mutex_lock(&check->lock);
 	progress_end(&check->progress);
 	if (check->unreadable++ < MESSAGES_MAX && !check->again)
 		log_error("cannot look at %s: %s", quoted(whole ? whole : path),
 			  strerror(-error));
-	pthread_mutex_unlock(&check->message_lock);
+	pthread_mutex_unlock(&check->lock);
 }
 
 /* What a mount leaves out is no failure, nor what is gone. Who judges will meet the error
@@ -76,18 +63,18 @@ static void check_take_error(void *context, const char *path, int error)
 	bool gone = error == -ENOENT || error == -ENOTDIR || error == -ELOOP;
 
 	if (error != -EXDEV && !gone && pass->kind != SURVEY)
-		check_unreadable(pass->check, pass->tree, path, error);
+		check_unreadable(pass, path, error);
 }
 
 static void check_tick(void *context)
 {
 	struct check *check = ((struct check_pass *)context)->check;
 
-	pthread_mutex_lock(&check->message_lock);
+	pthread_mutex_lock(&check->lock);
 	progress_update(
 		&check->progress, atomic_load_explicit(&check->done, memory_order_relaxed),
 		atomic_load_explicit(&check->expected, memory_order_relaxed), "files");
-	pthread_mutex_unlock(&check->message_lock);
+	pthread_mutex_unlock(&check->lock);
 }
 
 /* ---- links and the number of files ---- */
@@ -111,7 +98,7 @@ static void check_take_link(struct check_pass *pass, const struct walk_dir *list
 		     : -ENOMEM;
 
 	if (r < 0 && r != -ENOENT)
-		check_unreadable(pass->check, pass->tree, path ? path : name, r);
+		check_unreadable(pass, path ? path : name, r);
 }
 
 static void check_survey(struct check_pass *pass, const struct walk_dir *listing)
@@ -140,18 +127,14 @@ static int check_visit(void *context, unsigned worker, const struct walk_dir *di
 		       const struct walk_dir *cache)
 {
 	struct check_pass *pass = context;
-	const struct check_place place = {
-		.check = pass->check,
-		.tree = pass->tree,
-		.tally = &pass->check->tally[worker],
-	};
 
+	(void)worker;
 	if (pass->kind != JUDGE) {
 		check_survey(pass, dir);
 		check_survey(pass, cache);
 	}
 	if (pass->kind != SURVEY)
-		check_judge(&place, dir, cache);
+		check_judge(pass, dir, cache);
 	return 0;
 }
 
@@ -180,38 +163,7 @@ static int check_run_pass(struct check *check, enum check_pass_kind kind)
 	return r;
 }
 
-/* ---- the sum ---- */
-
-static void check_sum_reader(struct check_reader *sum, const struct check_reader *reader)
-{
-	for (size_t i = 0; i < PYC_OUTCOMES; i++)
-		sum->outcome[i] += reader->outcome[i];
-	sum->bytes += reader->bytes;
-}
-
-static void check_sum_tally(struct check_tally *sum, const struct check_tally *tally)
-{
-	sum->files += tally->files;
-	sum->file_bytes += tally->file_bytes;
-	for (size_t i = 0; i < PYC_REASONS; i++)
-		sum->reason[i] += tally->reason[i];
-	sum->stale += tally->stale;
-	sum->helped += tally->helped;
-	sum->stale_bytes += tally->stale_bytes;
-	sum->damaged += tally->damaged;
-	sum->hopeless += tally->hopeless;
-	sum->sources += tally->sources;
-	sum->uncached += tally->uncached;
-	sum->uncached_bytes += tally->uncached_bytes;
-	sum->links += tally->links;
-	sum->directories += tally->directories;
-	sum->vanished += tally->vanished;
-	if (tally->example)
-		check_propose(sum, tally->example_tree, tally->example,
-			      tally->example_hopeless);
-	for (size_t i = 0; i <= pyc_magic_count; i++)
-		check_sum_reader(&sum->reader[i], &tally->reader[i]);
-}
+/* ---- all of it ---- */
 
 /* A mount would not serve what is mounted below its source. */
 static uint64_t check_count_submounts(const char *path)
@@ -231,14 +183,11 @@ static uint64_t check_count_submounts(const char *path)
 /* As if nothing had been judged. What could not be looked at was said. */
 static void check_reset(struct check *check)
 {
-	for (unsigned i = 0; i < check->threads; i++) {
-		struct check_tally *tally = &check->tally[i];
-		struct check_reader *reader = tally->reader;
+	struct check_reader *reader = check->tally.reader;
 
-		free(tally->example);
-		memset(reader, 0, (pyc_magic_count + 1) * sizeof(*reader));
-		*tally = (struct check_tally){.reader = reader};
-	}
+	free(check->tally.example);
+	memset(reader, 0, (pyc_magic_count + 1) * sizeof(*reader));
+	check->tally = (struct check_tally){.reader = reader};
 	if (check->groups)
 		groups_clear(check->groups);
 	check->again = true;
@@ -271,8 +220,6 @@ int check_walk(struct check *check)
 		check->progress.wanted = false;
 	r = check_judge_all(check);
 	progress_end(&check->progress);
-	for (unsigned i = 1; i < check->threads; i++)
-		check_sum_tally(&check->tally[0], &check->tally[i]);
 	for (size_t i = 0; i < check->tree_count; i++)
 		check->submounts += check_count_submounts(check->tree[i].set.path);
 	if (check->unreadable > MESSAGES_MAX)
