@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs cache prune, clear and export.
+ * canonfs cache prune, clear, export and import.
  */
 #include "cli/cache/commands.h"
 
@@ -94,4 +94,50 @@ int cache_export(struct store_db *db, const struct cache_request *request)
 	}
 	proof_set_fini(&set);
 	return status;
+}
+
+/* ---- import ---- */
+
+int cache_import_read(struct cache_request *request)
+{
+	const char *path = request->operand;
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	size_t line = 0;
+	int r;
+
+	if (!file) {
+		r = -errno;
+		log_error("cannot open %s: %s", quoted(path), strerror(-r));
+		return r;
+	}
+	r = proof_set_read(&request->proofs, file, &line);
+	if (file != stdin)
+		fclose(file);
+	if (r == -EBADMSG)
+		log_error("%s is not a file of proofs: line %zu is wrong; nothing was "
+			  "imported",
+			  quoted(path), line);
+	else if (r == -E2BIG)
+		log_error("%s has more than %d proofs; nothing was imported", quoted(path),
+			  PROOF_MAX);
+	else if (r < 0)
+		log_error("cannot read %s: %s", quoted(path), strerror(-r));
+	return r;
+}
+
+int cache_import(struct store_db *db, const struct cache_request *request)
+{
+	int r = store_db_put_proofs(db, &request->proofs);
+
+	if (r == -E2BIG) {
+		log_error("the cache %s would have more than %d proofs; nothing was "
+			  "imported",
+			  quoted(request->path), PROOF_MAX);
+		return EXIT_CACHE_FAILURE;
+	}
+	if (r < 0)
+		return cache_fail(request, "write", r);
+	cache_report(request, "proofs", (int64_t)request->proofs.count,
+		     "proofs were imported");
+	return 0;
 }

@@ -83,7 +83,8 @@ static int mount_operands(struct mount_arguments *arguments, int argc, char **ar
 	return supervisor_run(&arguments->options, argv[0], argv[1], arguments->foreground);
 }
 
-static int cmd_mount(int argc, char **argv)
+/* mount(8) says -f where nothing is to be mounted, and has short options only. */
+static int mount_next_option(int argc, char **argv, bool is_helper)
 {
 	static const struct option long_options[] = {
 		{"foreground", no_argument, NULL, 'f'},
@@ -91,66 +92,60 @@ static int cmd_mount(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
+
+	return is_helper ? getopt(argc, argv, "sfnvN:o:t:")
+			 : getopt_long(argc, argv, "fvho:", long_options, NULL);
+}
+
+static int mount_take_option(struct mount_arguments *arguments, int option, bool is_helper)
+{
+	switch (option) {
+	case 'f':
+		arguments->fake = is_helper;
+		arguments->foreground = !is_helper;
+		return 0;
+	case 'v':
+		log_set_level(LOG_LEVEL_INFO);
+		return 0;
+	case 'o':
+		arguments->wrong |= !command_mount_options(&arguments->options, optarg);
+		return 0;
+	case 'N':
+		log_error("mount.canonfs: option -N is not supported: enter the namespace "
+			  "with nsenter(1) first");
+		return EXIT_MOUNT_USAGE;
+	case 'h':
+		return COMMAND_HELP;
+	case '?':
+		return COMMAND_WRONG_USAGE;
+	default: /* -s, -n and -t change nothing here */
+		return 0;
+	}
+}
+
+static int mount_run(int argc, char **argv, bool is_helper)
+{
 	struct mount_arguments arguments = {.foreground = false};
+	int status = 0;
 	int option;
-	int status;
 
 	mount_options_init(&arguments.options);
-	while ((option = getopt_long(argc, argv, "fvho:", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'f':
-			arguments.foreground = true;
-			break;
-		case 'v':
-			log_set_level(LOG_LEVEL_INFO);
-			break;
-		case 'o':
-			arguments.wrong |=
-				!command_mount_options(&arguments.options, optarg);
-			break;
-		case 'h':
-			return COMMAND_HELP;
-		default:
-			return COMMAND_WRONG_USAGE;
-		}
-	}
-	status = mount_operands(&arguments, argc - optind, argv + optind);
+	while (status == 0 && (option = mount_next_option(argc, argv, is_helper)) != -1)
+		status = mount_take_option(&arguments, option, is_helper);
+	if (status == 0)
+		status = mount_operands(&arguments, argc - optind, argv + optind);
 	mount_options_fini(&arguments.options);
 	return status;
 }
 
+static int cmd_mount(int argc, char **argv)
+{
+	return mount_run(argc, argv, false);
+}
+
 int cmd_mount_helper(int argc, char **argv)
 {
-	struct mount_arguments arguments = {.foreground = false};
-	int option;
-	int status;
-
-	mount_options_init(&arguments.options);
-	while ((option = getopt(argc, argv, "sfnvN:o:t:")) != -1) {
-		switch (option) {
-		case 'f':
-			arguments.fake = true;
-			break;
-		case 'v':
-			log_set_level(LOG_LEVEL_INFO);
-			break;
-		case 'o':
-			arguments.wrong |=
-				!command_mount_options(&arguments.options, optarg);
-			break;
-		case 'N':
-			log_error("mount.canonfs: option -N is not supported: enter the "
-				  "namespace with nsenter(1) first");
-			return EXIT_MOUNT_USAGE;
-		case '?':
-			return COMMAND_WRONG_USAGE;
-		default: /* -s, -n and -t change nothing here */
-			break;
-		}
-	}
-	status = mount_operands(&arguments, argc - optind, argv + optind);
-	mount_options_fini(&arguments.options);
-	return status;
+	return mount_run(argc, argv, true);
 }
 
 const struct command command_mount = {

@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "cli/cmd.h"
-#include "cli/mount/status.h"
+#include "cli/mount/mount.h"
 
 static const char usage[] =
 	"usage: canonfs status [MOUNT] [--json]\n"

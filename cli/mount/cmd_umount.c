@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "cli/cmd.h"
-#include "cli/mount/umount.h"
+#include "cli/mount/mount.h"
 #include "fs/process/supervisor.h"
 
 static const char usage[] =

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs status: the mounts of this machine, or one; see status.h.
+ * canonfs status: the mounts of this machine, or one; see mount.h.
  */
-#include "cli/mount/status.h"
+#include "cli/mount/mount.h"
 
 #include <stdio.h>
 #include <string.h>

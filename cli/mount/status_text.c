@@ -3,7 +3,7 @@
  * Printing what a server told of its mount. It is another process's text: what is missing
  * shows as 0 or "?", and what is not printable is quoted.
  */
-#include "cli/mount/status.h"
+#include "cli/mount/mount.h"
 
 #include <inttypes.h>
 #include <stdio.h>

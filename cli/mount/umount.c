@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Ends a mount, and waits for its server; see umount.h.
+ * Ends a mount, and waits for its server; see mount.h.
  */
-#include "cli/mount/umount.h"
+#include "cli/mount/mount.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,7 +16,6 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "fs/control/mounts.h"
 #include "fs/mount/attach.h"
 #include "fs/mount/mountinfo.h"
 #include "fs/process/supervisor.h"

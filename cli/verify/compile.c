@@ -65,13 +65,22 @@ struct verify_member {
 
 /* ---- interpreters ---- */
 
-static bool crew_is_broken(struct verify_crew *crew, const struct interpreter *interpreter)
+static bool crew_is_broken_locked(const struct verify_crew *crew,
+				  const struct interpreter *interpreter)
 {
 	bool found = false;
 
-	pthread_mutex_lock(&crew->lock);
 	for (size_t i = 0; i < crew->broken_count; i++)
 		found |= crew->broken[i] == interpreter;
+	return found;
+}
+
+static bool crew_is_broken(struct verify_crew *crew, const struct interpreter *interpreter)
+{
+	bool found;
+
+	pthread_mutex_lock(&crew->lock);
+	found = crew_is_broken_locked(crew, interpreter);
 	pthread_mutex_unlock(&crew->lock);
 	return found;
 }
@@ -79,12 +88,8 @@ static bool crew_is_broken(struct verify_crew *crew, const struct interpreter *i
 static void crew_note_broken(struct verify_crew *crew,
 			     const struct interpreter *interpreter)
 {
-	bool noted = false;
-
 	pthread_mutex_lock(&crew->lock);
-	for (size_t i = 0; i < crew->broken_count; i++)
-		noted |= crew->broken[i] == interpreter;
-	if (!noted)
+	if (!crew_is_broken_locked(crew, interpreter))
 		crew->broken[crew->broken_count++] = interpreter;
 	pthread_mutex_unlock(&crew->lock);
 }
@@ -238,13 +243,6 @@ static int compare_numbers(uint64_t a, uint64_t b)
 	return (a > b) - (a < b);
 }
 
-static int compare_digests(struct digest a, struct digest b)
-{
-	int order = compare_numbers(a.low, b.low);
-
-	return order ? order : compare_numbers(a.high, b.high);
-}
-
 static int compare_content(const struct verify_file *a, const struct verify_file *b)
 {
 	int order = compare_numbers(a->magic->number, b->magic->number);
@@ -252,8 +250,8 @@ static int compare_content(const struct verify_file *a, const struct verify_file
 	if (order == 0)
 		order = compare_numbers((uint64_t)a->level, (uint64_t)b->level);
 	if (order == 0)
-		order = compare_digests(a->source, b->source);
-	return order ? order : compare_digests(a->body, b->body);
+		order = memcmp(&a->source, &b->source, sizeof(a->source));
+	return order ? order : memcmp(&a->body, &b->body, sizeof(a->body));
 }
 
 /* By interpreter, and so that files of the same content are neighbours. */

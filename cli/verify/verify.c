@@ -4,15 +4,118 @@
  */
 #include "cli/verify/verify.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/path.h"
 #include "base/scope.h"
+#include "cache/store/db.h"
+#include "cli/trees/proofs.h"
+
+/**
+ * struct verify_work - what is open while the command runs
+ * @db:   NULL where nothing is recorded
+ * @sets: the trees that the files are in
+ */
+struct verify_work {
+	struct store_place place;
+	struct store_db *db;
+	struct tree_set *sets;
+	size_t set_count;
+	struct verify_list list;
+};
+
+/* ---- what the cache knows, and will know ---- */
+
+/*
+ * Before anything is compiled: it must not turn out at the end that it was for nothing.
+ * Return: 0, or -errno with one line logged.
+ */
+static int verify_open_cache(struct verify_request *request, struct verify_work *work)
+{
+	struct reason why = {""};
+	const char *path;
+	int r = store_place_open(&work->place, request->cache, &why);
+
+	path = work->place.path ? work->place.path : request->cache;
+	if (r == 0)
+		r = store_db_open(&work->place, STORE_DB_MAKE, &work->db, &why);
+	if (r == 0 && why.text[0])
+		log_warning("set the cache %s aside: %s", quoted(path), why.text);
+	if (r == 0)
+		r = proofs_load(work->db, &request->run.known);
+	if (r == 0)
+		return 0;
+	log_error("cannot record in the cache %s: %s; %suse --no-record, or --cache with a "
+		  "file of its own and then canonfs cache export and import",
+		  quoted(path ? path : "in the default place"),
+		  why.text[0] ? why.text : strerror(-r),
+		  r == -EBUSY ? "unmount first, or " : "");
+	return r;
+}
+
+/* How the one who said it is remembered. */
+static void verify_name_interpreter(const struct interpreter *interpreter,
+				    char name[PROOF_INTERPRETER_MAX])
+{
+	bool is_cpython = interpreter->magic->implementation == PYC_CPYTHON;
+
+	snprintf(name, PROOF_INTERPRETER_MAX, "%s%s", is_cpython ? "CPython " : "",
+		 interpreter->release);
+}
+
+/* The new proofs and disproofs. */
+static int verify_gather_proofs(const struct verify_list *list, struct proof_set *set)
+{
+	int64_t now = time(NULL);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < list->count; i++) {
+		const struct verify_file *file = &list->files[i];
+		struct proof proof = {
+			.source = file->source,
+			.body = file->body,
+			.result = file->why == VERIFY_SAME ? PYC_CHECK_OK : PYC_CHECK_BAD,
+			.when_s = now,
+		};
+
+		if (file->why != VERIFY_SAME && file->why != VERIFY_DIFFERS)
+			continue;
+		proof.magic = file->magic->number;
+		proof.level = (uint8_t)file->level;
+		verify_name_interpreter(file->by, proof.interpreter);
+		r = proof_set_add(set, &proof);
+	}
+	proof_set_seal(set);
+	return r;
+}
+
+/* Puts what is new into the cache. Return: 0, or -errno with one line logged. */
+static int verify_record(struct verify_request *request, struct verify_work *work)
+{
+	struct proof_set set = {.count = 0};
+	int r = verify_gather_proofs(&work->list, &set);
+
+	if (r == 0 && set.count > 0)
+		r = store_db_put_proofs(work->db, &set);
+	if (r == 0)
+		request->report.recorded = set.count;
+	else if (r == -E2BIG)
+		log_error("the cache %s takes %d proofs, and would have more; nothing was "
+			  "recorded",
+			  quoted(work->place.path), PROOF_MAX);
+	else
+		log_error("cannot write the cache %s: %s; nothing was recorded",
+			  quoted(work->place.path), strerror(-r));
+	proof_set_fini(&set);
+	return r;
+}
 
 /* ---- what to look at ---- */
 

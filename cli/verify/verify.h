@@ -2,8 +2,7 @@
 /*
  * canonfs verify: what it looks at, and what came of it.
  *
- *	verify.c	a run
- *	record.c	what the cache knows, and will know
+ *	verify.c	a run, and what the cache knows and will know
  *	collect.c	which bytecode files, and with which sources
  *	choose.c		which interpreters could have compiled a file
  *	compile.c	compiles and compares, on all processors
@@ -20,7 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cache/store/db.h"
 #include "cache/store/proof.h"
 #include "cli/python/interpreters.h"
 #include "cli/trees/tree_set.h"
@@ -198,28 +196,6 @@ struct verify_request {
 
 /* All that canonfs verify does. Return: an exit status. */
 int verify(struct verify_request *request);
-
-/**
- * struct verify_work - what is open while the command runs
- * @db:   NULL where nothing is recorded
- * @sets: the trees that the files are in
- */
-struct verify_work {
-	struct store_place place;
-	struct store_db *db;
-	struct tree_set *sets;
-	size_t set_count;
-	struct verify_list list;
-};
-
-/*
- * Before anything is compiled: it must not turn out at the end that it was for nothing.
- * Return: 0, or -errno with one line logged.
- */
-int verify_open_cache(struct verify_request *request, struct verify_work *work);
-
-/* Puts what is new into the cache. Return: 0, or -errno with one line logged. */
-int verify_record(struct verify_request *request, struct verify_work *work);
 
 void verify_print(const struct verify_report *report, const struct verify_list *list);
 

@@ -42,47 +42,42 @@ static int worker_wait_for(int fd, short events, int64_t deadline_ms)
 	return r == 0 ? -ETIMEDOUT : 0;
 }
 
-/* Moves all of the bytes, one way or the other; both ends of ours do not block. */
-static int worker_read_all(int fd, uint8_t *data, size_t len, int64_t deadline_ms)
+/* Moves all of the bytes one way or the other, as @events says; our ends do not block. */
+static int worker_move_all(int fd, short events, uint8_t *data, size_t len,
+			   int64_t deadline_ms)
 {
 	while (len > 0) {
-		ssize_t n = read(fd, data, len);
-		int r;
+		ssize_t n = events == POLLIN ? read(fd, data, len) : write(fd, data, len);
+		int r = 0;
 
-		if (n == 0)
+		if (n == 0 && events == POLLIN)
 			return -EPIPE;
-		if (n > 0) {
+		if (n >= 0) {
 			data += n;
 			len -= (size_t)n;
-			continue;
+		} else if (errno == EAGAIN || errno == EINTR) {
+			r = worker_wait_for(fd, events, deadline_ms);
+		} else {
+			r = -errno;
 		}
-		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
-		r = worker_wait_for(fd, POLLIN, deadline_ms);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int worker_write_all(int fd, const uint8_t *data, size_t len, int64_t deadline_ms)
+static int worker_read_all(const struct verify_worker *worker, uint8_t *data, size_t len,
+			   int64_t deadline_ms)
 {
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-		int r;
+	return worker_move_all(worker->child.out, POLLIN, data, len, deadline_ms);
+}
 
-		if (n >= 0) {
-			data += n;
-			len -= (size_t)n;
-			continue;
-		}
-		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
-		r = worker_wait_for(fd, POLLOUT, deadline_ms);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+/* Writing changes none of @data. */
+static int worker_write_all(const struct verify_worker *worker, const uint8_t *data,
+			    size_t len, int64_t deadline_ms)
+{
+	return worker_move_all(worker->requests, POLLOUT, (uint8_t *)(uintptr_t)data, len,
+			       deadline_ms);
 }
 
 /* ---- the process ---- */
@@ -127,8 +122,7 @@ static int worker_meet(struct verify_worker *worker, const struct interpreter *i
 		       int timeout_ms)
 {
 	uint8_t magic[4];
-	int r = worker_read_all(worker->child.out, magic, sizeof(magic),
-				clock_ms() + timeout_ms);
+	int r = worker_read_all(worker, magic, sizeof(magic), clock_ms() + timeout_ms);
 
 	if (r == -EPIPE)
 		return -ENOEXEC;
@@ -180,7 +174,7 @@ static int worker_read_answer(struct verify_worker *worker, int64_t deadline_ms,
 	scope_free uint8_t *data = NULL;
 	uint8_t head[8];
 	uint32_t status, len;
-	int r = worker_read_all(worker->child.out, head, sizeof(head), deadline_ms);
+	int r = worker_read_all(worker, head, sizeof(head), deadline_ms);
 
 	if (r < 0)
 		return r;
@@ -191,7 +185,7 @@ static int worker_read_answer(struct verify_worker *worker, int64_t deadline_ms,
 	data = malloc((size_t)len + 1);
 	if (!data)
 		return -ENOMEM;
-	r = worker_read_all(worker->child.out, data, len, deadline_ms);
+	r = worker_read_all(worker, data, len, deadline_ms);
 	if (r < 0)
 		return r;
 	data[len] = '\0';
@@ -218,9 +212,9 @@ int verify_worker_compile(struct verify_worker *worker, int level, const uint8_t
 
 	store_le32(head, (uint32_t)level);
 	store_le32(head + 4, (uint32_t)len);
-	r = worker_write_all(worker->requests, head, sizeof(head), deadline_ms);
+	r = worker_write_all(worker, head, sizeof(head), deadline_ms);
 	if (r == 0)
-		r = worker_write_all(worker->requests, source, len, deadline_ms);
+		r = worker_write_all(worker, source, len, deadline_ms);
 	if (r == 0)
 		r = worker_read_answer(worker, deadline_ms, ret_answer);
 	if (r < 0)

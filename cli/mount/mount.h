@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What mounts do.
+ * canonfs status and umount: what their parts share.
  */
-#ifndef CANONFS_CLI_MOUNT_STATUS_H
-#define CANONFS_CLI_MOUNT_STATUS_H
+#ifndef CANONFS_CLI_MOUNT_MOUNT_H
+#define CANONFS_CLI_MOUNT_MOUNT_H
 
 #include <stdbool.h>
 
@@ -18,5 +18,12 @@ int status_show(const char *path, bool json);
 
 /* Prints one mount for people. */
 void status_print_mount(const struct known_mount *mount);
+
+/**
+ * umount_run() - unmount, and wait for the end of the server
+ * @lazy: also while files are in use; then nothing is waited for
+ * Return: an exit status, with a line logged where it is not 0.
+ */
+int umount_run(const char *path, bool lazy);
 
 #endif
