@@ -4,7 +4,6 @@
  */
 #include "fs/control/dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -18,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/listing.h"
 #include "base/scope.h"
 
 /* Connections that wait to be accepted. */
@@ -204,24 +204,21 @@ static bool control_name_is_new(const char *name)
 
 void control_dir_clean(int dir_fd)
 {
-	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
+	scope_fd int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct listing listing = {.count = 0};
 	uint64_t device;
 
-	if (!dir) {
-		close_fd(&fd);
-		return;
-	}
-	while ((entry = readdir(dir))) {
-		if (!(control_name_parse(entry->d_name, &device) ||
-		      control_name_is_new(entry->d_name)) ||
-		    !control_dir_is_dead(dir_fd, entry->d_name) ||
-		    !control_dir_lock(dir_fd))
+	if (fd >= 0)
+		(void)listing_read(&listing, fd);
+	for (size_t i = 0; i < listing.count; i++) {
+		const char *name = listing.entries[i].name;
+
+		if (!(control_name_parse(name, &device) || control_name_is_new(name)) ||
+		    !control_dir_is_dead(dir_fd, name) || !control_dir_lock(dir_fd))
 			continue;
-		if (control_dir_is_dead(dir_fd, entry->d_name))
-			unlinkat(dir_fd, entry->d_name, 0);
+		if (control_dir_is_dead(dir_fd, name))
+			unlinkat(dir_fd, name, 0);
 		control_dir_unlock(dir_fd);
 	}
-	closedir(dir);
+	listing_fini(&listing);
 }

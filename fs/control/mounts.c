@@ -4,7 +4,6 @@
  */
 #include "fs/control/mounts.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/listing.h"
 #include "base/path.h"
 #include "base/scope.h"
 #include "fs/control/dir.h"
@@ -112,25 +112,17 @@ static int mounts_find_visible(struct known_mounts *mounts)
 
 static int mounts_find_sockets(struct known_mounts *mounts, const char *path)
 {
-	int fd = control_dir_open(path, geteuid(), false);
-	const struct dirent *entry;
+	scope_fd int fd = control_dir_open(path, geteuid(), false);
+	struct listing listing = {.count = 0};
 	uint64_t device;
-	DIR *dir;
-	int r = 0;
+	int r = fd < 0 ? 0 : listing_read(&listing, fd);
 
-	if (fd < 0)
-		return 0;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close_fd(&fd);
-		return -ENOMEM;
-	}
-	while (r == 0 && (entry = readdir(dir)))
-		if (control_name_parse(entry->d_name, &device) &&
+	for (size_t i = 0; r == 0 && i < listing.count; i++)
+		if (control_name_parse(listing.entries[i].name, &device) &&
 		    !mounts_find_device(mounts, device) &&
 		    !mounts_add(mounts, device, geteuid()))
 			r = -ENOMEM;
-	closedir(dir);
+	listing_fini(&listing);
 	return r;
 }
 
