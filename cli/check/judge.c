@@ -23,7 +23,6 @@ struct check_stem {
 struct check_stems {
 	struct check_stem *stem;
 	size_t count;
-	size_t capacity;
 	bool incomplete; /* there may be more than was seen */
 };
 
@@ -269,28 +268,11 @@ static void check_judge_or_say(struct check_dir *visit, const struct walk_dir *l
 	}
 }
 
-static void add_stem(struct check_stems *stems, const struct pyc_name *name)
-{
-	if (!name->stem)
-		return;
-	if (stems->count == stems->capacity) {
-		size_t capacity = 2 * stems->capacity + 64;
-		struct check_stem *grown =
-			reallocarray(stems->stem, capacity, sizeof(*grown));
-
-		if (!grown) {
-			stems->incomplete = true;
-			return;
-		}
-		stems->stem = grown;
-		stems->capacity = capacity;
-	}
-	stems->stem[stems->count++] = (struct check_stem){name->stem, name->stem_len};
-}
-
 static void check_judge_listing(struct check_dir *visit, const struct walk_dir *listing,
 				bool in_cache)
 {
+	struct check_stems *stems = &visit->stems;
+
 	for (size_t i = 0; i < listing->count; i++) {
 		const struct listing_entry *entry = &listing->entries[i];
 		struct pyc_name name;
@@ -298,7 +280,9 @@ static void check_judge_listing(struct check_dir *visit, const struct walk_dir *
 		if (entry->type == DT_DIR ||
 		    pyc_name_parse(entry->name, in_cache, &name) == PYC_PLACE_NONE)
 			continue;
-		add_stem(&visit->stems, &name);
+		if (name.stem && stems->stem)
+			stems->stem[stems->count++] =
+				(struct check_stem){name.stem, name.stem_len};
 		if (entry->type == DT_REG)
 			check_judge_or_say(visit, listing, entry->name);
 		else if (entry->type == DT_LNK)
@@ -396,8 +380,11 @@ void check_judge(const struct check_pass *pass, const struct walk_dir *dir,
 		.pass = pass,
 		.dir = dir,
 		.owner_path = check_owner_path(pass, dir),
-		.stems.incomplete = has_unseen_cache(dir, cache),
+		.stems.stem =
+			calloc(dir->count + cache->count + 1, sizeof(struct check_stem)),
 	};
+
+	visit.stems.incomplete = !visit.stems.stem || has_unseen_cache(dir, cache);
 
 	check_add(pass->check, &pass->check->tally.directories, 1 + (cache->fd >= 0));
 	if (visit.owner_path)

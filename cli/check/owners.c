@@ -82,22 +82,14 @@ static int claim_compare(const void *a, const void *b)
 	return strcmp(((const struct claim *)a)->path, ((const struct claim *)b)->path);
 }
 
-/* What two claim is nobody's, as namespace packages. */
-static void claim_put_locked(struct owners *owners, struct claim *claim)
-{
-	struct claim **node = tsearch(claim, &owners->claims, claim_compare);
-
-	if (node && *node == claim)
-		return;
-	if (node && strcmp((*node)->owner, claim->owner) != 0)
-		(*node)->ambiguous = true;
-	claim_free(claim);
-}
-
-/* Takes ownership of @path, NULL when out of memory. */
+/*
+ * Takes ownership of @path, NULL when out of memory. What two claim is nobody's, as
+ * namespace packages.
+ */
 static void claim_put(struct owners *owners, char *path, const char *owner)
 {
 	struct claim *claim = calloc(1, sizeof(*claim));
+	struct claim **node;
 
 	if (!claim || !path || !(claim->owner = strdup(owner))) {
 		free(claim);
@@ -106,7 +98,11 @@ static void claim_put(struct owners *owners, char *path, const char *owner)
 	}
 	claim->path = path;
 	pthread_rwlock_wrlock(&owners->lock);
-	claim_put_locked(owners, claim);
+	node = tsearch(claim, &owners->claims, claim_compare);
+	if (node && *node != claim && strcmp((*node)->owner, owner) != 0)
+		(*node)->ambiguous = true;
+	if (!node || *node != claim)
+		claim_free(claim);
 	pthread_rwlock_unlock(&owners->lock);
 }
 
@@ -209,11 +205,16 @@ static int owners_read_metadata(struct owners *owners, const struct tree *tree,
 		strcmp(name, "RECORD") == 0 ? owners_take_record : owners_take_top_level);
 }
 
-static bool ends_with(const char *text, const char *suffix)
+static bool ends_with(const char *text, size_t len, const char *suffix)
 {
-	size_t len = strlen(text), suffix_len = strlen(suffix);
+	size_t suffix_len = strlen(suffix);
 
-	return len > suffix_len && strcmp(text + len - suffix_len, suffix) == 0;
+	return len > suffix_len && memcmp(text + len - suffix_len, suffix, suffix_len) == 0;
+}
+
+static bool is_packages(const char *name, size_t len)
+{
+	return ends_with(name, len, PACKAGES_SUFFIX);
 }
 
 /* "requests-2.28.1.dist-info" is "requests 2.28.1"; the caller's. */
@@ -251,21 +252,17 @@ static void owners_learn_distribution(struct owners *owners, const struct tree *
 void owners_learn(struct owners *owners, const struct tree *tree,
 		  const struct walk_dir *dir, const char *path)
 {
-	if (owners->by != CHECK_BY_DISTRIBUTION || !ends_with(path, PACKAGES_SUFFIX))
+	if (owners->by != CHECK_BY_DISTRIBUTION || !is_packages(path, strlen(path)))
 		return;
 	for (size_t i = 0; i < dir->count; i++) {
 		const struct listing_entry *entry = &dir->entries[i];
+		size_t len = strlen(entry->name);
 
-		if (entry->type == DT_DIR && (ends_with(entry->name, ".dist-info") ||
-					      ends_with(entry->name, ".egg-info")))
+		if (entry->type == DT_DIR && (ends_with(entry->name, len, ".dist-info") ||
+					      ends_with(entry->name, len, ".egg-info")))
 			owners_learn_distribution(owners, tree, dir->path, entry->name,
 						  path);
 	}
-}
-
-static int is_list(const struct dirent *entry)
-{
-	return ends_with(entry->d_name, LIST_SUFFIX);
 }
 
 /* "python3-six.list", "libpython3.11:amd64.list": the name up to the architecture. */
@@ -286,17 +283,17 @@ int owners_load_packages(struct owners *owners, int root_fd)
 {
 	scope_fd int dir =
 		openat2_fd(root_fd, DPKG_INFO, O_RDONLY | O_DIRECTORY, RESOLVE_IN_ROOT);
-	struct dirent **lists = NULL;
-	int count = dir < 0 ? dir : scandirat(dir, ".", &lists, is_list, NULL);
+	struct listing listing = {.count = 0};
+	int r = dir < 0 ? dir : listing_read(&listing, dir);
 
-	if (dir >= 0 && count < 0)
-		return -errno;
-	for (int i = 0; i < count; i++) {
-		owners_read_list(owners, dir, lists[i]->d_name);
-		free(lists[i]);
+	for (size_t i = 0; i < listing.count; i++) {
+		const char *name = listing.entries[i].name;
+
+		if (ends_with(name, strlen(name), LIST_SUFFIX))
+			owners_read_list(owners, dir, name);
 	}
-	free(lists);
-	return count < 0 ? count : 0;
+	listing_fini(&listing);
+	return r;
 }
 
 /* ---- whose is it? ---- */
@@ -315,13 +312,6 @@ static size_t end_of_component(const char *path, bool (*fits)(const char *, size
 		at = begin + len;
 	}
 	return end;
-}
-
-static bool is_packages(const char *name, size_t len)
-{
-	size_t suffix = strlen(PACKAGES_SUFFIX);
-
-	return len > suffix && memcmp(name + len - suffix, PACKAGES_SUFFIX, suffix) == 0;
 }
 
 /* "python3", "python3.11", "pypy3.9": where a standard library is. */

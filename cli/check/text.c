@@ -197,15 +197,9 @@ static void check_add_group_row(struct columns *columns, const struct group *gro
 /* The worst, as many as were asked for. */
 static void check_print_groups(const struct check *check)
 {
-	static const struct column with_name[] = {
+	struct column column[] = {
 		{"STALE", .fit = COLUMN_RIGHT},	       {"HOPELESS", .fit = COLUMN_RIGHT},
 		{"SOURCE", .fit = COLUMN_RIGHT},       {"NAME", .fit = COLUMN_LEFT},
-		{"DIRECTORY", .fit = COLUMN_CUT_HEAD},
-	};
-	static const struct column without_name[] = {
-		{"STALE", .fit = COLUMN_RIGHT},
-		{"HOPELESS", .fit = COLUMN_RIGHT},
-		{"SOURCE", .fit = COLUMN_RIGHT},
 		{"DIRECTORY", .fit = COLUMN_CUT_HEAD},
 	};
 	size_t count, shown = 0;
@@ -220,8 +214,9 @@ static void check_print_groups(const struct check *check)
 	}
 	if (shown == 0)
 		return;
-	columns = named ? columns_new(with_name, ARRAY_SIZE(with_name))
-			: columns_new(without_name, ARRAY_SIZE(without_name));
+	if (!named)
+		column[3] = column[4];
+	columns = columns_new(column, named ? 5 : 4);
 	for (size_t i = 0; columns && i < shown; i++)
 		check_add_group_row(columns, group[i], named);
 	check_print_table(columns);

@@ -27,9 +27,7 @@
 
 static char *join_absolute(const char *dir, const char *path)
 {
-	if (strcmp(path, ".") == 0)
-		return strdup(dir);
-	return path_join(strcmp(dir, "/") == 0 ? "" : dir, path);
+	return strcmp(path, ".") == 0 ? strdup(dir) : path_join(dir, path);
 }
 
 char *check_path(const struct tree_set *tree, const char *path)

@@ -21,6 +21,60 @@
 
 #define SENTENCE_MAX 512
 
+/* ---- names ---- */
+
+static const struct {
+	enum verify_result result;
+	const char *name;
+	const char *text;
+} whys[VERIFY_WHYS] = {
+	[VERIFY_NOT_YET] = {VERIFY_NOT_TRIED, "not-yet", "was not reached"},
+	[VERIFY_SAME] = {VERIFY_PROVED, "same", "its source compiles to the same code"},
+	[VERIFY_KNOWN_SAME] = {VERIFY_PROVED, "known-same",
+			       "its source compiles to the same code, the cache says"},
+	[VERIFY_DIFFERS] = {VERIFY_DISPROVED, "differs",
+			    "its source compiles to other code"},
+	[VERIFY_KNOWN_DIFFERS] = {VERIFY_DISPROVED, "known-differs",
+				  "its source compiles to other code, the cache says"},
+	[VERIFY_OTHER_COMPILER] = {VERIFY_UNKNOWN, "other-compiler",
+				   "its source compiles to other code, but perhaps another "
+				   "release compiled it"},
+	[VERIFY_NOT_COMPILED] = {VERIFY_UNKNOWN, "not-compiled",
+				 "its source does not compile"},
+	[VERIFY_CRASHED] = {VERIFY_UNKNOWN, "crashed", "the interpreter crashed"},
+	[VERIFY_TIMED_OUT] = {VERIFY_UNKNOWN, "timed-out",
+			      "compiling took too long (see --timeout)"},
+	[VERIFY_UNDECIDED] = {VERIFY_UNKNOWN, "undecided",
+			      "the code is too odd to be compared"},
+	[VERIFY_CHANGED] = {VERIFY_UNKNOWN, "changed", "it changed in the meantime"},
+	[VERIFY_NO_INTERPRETER] = {VERIFY_NOT_TRIED, "no-interpreter",
+				   "no interpreter reads such bytecode"},
+	[VERIFY_CANNOT_RUN] = {VERIFY_NOT_TRIED, "cannot-run",
+			       "its interpreter cannot be run"},
+	/* what is said instead is the verdict's reason */
+	[VERIFY_NOT_VERIFIED] = {VERIFY_NOT_TRIED, "not-verified", ""},
+	[VERIFY_NO_LEVEL] = {VERIFY_NOT_TRIED, "no-level",
+			     "no interpreter has such a level of optimisation"},
+	[VERIFY_UNREADABLE] = {VERIFY_NOT_TRIED, "unreadable", "it cannot be read"},
+};
+
+enum verify_result verify_why_result(enum verify_why why)
+{
+	return whys[why].result;
+}
+
+const char *verify_result_name(enum verify_result result)
+{
+	static const char *const names[VERIFY_RESULTS] = {
+		[VERIFY_PROVED] = "proved",
+		[VERIFY_DISPROVED] = "disproved",
+		[VERIFY_UNKNOWN] = "unknown",
+		[VERIFY_NOT_TRIED] = "not-tried",
+	};
+
+	return names[result];
+}
+
 /* ---- counts ---- */
 
 /* A row of the table: what an interpreter found out, or (NULL) what the cache knew. */
@@ -156,7 +210,7 @@ static const char *verify_sentence(const struct verify_file *file, char text[SEN
 			 file->by->root ? " by nobody, in the image" : "");
 		return text;
 	default:
-		return verify_why_text(file->why);
+		return whys[file->why].text;
 	}
 }
 
@@ -311,7 +365,7 @@ static struct json_object *verify_interpreters_json(const struct verify_summary 
 static const char *verify_reason_name(const struct verify_file *file)
 {
 	return file->why == VERIFY_NOT_VERIFIED ? pyc_reason_name(file->reason)
-						: verify_why_name(file->why);
+						: whys[file->why].name;
 }
 
 static struct json_object *verify_reasons_json(const struct verify_summary *summary)

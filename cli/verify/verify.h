@@ -7,7 +7,7 @@
  *	choose.c		which interpreters could have compiled a file
  *	compile.c	compiles and compares, on all processors
  *	worker.c		an interpreter as a compiler
- *	report.c		what is printed
+ *	report.c		what is printed, and in which words
  *
  * A file's bytes are read here, digested, compiled from and compared: what is proved is
  * proved of these bytes, whatever becomes of the file.
@@ -31,7 +31,7 @@ enum verify_result {
 	VERIFY_RESULTS
 };
 
-/* Why; verify_why_result() is the map. */
+/* Why a file has its result; verify_why_result() is the map. */
 enum verify_why {
 	VERIFY_NOT_YET,
 	/* proved */
@@ -58,10 +58,8 @@ enum verify_why {
 
 enum verify_result verify_why_result(enum verify_why why);
 
-/* "proved", "not-tried"; "other-compiler"; and a sentence. Static storage. */
+/* "proved", "not-tried". Static storage. */
 const char *verify_result_name(enum verify_result result);
-const char *verify_why_name(enum verify_why why);
-const char *verify_why_text(enum verify_why why);
 
 /**
  * struct verify_file - one bytecode file
