@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The commands of the canonfs program: a cmd_*.c in each one's folder, which has its usage
- * and takes its arguments, and a table in main.c.
+ * The commands of the canonfs program. Each has a cmd_*.c in its folder, with its usage and
+ * its arguments; main.c has the table.
  */
 #ifndef CANONFS_CLI_CMD_H
 #define CANONFS_CLI_CMD_H
@@ -18,15 +18,13 @@ enum { COMMAND_HELP = -1, COMMAND_WRONG_USAGE = -2 };
  * struct command - one command
  * @name:    as typed
  * @summary: one line for canonfs --help
- * @usage:   all of its --help; what comes before the first empty line is also shown where
- *           the arguments are wrong
+ * @usage:   the text of --help; main prints its first paragraph where arguments are wrong
  * @run:     argv[0] is "canonfs", the arguments follow. Return: an exit status, or one of
  *           those above.
  * @wrong_usage: exit status of COMMAND_WRONG_USAGE
- * @unwritten: exit status where standard output did not take all of what was printed; 0
- *           for a command that prints nothing there, or looks itself
- * @keeps_descriptors: those that this process inherited stay open, for a command of the
- *           user's
+ * @unwritten: exit status where standard output could not be written; 0: the command prints
+ *           nothing there, or checks it itself
+ * @keeps_descriptors: inherited descriptors stay open, for a program that the user runs
  */
 struct command {
 	const char *name;
@@ -55,12 +53,12 @@ extern const struct command command_verify;
  */
 int cmd_mount_helper(int argc, char **argv);
 
-/* Takes an argument of -o in. Return: whether it is right; else one line was logged. */
+/* Parses an argument of -o. Return: whether it is right; else one line was logged. */
 bool command_mount_options(struct mount_options *options, const char *list);
 
 /**
- * command_number() - a decimal number of the command line
- * @ret_number: written if it is one, and from @least to @most
+ * command_number() - parse a decimal number of the command line
+ * Return: whether it is one, and from @least to @most.
  */
 bool command_number(const char *text, long least, long most, long *ret_number);
 

@@ -16,13 +16,13 @@
 #include "base/scope.h"
 #include "cli/cmd.h"
 
-/* In the order in which one meets them. */
+/* In the order of --help. */
 static const struct command *const commands[] = {
 	&command_mount,	 &command_umount, &command_check,  &command_explain,
 	&command_verify, &command_trace,  &command_status, &command_cache,
 };
 
-/* Descriptors 0 to 2 exist, so that nothing that is opened later is taken for them. */
+/* Opens descriptors 0 to 2 where they are closed: no file may get these numbers later. */
 static void provide_streams(void)
 {
 	int fd;
@@ -34,8 +34,8 @@ static void provide_streams(void)
 }
 
 /*
- * Those above are the caller's (locks, pipes: runc leaks some), and would live as long as
- * the mount.
+ * Closes the descriptors that the caller left open (locks, pipes; runc leaks some): the
+ * server of a mount would hold them to its end.
  */
 static void close_inherited(void)
 {
@@ -72,8 +72,8 @@ static void print_help(void)
 }
 
 /*
- * What was printed has to arrive; /dev/full and full disks fail only when it is flushed. A
- * command that noticed has said so.
+ * Output to a full disk fails only when it is flushed. A command that noticed it has logged
+ * it.
  */
 static int finish_output(int status, int unwritten)
 {

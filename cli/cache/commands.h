@@ -33,8 +33,8 @@ struct cache_request {
 
 /**
  * struct cache_word - what follows "canonfs cache"
- * @run:  Return: an exit status, and has said what is wrong. NULL for "path", which needs
- *        no database.
+ * @run:  Return: an exit status, with a line logged where it failed. NULL for "path", which
+ *        needs no database.
  * @has_operand: FILE follows
  * @mode: how the database is opened
  */
@@ -59,8 +59,8 @@ int cache_export(struct store_db *db, const struct cache_request *request);
 int cache_import(struct store_db *db, const struct cache_request *request);
 
 /*
- * Reads and checks the file of an import, before the database is opened: a file that is
- * wrong makes no cache, and sets none aside. Return: 0, or -errno with a line logged.
+ * Reads and checks the file of an import before the database is opened, so that a wrong
+ * file neither makes a cache nor sets one aside. Return: 0, or -errno with a line logged.
  */
 int cache_import_read(struct cache_request *request);
 

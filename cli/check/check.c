@@ -41,7 +41,7 @@ static void check_put_magic(struct check *check, const struct pyc_magic *magic)
 	check->magic[check->magic_count++] = magic;
 }
 
-/* Who reads the bytecode; not asked where nobody wants to know. */
+/* Finds the interpreters that read the bytecode. */
 static int check_find_interpreters(struct check *check, const char *root)
 {
 	int r = interpreters_find(root, &check->interpreters);
@@ -105,7 +105,7 @@ static void check_fini(struct check *check)
 	pthread_mutex_destroy(&check->lock);
 }
 
-/* Who names a __pycache__ means that part of the directory that it is in. */
+/* The tree of a __pycache__ is its parent, where the sources are; the walk begins in it. */
 static int check_open_tree(const struct check_request *request, const char *path,
 			   struct check_tree *tree)
 {
@@ -133,7 +133,7 @@ static bool check_tree_holds(const struct check_tree *tree, const struct check_t
 	return strcmp(tree->start, ".") == 0 && path_below(other->set.path, tree->set.path);
 }
 
-/* Does another PATH hold all of this one? Of two equal ones, the first does. */
+/* Does another PATH hold all of this one? Of two equal ones the first holds the second. */
 static bool check_is_covered(const struct check *check, size_t index)
 {
 	const struct check_tree *tree = &check->tree[index];

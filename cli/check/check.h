@@ -79,12 +79,13 @@ struct check_reader {
  * @damaged:      an import fails
  * @hopeless:     really stale, or damaged
  * @sources, @uncached, @uncached_bytes: sources; those that have no bytecode at all
- * @links:        symbolic links to bytecode, in place of the file
+ * @links:        symbolic links that are named like bytecode
  * @directories:  that were read
  * @vanished:     files that were gone when they were looked at
- * @example:      a file to be explained: hopeless, else stale; the first by name; owned
- * @example_tree, @example_hopeless: it is of that PATH; it is
- * @reader:       by index in pyc_magic_table; the last one is for all other files
+ * @example:      the file that the advice names: the first hopeless one by name, else the
+ *                first stale one; owned
+ * @example_tree, @example_hopeless: the PATH that it is in; whether it is hopeless
+ * @reader:       by index in pyc_magic_table; the last one counts all other files
  */
 struct check_tally {
 	uint64_t files;
@@ -120,12 +121,12 @@ struct check_tree {
 /**
  * struct check - a run
  * @tree:     the PATHs
- * @magic:    those of the installed interpreters, each once
+ * @magic:    magic numbers of the installed interpreters, each once
  * @expected: bytecode files, if they were counted first
- * @done:     of those
- * @ambiguous: files that a link made so
- * @again:    what could not be looked at was said already
- * @submounts: file systems that are mounted below the PATHs
+ * @done:     files that were judged
+ * @ambiguous: files that a link pairs with another source
+ * @again:    this is a second pass; errors were logged in the first
+ * @submounts: number of file systems that are mounted below the PATHs
  * @lock:     guards @tally, @groups, @progress, @unreadable and standard error
  */
 struct check {
@@ -165,7 +166,7 @@ struct check_pass {
 	enum check_pass_kind kind;
 };
 
-/* Something could not be looked at: counts it, and says so unless too much was said. */
+/* Counts what could not be looked at, and logs it unless there were too many. */
 void check_unreadable(const struct check_pass *pass, const char *path, int error);
 
 /* Judges the bytecode of one directory and its __pycache__, and looks for sources without.

@@ -36,7 +36,7 @@ struct group {
 /* Not safe from several threads: the caller locks. */
 struct groups;
 
-/* More are counted together, as "elsewhere": memory has to end somewhere. */
+/* Files of further groups are counted as "elsewhere", so that memory is bounded. */
 #define GROUPS_MAX 8192
 
 /* Return: NULL when out of memory. */
@@ -47,7 +47,7 @@ void groups_free(struct groups *groups);
 /* Removes all groups. */
 void groups_clear(struct groups *groups);
 
-/* Adds to the group of that name and path, which is made if it is not there. */
+/* Adds to the group of that name and path; makes it if there is none. */
 void groups_add(struct groups *groups, const char *name, const char *path,
 		const struct group_counts *counts);
 

@@ -69,7 +69,7 @@ static void check_json_programs(struct json_object *reader, const struct check *
 	}
 }
 
-/* The last one, of files that are meant for nobody we know, has no magic. */
+/* The last reader stands for unknown versions and has no magic. */
 static void check_json_reader(struct json_object *readers, const struct check *check,
 			      size_t index)
 {
@@ -182,7 +182,7 @@ static void check_json_resolution(struct json_object *json,
 		      known ? resolution->facts.header.magic->version : NULL);
 }
 
-/* Names may have any bytes: on a terminal they must do no harm, in a pipe they are whole.
+/* Names may have any bytes. A terminal gets them quoted, a pipe as they are.
  */
 static void check_print_line(const char *path, const char *why)
 {

@@ -51,7 +51,7 @@ static void check_add(struct check *check, uint64_t *counter, uint64_t amount)
 
 /* ---- which interpreter? ---- */
 
-/* -O's file: no start without -O reads it. */
+/* Is it a file of -O? A start without -O does not read it. */
 static bool is_optimised(const struct pyc_name *name)
 {
 	return pyc_name_level(name, NULL) != 0;
@@ -101,7 +101,7 @@ static void check_count_readers_locked(struct check *check, const struct pyc_fac
 
 /* ---- how bad is it? ---- */
 
-/* What no interpreter looks at is not stale, whatever else it is. */
+/* A foreign file is not stale: no interpreter looks at it. */
 static bool is_stale(const struct resolution *resolution, enum pyc_outcome outcome)
 {
 	return outcome == PYC_COMPILES && resolution->decision.verdict != PYC_FOREIGN;
@@ -113,7 +113,7 @@ static bool is_hopeless(const struct resolution *resolution, enum pyc_outcome ou
 
 	switch (decision->verdict) {
 	case PYC_STALE:
-		/* A reader's other source says nothing of the file's own. */
+		/* The file fits its own source; a link leads to it from another one. */
 		return outcome != PYC_IGNORES &&
 		       !(decision->reason == PYC_R_ALIASED && outcome != PYC_COMPILES);
 	case PYC_CORRUPT:
@@ -216,7 +216,7 @@ static int check_open_file(int dir, const char *name, struct statx *ret_stx)
 	return r < 0 ? r : take_fd(&fd);
 }
 
-/* Where the sources are; a __pycache__ that is visited alone has none that is open. */
+/* The directory of the sources; -1 for a __pycache__ that is visited without its parent. */
 static int check_source_dir(const struct check_dir *visit, const struct walk_dir *listing)
 {
 	return listing == visit->dir && is_cache_dir(listing->path) ? -1 : visit->dir->fd;
@@ -348,7 +348,7 @@ static void check_look_at_sources(struct check_dir *visit)
 
 /* ---- a directory ---- */
 
-/* A __pycache__ that could not be listed, because it is a link, or is not ours to read. */
+/* Is there a __pycache__ that could not be listed: a link, or one that we may not read? */
 static bool has_unseen_cache(const struct walk_dir *dir, const struct walk_dir *cache)
 {
 	for (size_t i = 0; cache->fd < 0 && i < dir->count; i++)

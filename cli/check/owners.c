@@ -4,10 +4,10 @@
  *
  * Distributions say which files are theirs in NAME-VERSION.dist-info/RECORD (PEP 376, PEP
  * 627), older ones and Debian's in NAME-VERSION.egg-info/top_level.txt. Only the first
- * component matters: that is the directory, or the module, below site-packages.
+ * component of a path matters: it is the directory or the module below site-packages.
  *
- * dpkg says it in var/lib/dpkg/info/NAME.list, by whole paths. On systems that are merged,
- * /lib is /usr/lib, whatever a list says: so /usr does not count.
+ * dpkg says it in var/lib/dpkg/info/NAME.list, by whole paths. On merged systems /lib is
+ * /usr/lib, and lists name either: so /usr is left out of paths.
  */
 #include "cli/check/owners.h"
 

@@ -20,7 +20,7 @@ enum check_by {
 /**
  * struct owner - whose a file is
  * @name:     borrowed from the owners; NULL where nobody is known
- * @path_len: the part of the directory that stands for all of the owner's files
+ * @path_len: length of the part of the directory that stands for all of the owner's files
  */
 struct owner {
 	const char *name;
@@ -43,8 +43,9 @@ void owners_free(struct owners *owners);
 int owners_load_packages(struct owners *owners, int root_fd);
 
 /**
- * owners_learn() - CHECK_BY_DISTRIBUTION: read what a directory says of itself
- * @tree, @dir: where it is; to be called before those below it are asked for
+ * owners_learn() - CHECK_BY_DISTRIBUTION: learn which distributions are installed in a
+ * directory
+ * @tree, @dir: where it is. Call this before owner_of() for what is below it.
  * @path:       absolute path of @dir
  */
 void owners_learn(struct owners *owners, const struct tree *tree,

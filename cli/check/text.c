@@ -293,7 +293,7 @@ static void advise_about_tree(const struct check *check, const struct check_tree
 				    "names those that make an import fail");
 }
 
-/* Python leaves alone what has the right header; that has to be forced. */
+/* compileall skips files whose header is right; -f compiles them, too. */
 static void advise_to_compile(const struct check *check, const struct check_tree *tree)
 {
 	scope_free char *view = check_view_of(tree);

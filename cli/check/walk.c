@@ -3,11 +3,10 @@
  * canonfs check: the walk over the trees; see check.h.
  *
  * A link beside another source makes a file ambiguous, wherever the link is. So all links
- * have to be known before the first file is judged: where files are listed as they are
- * judged, or somebody watches the progress and wants to know how many there are, a pass
- * that opens no file comes first. Else the links are looked at on the way, and only if one
- * made a file ambiguous, which is rare, everything is judged again: then what was read is
- * still known.
+ * have to be known before the first file is judged. With --list, and where the progress is
+ * shown, a first pass reads the links and counts the files; it opens none. Otherwise one
+ * pass reads links and judges files. If a link made a file ambiguous, which is rare, a
+ * second pass judges everything again; the contents are known by then.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -53,8 +52,8 @@ void check_unreadable(const struct check_pass *pass, const char *path, int error
 	pthread_mutex_unlock(&check->lock);
 }
 
-/* What a mount leaves out is no failure, nor what is gone. Who judges will meet the error
- * again. */
+/* What a mount leaves out and what is gone are no failures. A survey says nothing: the pass
+ * that judges meets the same error. */
 static void check_take_error(void *context, const char *path, int error)
 {
 	struct check_pass *pass = context;
@@ -178,7 +177,7 @@ static uint64_t check_count_submounts(const char *path)
 	return count;
 }
 
-/* As if nothing had been judged. What could not be looked at was said. */
+/* Forgets all counts before a second pass. */
 static void check_reset(struct check *check)
 {
 	struct check_reader *reader = check->tally.reader;

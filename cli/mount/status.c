@@ -55,7 +55,7 @@ static void status_print_text(const struct known_mounts *mounts,
 	}
 }
 
-/* In a list, somebody else's mount is no failure. */
+/* In a list, a mount of another user is no failure. */
 static int status_of_mounts(const struct known_mounts *mounts,
 			    const struct known_mount *only)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Printing what a server told of its mount. It is another process's text: what is missing
- * shows as 0 or "?", and what is not printable is quoted.
+ * Prints what a server told of its mount. The server is another process, so nothing is
+ * taken for granted: what is missing shows as 0 or "?", and what is not printable is
+ * quoted.
  */
 #include "cli/mount/mount.h"
 
@@ -20,7 +21,7 @@
 /* For people: "12,345"; lives until the end of the calling block. */
 #define count(object, key) HUMAN_COUNT((uint64_t)json_member_number(object, key))
 
-/* It can be anything. */
+/* Text of any kind, made safe. */
 #define text(object, key) shown(json_member_text(object, key, "?"))
 
 /* ---- the lines ---- */
@@ -105,7 +106,7 @@ static void status_print_requests(struct json_object *status)
 	double uptime_s = json_member_decimal(status, "uptime_s");
 
 	printf(LABEL "%s", "requests", count(requests, "total"));
-	/* One rate: of a young mount, over its life, if that is long enough for one. */
+	/* A mount younger than a minute shows the rate over its life. */
 	if (uptime_s >= 60)
 		printf("; %.1f a second in the last minute",
 		       json_member_decimal(requests, "per_s_last_minute"));

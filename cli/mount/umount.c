@@ -20,12 +20,12 @@
 #include "fs/mount/mountinfo.h"
 #include "fs/process/supervisor.h"
 
-/* Its last rows are written long before. */
+/* The server writes its last rows in much less time. */
 #define SERVER_END_MS 5000
 
 /*
- * The absolute path of the mount point, the caller's. Its last component is not looked at:
- * behind a mount whose server is gone, that fails.
+ * The absolute path of the mount point, the caller's. Where the server is gone, a look at
+ * the last component fails: then only its parent is resolved.
  */
 static int umount_resolve_point(const char *path, char **ret_point)
 {
@@ -52,8 +52,8 @@ static int umount_resolve_point(const char *path, char **ret_point)
 }
 
 /*
- * A pidfd of the mount's server, who listens on its control socket; -1 where that cannot be
- * known. Before the mount ends: then the socket does, too.
+ * A pidfd of the mount's server, the peer of the control socket; -1 where it is not known.
+ * This has to come before the unmount, which ends the socket.
  */
 static int umount_find_server(uint64_t device)
 {
@@ -76,8 +76,8 @@ static int umount_find_server(uint64_t device)
 }
 
 /*
- * The cache is the server's to its end: who mounts again, or asks the cache, at once, would
- * have none.
+ * The server holds the cache to its end. Without this wait, a mount or a command right
+ * after the unmount would get none.
  */
 static void umount_wait_for_end(int server)
 {

@@ -98,7 +98,8 @@ static bool can_be_cut(enum column_fit fit)
 	return fit == COLUMN_CUT_TAIL || fit == COLUMN_CUT_HEAD;
 }
 
-/* Each column as wide as its widest cell; the one that can be cut gives what is too much.
+/* Each column is as wide as its widest cell. If the table is too wide, the column that can
+ * be cut gets narrower.
  */
 static void columns_measure(const struct columns *columns, unsigned width,
 			    size_t ret_width[COLUMNS_MAX])

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How far a long command has come: a line on standard error that is written over, if that
- * is a terminal.
+ * The progress of a long command: a line on standard error that is written over, if that is
+ * a terminal.
  */
 #ifndef CANONFS_CLI_PRINT_PROGRESS_H
 #define CANONFS_CLI_PRINT_PROGRESS_H
@@ -9,14 +9,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Nothing is shown of what ends sooner. */
+/* A command that ends sooner shows nothing. */
 #define PROGRESS_DELAY_MS 300
 
 /**
  * struct progress - the line
  * @what:       "checking"; borrowed
  * @wanted:     standard error is a terminal that can clear a line
- * @shown:      it has something to clear
+ * @shown:      there is a line to clear
  * @started_ms: monotonic
  * @drawn_ms:   the last time that it was drawn
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Widths; see terminal.h. Asked anew each time: windows change.
+ * Widths; see terminal.h. They are asked for each time, as windows change.
  */
 #include "cli/print/terminal.h"
 

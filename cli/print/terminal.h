@@ -5,7 +5,7 @@
 #ifndef CANONFS_CLI_PRINT_TERMINAL_H
 #define CANONFS_CLI_PRINT_TERMINAL_H
 
-/* Columns of standard output where it is a terminal; 0 where it is not: do not cut. */
+/* Columns of standard output; 0 where it is no terminal: then nothing is cut. */
 unsigned terminal_width(void);
 
 /* Columns of another descriptor; 0 where it is not a terminal. */

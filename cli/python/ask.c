@@ -54,7 +54,7 @@ struct ask_answer {
 	char error[128];
 };
 
-/* What is no hexadecimal is nothing; the caller's. */
+/* Text from hexadecimal, "" where it is none; the caller's. */
 static char *from_hex(const char *hex)
 {
 	size_t size = strlen(hex) / 2;
@@ -65,7 +65,7 @@ static char *from_hex(const char *hex)
 	return text;
 }
 
-/* 2.7 tells by what it prints only. */
+/* 2.7 says it only in what it prints. */
 static enum pyc_outcome outcome_of_lines(const struct ask_answer *answer, const char *lines)
 {
 	if (strstr(lines, " # precompiled from "))

@@ -37,7 +37,7 @@ struct ask_job {
  * @level: of optimisation: 0, 1 for -O, 2 for -OO
  * @jobs:  .folder and .stem filled in; ask_job_fini() each, either way
  *
- * Isolated (-E -s -B), with -v. It goes the whole way of an import up to the code object:
+ * Isolated (-E -s -B), with -v. It does all of an import up to the code object:
  * PathFinder and the loader's get_code() in 3.4 and later; imp.load_module() in 2.7, where
  * a trace function stops the code before its first line. Return: 0; -ETIME where it did not
  * end in time, -EBADMSG where it failed altogether, or another -errno.

@@ -26,8 +26,8 @@
 #define CANNOT_RUN   127
 
 /*
- * After chroot(). In a user namespace with one user there is no nobody: then we are that
- * user, who may run what he likes.
+ * Called after chroot(). A user namespace with one user has no nobody: then the program
+ * runs as that user.
  */
 static int become_nobody(void)
 {
@@ -101,7 +101,7 @@ int child_start(const struct child_command *command, struct child *ret_child)
 	return 0;
 }
 
-/* The session's leader may be gone while what it started lives on; so the whole group. */
+/* Kills the whole group: the leader may be gone while its children live on. */
 static void child_kill(struct child *child)
 {
 	if (!child->pid)
@@ -124,7 +124,7 @@ static bool child_read_some(struct child *child)
 	if (!text)
 		return false;
 	child->text = text;
-	/* One more than may be, to notice. */
+	/* One byte more than allowed, to notice too much. */
 	n = read(child->out, text + child->len,
 		 (room < FIRST_BUFFER ? room : FIRST_BUFFER) + 1);
 	if (n < 0)
@@ -134,7 +134,7 @@ static bool child_read_some(struct child *child)
 	return n > 0 && child->len <= child->max;
 }
 
-/* The pipe is at its end: the program has ended, or will not say anything any more. */
+/* The pipe is at its end, so the program has ended or will print nothing more. */
 static void child_finish(struct child *child, int64_t deadline_ms)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Programs that a command runs to ask them something: several at a time, what they print
- * collected, with an end in any case.
+ * Runs programs, several at a time, and collects what they print. Each has an end: in time,
+ * in bytes, and with us.
  */
 #ifndef CANONFS_CLI_PYTHON_CHILD_H
 #define CANONFS_CLI_PYTHON_CHILD_H
@@ -41,9 +41,9 @@ struct child {
  * @max_bytes: that it may print
  * @memory_bytes: address space that it may use; 0: as much as it likes
  *
- * It runs in the root directory, in a session of its own, with an empty environment but
- * PATH and LC_ALL; it ends when the thread that started it does; and no file that it writes
- * can get longer: PyPy saves bytecode in spite of -B.
+ * The program runs in the root directory and in a session of its own. Its environment has
+ * PATH and LC_ALL only. It ends with the thread that started it. It cannot write to files:
+ * PyPy saves bytecode in spite of -B.
  */
 struct child_command {
 	const char *const *argv;
@@ -62,8 +62,8 @@ struct child_command {
 int child_start(const struct child_command *command, struct child *ret_child);
 
 /**
- * children_wait() - collect what they print until all of them have ended
- * @timeout_ms: for all; who still runs then is killed, with those it started
+ * children_wait() - collect what programs print until all of them have ended
+ * @timeout_ms: for all; programs that still run then are killed, with their children
  */
 void children_wait(struct child *children, size_t count, int timeout_ms);
 

@@ -28,8 +28,8 @@
 enum answer_field { FIELD_MAGIC, FIELD_RELEASE, FIELD_PREFIX, FIELD_PROGRAM, FIELDS };
 
 /*
- * For 2.7 to 3.15, PyPy and GraalPy. With -c, sys.path begins with the current directory:
- * that is nobody's library, and nothing that is imported here is looked for in it.
+ * For 2.7 to 3.15, PyPy and GraalPy. With -c, sys.path begins with the current directory.
+ * It is left out: it is no library. Nothing that is imported here is looked for in it.
  */
 static const char question[] =
 	"import os, sys\n"
@@ -53,7 +53,7 @@ static const char question[] =
 
 /* ---- the list ---- */
 
-/* Replaces a path by where it leads; it stays where it leads nowhere. */
+/* Replaces a path by its target; a path that leads nowhere stays. */
 static void resolve_links(char **path)
 {
 	char *real = *path && **path == '/' ? realpath(*path, NULL) : NULL;

@@ -17,7 +17,7 @@
  * @name:    as it was found: "python3.11", "pypy3"
  * @root:    the directory that it is run in (chroot); NULL for "/"
  * @release: all of its version, which tells its compiler from others of the same magic:
- *           "3.11.2", "PyPy 7.3.11 (3.9.16)"; NULL where it was told by its name only
+ *           "3.11.2", "PyPy 7.3.11 (3.9.16)"; NULL where only its name is known
  * @magic:   of the bytecode that it reads and writes; static storage
  * @prefix:  sys.base_prefix; its own libraries lie below; NULL with @release
  * @libraries: what is on its path by default (sys.path without the script's folder),
@@ -43,9 +43,10 @@ struct interpreter_list {
 
 /**
  * interpreters_find() - ask every installed interpreter what it is
- * @root: the readers' root directory; "/" or an image's. In an image, nothing is run unless
- *        we are root (chroot, as nobody); what cannot be run is told by its name where that
- *        says the version (python3.11 is the final release's magic), with no release then
+ * @root: the readers' root directory; "/" or an image's. In an image, programs run
+ *        only if we are root (in a chroot, as nobody). One that cannot run is known by its
+ *        name if that says the version (python3.11 has the final release's magic), and has
+ *        no release
  * @ret_list: written always; sorted by implementation, version and release, the newest last
  *
  * Looks in PATH (not in an image), /usr/local/bin, /usr/bin and where pyenv keeps versions;
@@ -76,11 +77,11 @@ const struct interpreter *interpreters_next(const struct interpreter_list *list,
 					    const struct pyc_magic *magic,
 					    const struct interpreter *after);
 
-/* "python3.11", "pypy3.9", "graalpy": how the program for a magic is called; the caller's,
+/* The name of the program for a magic: "python3.11", "pypy3.9", "graalpy"; the caller's,
  * NULL when out of memory. */
 char *interpreter_program(const struct pyc_magic *magic);
 
-/* Links in .prefix and .libraries of this machine's are followed, for interpreters_owner().
+/* Follows the links in .prefix and .libraries of this machine's, for interpreters_owner().
  */
 void interpreters_resolve_libraries(struct interpreter_list *machine);
 

@@ -166,7 +166,7 @@ static int places_visit_path(int root_fd, visit_fn *visit, void *context)
 	char *dir;
 	int r = path ? 0 : -ENOMEM;
 
-	/* Relative ones would mean the directory that we happen to be in. */
+	/* A relative one depends on the directory that we are in. */
 	while (r == 0 && rest && (dir = strsep(&rest, ":")))
 		if (dir[0] == '/')
 			r = visit(root_fd, dir, context);

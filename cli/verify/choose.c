@@ -2,11 +2,11 @@
 /*
  * Which interpreters could have compiled a file; see verify.h.
  *
- * That a source gives a body is true whichever interpreter finds it out. That it does not
- * is only known of the interpreter that was asked: another patch release may compile
- * otherwise. So a disproof takes the interpreter that imports the file where it lies: one
- * of the image that the file is in, or one below whose prefix or on whose path it lies.
- * What it would have written is what should be there.
+ * Any interpreter can prove that a source compiles to a body. A disproof holds only for the
+ * interpreter that was asked: another patch release may compile to other code. So only the
+ * file's own interpreter can disprove, the one that imports the file where it lies. It is
+ * one of the image that the file is in, or one below whose prefix or on whose path the file
+ * lies.
  */
 #include "cli/verify/verify.h"
 
@@ -16,7 +16,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 
-/* The machine's one that a file belongs to. */
+/* This machine's interpreter that a file belongs to. */
 static const struct interpreter *verify_find_owner(const struct verify_run *run,
 						   const struct verify_file *file)
 {
@@ -25,7 +25,8 @@ static const struct interpreter *verify_find_owner(const struct verify_run *run,
 	return path ? interpreters_owner(&run->machine, file->magic, path) : NULL;
 }
 
-/* The @n-th of a list that reads the magic; NULL: there are fewer, *@n are still to go. */
+/* The @n-th interpreter of a list that reads the magic. NULL: there are fewer, and *@n
+ * is smaller by their number. */
 static const struct interpreter *verify_nth_of(const struct interpreter_list *list,
 					       const struct pyc_magic *magic,
 					       const struct interpreter *except, size_t *n)

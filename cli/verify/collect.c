@@ -21,7 +21,7 @@
 
 /* ---- bytes ---- */
 
-/* All of a file, which must not be larger than it says; one byte more than that. */
+/* Reads all of a file. It asks for one byte more, to notice a file that grew. */
 static int verify_read_file(int fd, uint8_t **ret_data, size_t *ret_len)
 {
 	scope_free uint8_t *data = NULL;
@@ -190,7 +190,7 @@ struct verify_collection {
 	const struct tree_set *set;
 	struct verify_list *list;
 	const char *start;
-	int start_error; /* what it has instead of names; 0 for nothing */
+	int start_error; /* why @start could not be listed; 0 if it was */
 };
 
 /* A file by a name that could be a bytecode file's. */
@@ -217,7 +217,7 @@ static int verify_collect_file(const struct tree_set *set, const char *path,
 	return 0;
 }
 
-/* What cannot be looked at is left out, as Python would. */
+/* Files that cannot be looked at are left out, as Python leaves them out. */
 static int verify_collect_dir(void *context, unsigned worker, const struct walk_dir *dir,
 			      const struct walk_dir *cache)
 {

@@ -2,8 +2,8 @@
 /*
  * Compiles and compares, on all processors; see verify.h.
  *
- * Files of the same content are looked at once. They are sorted by interpreter, and each
- * thread takes the next ones, so that few interpreters run at a time.
+ * Of files with the same content one is compiled. The files are sorted by interpreter and
+ * each thread takes the next ones, so that few interpreters run at a time.
  */
 #include "cli/verify/verify.h"
 
@@ -32,7 +32,7 @@ struct verify_task {
 
 /**
  * struct verify_crew - what the threads share
- * @tasks: sorted; the files of @next and later ones are nobody's yet
+ * @tasks: sorted; no thread has taken those from @next on
  * @broken: interpreters that do not run; has room for each
  */
 struct verify_crew {
@@ -94,7 +94,7 @@ static void crew_note_broken(struct verify_crew *crew,
 	pthread_mutex_unlock(&crew->lock);
 }
 
-/* The slot that has the interpreter at this level, or else the one to be given up for it.
+/* The slot that has the interpreter at this level; else the least recently used one.
  */
 static struct slot *member_find_slot(struct verify_member *member,
 				     const struct interpreter *interpreter, int level)
@@ -112,7 +112,7 @@ static struct slot *member_find_slot(struct verify_member *member,
 	return oldest;
 }
 
-/* A running one; NULL where it cannot be started. */
+/* A worker that runs; NULL where it cannot be started. */
 static struct verify_worker *member_hire(struct verify_member *member,
 					 const struct interpreter *interpreter, int level)
 {
@@ -174,7 +174,7 @@ static enum verify_why member_ask_level(struct verify_member *member,
 	return why;
 }
 
-/* -O and -OO share ".pyo", so that either will do there. */
+/* -O and -OO both write ".pyo", so either may match there. */
 static enum verify_why member_ask(struct verify_member *member,
 				  const struct interpreter *interpreter,
 				  const struct verify_bytes *bytes,
@@ -188,7 +188,8 @@ static enum verify_why member_ask(struct verify_member *member,
 	return why;
 }
 
-/* Whoever has the same proves it; else what the first one said that could say anything. */
+/* Asks one interpreter after another until one compiles to the same code. If none does, the
+ * first answer of one that runs counts. */
 static void member_ask_all(struct verify_member *member, const struct verify_bytes *bytes,
 			   struct verify_file *file)
 {
@@ -271,8 +272,8 @@ static void copy_outcome(struct verify_file *file, const struct verify_file *of)
 }
 
 /*
- * Tasks of the same content. Only what holds of the content holds of all: where nothing
- * came of one, the next may lie where more is known.
+ * Tasks of the same content. A proof or disproof of one holds for all of them. If one stays
+ * unknown, the next is tried: it may lie where it has an interpreter of its own.
  */
 static void member_verify_group(struct verify_member *member,
 				const struct verify_task *tasks, size_t count)
@@ -360,7 +361,7 @@ static int crew_run(struct verify_crew *crew, const struct verify_run *run)
 		r = -pthread_create(&threads[started], NULL, crew_work, crew);
 		started += r == 0;
 	}
-	/* Fewer will do. */
+	/* If some threads did not start, the others do their work. */
 	pthread_mutex_lock(&crew->lock);
 	crew->working -= run->jobs - started;
 	pthread_mutex_unlock(&crew->lock);
@@ -372,7 +373,7 @@ static int crew_run(struct verify_crew *crew, const struct verify_run *run)
 
 /* ---- what there is to do ---- */
 
-/* Settles what is known without compiling; whether there is something left to do. */
+/* Settles what is known without compiling. Return: whether something is left to do. */
 static bool verify_make_task(const struct verify_run *run, struct verify_file *file,
 			     struct verify_task *ret_task)
 {

@@ -34,7 +34,7 @@ struct verify_work {
 /* ---- what the cache knows, and will know ---- */
 
 /*
- * Before anything is compiled: it must not turn out at the end that it was for nothing.
+ * Runs before anything is compiled: an error at the end would waste all of the work.
  * Return: 0, or -errno with one line logged.
  */
 static int verify_open_cache(struct verify_request *request, struct verify_work *work)
@@ -60,7 +60,7 @@ static int verify_open_cache(struct verify_request *request, struct verify_work 
 	return r;
 }
 
-/* How the one who said it is remembered. */
+/* The interpreter's name in a proof. */
 static void verify_name_interpreter(const struct interpreter *interpreter,
 				    char name[PROOF_INTERPRETER_MAX])
 {
@@ -134,8 +134,8 @@ static char *verify_absolute_path(const char *path)
 }
 
 /*
- * Takes a path apart into a tree and what is in it. A bytecode file's tree is where its
- * source is, too. Return: the tree, the caller's; NULL when out of memory.
+ * Splits a path into a tree and what is in it. The tree of a bytecode file holds its
+ * source, too. Return: the tree, the caller's; NULL when out of memory.
  */
 static char *verify_tree_of(const char *path, const char **ret_inside)
 {
@@ -235,7 +235,7 @@ static int verify_paths(struct verify_request *request, struct verify_work *work
 		r = verify_collect_all(request, work);
 	if (r < 0)
 		return EX_NOINPUT;
-	/* An interpreter that ends early is no reason for us to end. */
+	/* An interpreter that ends early must not end us. */
 	signal(SIGPIPE, SIG_IGN);
 	r = verify_all(&request->run, &work->list);
 	signal(SIGPIPE, SIG_DFL);

@@ -9,8 +9,8 @@
  *	worker.c		an interpreter as a compiler
  *	report.c		what is printed, and in which words
  *
- * A file's bytes are read here, digested, compiled from and compared: what is proved is
- * proved of these bytes, whatever becomes of the file.
+ * A file's bytes are read into memory, then digested, compiled and compared there. A proof
+ * holds for these bytes, whatever becomes of the file.
  */
 #ifndef CANONFS_CLI_VERIFY_VERIFY_H
 #define CANONFS_CLI_VERIFY_VERIFY_H
@@ -68,10 +68,10 @@ const char *verify_result_name(enum verify_result result);
  * @name:     parsed; points into @path
  * @magic:    NULL where it is not known
  * @level:    that its name says; see pyc_name_level()
- * @source, @body: digests of what was read; meaningful unless @why is a reason not to try
+ * @source, @body: digests of what was read; not set where @why is a reason not to try
  * @why:      the outcome
  * @reason:   of the verdict, for VERIFY_NOT_VERIFIED
- * @by:       the interpreter that said so, or that could have; NULL for none; borrowed
+ * @by:       the interpreter that decided or failed; NULL for none; borrowed
  * @field:    what of the code differs; static storage, may be NULL
  * @error:    what the interpreter said of the source; owned, may be NULL
  */
@@ -103,15 +103,15 @@ char *verify_file_path(const struct verify_file *file);
  * verify_collect() - find the bytecode files of a tree
  * @path: relative to the tree; of a directory, "." for all of it, or of one file
  *
- * They are in the order of their names, those of a directory before those below it. Those
- * that are not to be tried have their .why. Symlinks and other mounts are not entered.
- * Return: 0, -ENOMEM, or for @path itself another -errno.
+ * The list is sorted by name; the files of a directory come before those below it. A file
+ * that cannot be verified has its .why. Symlinks and other mounts are not entered. Return:
+ * 0, -ENOMEM, or for @path itself another -errno.
  */
 int verify_collect(const struct tree_set *set, const char *path, struct verify_list *list);
 
 void verify_list_fini(struct verify_list *list);
 
-/* What one file and its source hold. */
+/* The contents of a bytecode file and of its source. */
 struct verify_bytes {
 	uint8_t *pyc;
 	size_t pyc_len;
@@ -142,17 +142,17 @@ struct verify_run {
 };
 
 /**
- * verify_choose() - the interpreter to be asked next about a file
- * @turn: 0 for the first, and so on: the file's own comes first
- * @ret_is_own: whether it is the one that imports the file where it lies, so that what it
- *              makes of the source is what should be there
+ * verify_choose() - the interpreter to ask next about a file
+ * @turn: 0, 1, 2...; the file's own interpreter comes first
+ * @ret_is_own: whether it is the one that imports the file where it lies: only that one can
+ *              disprove
  * Return: NULL after the last one.
  */
 const struct interpreter *verify_choose(const struct verify_run *run,
 					const struct verify_file *file, size_t turn,
 					bool *ret_is_own);
 
-/* Fills in every file's .why. Return: 0 or -errno. */
+/* Verifies all files: fills in their .why. Return: 0 or -errno. */
 int verify_all(const struct verify_run *run, struct verify_list *list);
 
 /**

@@ -117,7 +117,7 @@ static int worker_spawn(struct verify_worker *worker, const struct interpreter *
 	return child_start(&command, &worker->child);
 }
 
-/* It says its magic when it is ready. */
+/* The worker writes its magic when it is ready. */
 static int worker_meet(struct verify_worker *worker, const struct interpreter *interpreter,
 		       int timeout_ms)
 {
@@ -195,7 +195,7 @@ static int worker_read_answer(struct verify_worker *worker, int64_t deadline_ms,
 	return 0;
 }
 
-/* It comes from the image's interpreter, and goes to a terminal. */
+/* The text comes from an image's interpreter and goes to a terminal. */
 static void answer_make_printable(struct verify_answer *answer)
 {
 	for (size_t i = 0; i < answer->len; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * An interpreter that compiles sources for canonfs verify: a process that runs
- * verify_worker.py and answers over pipes.
+ * worker.py and answers over pipes.
  */
 #ifndef CANONFS_CLI_VERIFY_WORKER_H
 #define CANONFS_CLI_VERIFY_WORKER_H
@@ -36,11 +36,11 @@ struct verify_answer {
 	size_t len;
 };
 
-/* Does the level have to be given when the interpreter is started, for all sources? */
+/* Does this interpreter get the level at its start, for all sources? */
 bool verify_worker_has_one_level(const struct interpreter *interpreter);
 
 /**
- * verify_worker_start() - start an interpreter, and see that it is the one that we know
+ * verify_worker_start() - start an interpreter, and check its magic
  * @level: of optimisation, if verify_worker_has_one_level()
  *
  * Return: 0; -ENOEXEC where it does not run, or is of another magic than it was;
