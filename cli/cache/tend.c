@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 #include "cli/print/json.h"
-#include "cli/trees/proofs.h"
+#include "cli/trees/tree_set.h"
 
 #define DAY_S 86400
 
@@ -81,7 +81,7 @@ static int cache_write_proofs(const struct proof_set *set, const char *path)
 int cache_export(struct store_db *db, const struct cache_request *request)
 {
 	struct proof_set set = {.count = 0};
-	int r = proofs_load(db, &set);
+	int r = tree_set_load_proofs(db, &set);
 	int status = 0;
 
 	if (r < 0) {

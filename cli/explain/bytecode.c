@@ -39,10 +39,10 @@ int explain_add_pyc(const struct explain_request *request, struct explanation *e
 	pyc = &grown[explanation->pyc_count++];
 	*pyc = (struct explain_pyc){
 		.path = strdup(path),
-		.relative = explain_relative(explanation->tree, path),
 		.real = explain_follow_links(request, path),
 	};
-	return pyc->path && pyc->relative ? 0 : -ENOMEM;
+	pyc->relative = explain_relative(&explanation->tree, pyc->path);
+	return pyc->relative ? 0 : -ENOMEM;
 }
 
 static bool explain_is_of_stem(const char *name, bool in_cache, const char *stem)

@@ -49,7 +49,7 @@ static bool explain_trial_helps(const struct explain_trial *trial)
 static void explain_trial_reset(struct explain_trial *trial)
 {
 	trial->facts = trial->pyc->disk;
-	trial->policy = trial->explanation->tree->policy;
+	trial->policy = trial->explanation->tree.policy;
 }
 
 static char *explain_after_umount(const char *point, const char *command)
@@ -66,12 +66,12 @@ static char *explain_after_umount(const char *point, const char *command)
  */
 static char *explain_mount_command(const struct explain_trial *trial, const char *option)
 {
-	const struct explain_tree *tree = trial->explanation->tree;
+	const struct explain_tree *tree = &trial->explanation->tree;
 	const struct mount_options *options = trial->request->options;
 	const char *root = strcmp(trial->request->root, "/") != 0 && !options->root
 				   ? trial->request->root
 				   : NULL;
-	const char *source = tree->mount ? tree->mount_source : tree->set.path;
+	const char *source = tree->mount ? tree->mount_source : tree->set->path;
 	const char *point = tree->mount ? tree->mount : source;
 	scope_free char *mount =
 		source ? advise_mount(source, point, options->given, option, root) : NULL;
@@ -83,7 +83,7 @@ static char *explain_mount_command(const struct explain_trial *trial, const char
 static void explain_try_mount(struct explain_trial *trial)
 {
 	explain_trial_reset(trial);
-	if (!trial->explanation->tree->mount && explain_trial_helps(trial))
+	if (!trial->explanation->tree.mount && explain_trial_helps(trial))
 		explain_add_change(trial, explain_mount_command(trial, NULL));
 }
 
@@ -110,7 +110,7 @@ static void explain_try_unchecked(struct explain_trial *trial)
 static char *explain_path_on_disk(const struct explain_trial *trial, const char *path,
 				  const char *relative)
 {
-	const struct explain_tree *tree = trial->explanation->tree;
+	const struct explain_tree *tree = &trial->explanation->tree;
 	const char *source = tree->mount ? tree->mount_source : NULL;
 	const char *below = source ? path_below(source, trial->request->root) : NULL;
 
@@ -123,7 +123,7 @@ static char *explain_path_on_disk(const struct explain_trial *trial, const char 
 static void explain_try_verify(struct explain_trial *trial)
 {
 	const struct mount_options *options = trial->request->options;
-	const struct explain_tree *tree = trial->explanation->tree;
+	const struct explain_tree *tree = &trial->explanation->tree;
 	bool has_root = strcmp(trial->request->root, "/") != 0;
 	scope_free char *path =
 		explain_path_on_disk(trial, trial->pyc->path, trial->pyc->relative);
@@ -209,7 +209,7 @@ static void explain_try_compile(struct explain_trial *trial)
 	const struct explanation *explanation = trial->explanation;
 	scope_free char *path =
 		explain_path_on_disk(trial, explanation->path, explanation->relative);
-	const char *mount = explanation->tree->mount;
+	const char *mount = explanation->tree.mount;
 	scope_free char *command = NULL;
 
 	if (!path || !program || level < 0 || facts->source != PYC_SOURCE_REGULAR)
@@ -238,7 +238,7 @@ void explain_find_changes(struct explain_request *request,
 	if (!explain_is_bad(pyc->bare) && pyc->bare != PYC_LOADS_CHECKED)
 		return;
 	/* It is mounted, and that was enough. */
-	if (explanation->tree->mount && pyc->served == PYC_LOADS)
+	if (explanation->tree.mount && pyc->served == PYC_LOADS)
 		return;
 	explain_try_mount(&trial);
 	if (pyc->change_count == 0) {

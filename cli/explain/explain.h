@@ -2,7 +2,7 @@
 /*
  * canonfs explain: what is known of one source file and its bytecode, and what follows.
  *
- *	find	which source; with place (where a file is), trees, bytecode
+ *	find	which source; with place (its directory and tree) and bytecode
  *	judge	facts, verdicts under each policy, outcomes
  *	changes	what would change them
  *	ask	the same from a real interpreter
@@ -36,21 +36,20 @@
 #define EXPLAIN_HEAD_MAX PYC_HEADER_MAX
 
 /**
- * struct explain_tree - a tree that was opened
- * @set: open
- * @policy:     the options' with the time that the tree's sources share
- * @has_time:   whether they share one
- * @mount:      where a canonfs is mounted, if the tree is one; owned, else NULL
+ * struct explain_tree - the tree of a source
+ * @set:      of the request
+ * @policy:   the options', with the time that the tree's sources share
+ * @has_time: whether they share one, which is @time
+ * @mount:    where a canonfs is mounted, if the tree is one; owned, else NULL
  * @mount_source: what is mounted there; owned
  */
 struct explain_tree {
-	struct tree_set set;
+	struct tree_set *set;
 	struct pyc_policy policy;
 	bool has_time;
 	int64_t time;
 	char *mount;
 	char *mount_source;
-	struct explain_tree *next;
 };
 
 /**
@@ -79,7 +78,7 @@ struct explain_verdict {
 /**
  * struct explain_pyc - one bytecode file; the strings are owned
  * @path:     as readers see it, absolute
- * @relative: @path below the tree; facts point into it
+ * @relative: the part of @path below the tree; facts point into it
  * @real:     where symlinks lead, absolute, in the readers' root; NULL where there are none
  * @problem:  why it could not be looked at, in words; then only the above is meaningful;
  *            static storage
@@ -98,7 +97,7 @@ struct explain_verdict {
  */
 struct explain_pyc {
 	char *path;
-	char *relative;
+	const char *relative;
 	char *real;
 	const char *problem;
 	uint8_t head[EXPLAIN_HEAD_MAX];
@@ -124,16 +123,16 @@ struct explain_pyc {
  *            source can pair with it
  * @folder:   the directory that holds it
  * @stem:     its name without .py; NULL where @path is bytecode
- * @relative: @path below the tree
+ * @relative: the part of @path below the tree
  * @link:     where it leads, if it is a symlink
  * @source:   what is there
  */
 struct explanation {
-	struct explain_tree *tree;
+	struct explain_tree tree;
 	char *path;
 	char *folder;
 	char *stem;
-	char *relative;
+	const char *relative;
 	char *link;
 	struct source source;
 	struct explain_pyc *pycs;
@@ -150,7 +149,7 @@ struct explain_request {
 	const char *given_tree;
 	int root_fd;
 	char *root;
-	struct explain_tree *trees;
+	struct tree_set *trees;
 	struct interpreter_list asked;
 	struct interpreter_list installed;
 	bool looked_for_installed;
@@ -191,13 +190,11 @@ int explain_find(struct explain_request *request, const char *file);
  * @folder:   of the source, resolved: the file's own, or the one above its __pycache__.
  * That may be a link: who comes through it pairs what is there with his own sources.
  * @in_cache: whether it is in the folder's __pycache__
- * @name:     its last component
- * @path:     all of it
+ * @path:     its own
  */
 struct explain_place {
 	char *folder;
 	bool in_cache;
-	char *name;
 	char *path;
 };
 
@@ -206,18 +203,15 @@ int explain_place_find(const struct explain_request *request, const char *file,
 		       struct explain_place *place);
 void explain_place_fini(struct explain_place *place);
 
-/* Where readers see a directory, without symlinks; the caller's; NULL with errno set. */
-char *explain_resolve_dir(const struct explain_request *request, const char *dir);
-
 /* Is a file there? 0, also for a dangling link; -EISDIR, or why not. */
 int explain_look_at(const struct explain_request *request, const char *path);
 
 /* Finds and opens the tree of a folder. 0 or an exit status with one line logged. */
 int explain_find_tree(struct explain_request *request, const char *folder,
-		      struct explain_tree **ret_tree);
+		      struct explain_tree *tree);
 
-/* @path below the tree, without a slash before it; the caller's, NULL out of memory. */
-char *explain_relative(const struct explain_tree *tree, const char *path);
+/* The part of @path below the tree, without a slash before it; NULL for NULL. */
+const char *explain_relative(const struct explain_tree *tree, const char *path);
 
 /* Adds one bytecode file, or all of the source. Return: 0 or -ENOMEM. */
 int explain_add_pyc(const struct explain_request *request, struct explanation *explanation,

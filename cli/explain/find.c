@@ -4,7 +4,6 @@
  */
 #include "cli/explain/explain.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -31,29 +30,26 @@ static void explain_read_link(const struct explain_request *request,
 		explanation->link = strndup(target, (size_t)len);
 }
 
-/* What the file tells of the explanation's names; takes them out of @place. */
+/* What a file's name says of its source; takes the folder out of @place. */
 static int explain_name(struct explain_place *place, struct explanation *explanation)
 {
-	struct pyc_name name;
-	scope_free char *source = NULL;
+	const char *last = path_last(place->path);
+	struct pyc_name name = {.stem = last, .stem_len = strlen(last) - strlen(".py")};
 
-	if (!place->in_cache && pyc_name_is_source(place->name)) {
-		explanation->stem = strndup(place->name, strlen(place->name) - 3);
-	} else if (pyc_name_parse(place->name, place->in_cache, &name) == PYC_PLACE_NONE) {
+	if ((place->in_cache || !pyc_name_is_source(last)) &&
+	    pyc_name_parse(last, place->in_cache, &name) == PYC_PLACE_NONE)
 		return -EINVAL;
-	} else if (name.stem) {
-		explanation->stem = strndup(name.stem, name.stem_len);
-	} else {
-		assert(place->path);
-		explanation->path = strdup(place->path);
-		explanation->folder = take_ptr(place->folder);
-		return explanation->path ? 0 : -ENOMEM;
-	}
-	source = explanation->stem ? explain_format("%s.py", explanation->stem) : NULL;
-	if (!source)
-		return -ENOMEM;
 	explanation->folder = take_ptr(place->folder);
-	explanation->path = path_join(explanation->folder, source);
+	if (name.stem) {
+		scope_free char *source =
+			explain_format("%.*s.py", (int)name.stem_len, name.stem);
+
+		explanation->stem = strndup(name.stem, name.stem_len);
+		if (source && explanation->stem)
+			explanation->path = path_join(explanation->folder, source);
+	} else {
+		explanation->path = strdup(place->path);
+	}
 	return explanation->path ? 0 : -ENOMEM;
 }
 
@@ -61,12 +57,12 @@ static int explain_find_bytecode(const struct explain_request *request,
 				 const struct explain_place *place,
 				 struct explanation *explanation)
 {
-	explanation->relative = explain_relative(explanation->tree, explanation->path);
+	explanation->relative = explain_relative(&explanation->tree, explanation->path);
 	if (!explanation->relative)
 		return -ENOMEM;
 	if (!explanation->stem)
 		return explain_add_pyc(request, explanation, place->path);
-	source_find(&explanation->tree->set.tree, explanation->relative,
+	source_find(&explanation->tree.set->tree, explanation->relative,
 		    &explanation->source);
 	explain_read_link(request, explanation);
 	return explain_add_all(request, explanation);
@@ -85,7 +81,6 @@ static void explanation_fini(struct explanation *explanation)
 			free(pyc->changes[j]);
 		free(pyc->asked);
 		free(pyc->path);
-		free(pyc->relative);
 		free(pyc->real);
 		free(pyc->mount_verdict);
 		free(pyc->mount_reason);
@@ -95,7 +90,8 @@ static void explanation_fini(struct explanation *explanation)
 	free(explanation->path);
 	free(explanation->folder);
 	free(explanation->stem);
-	free(explanation->relative);
+	free(explanation->tree.mount);
+	free(explanation->tree.mount_source);
 	free(explanation->link);
 }
 
@@ -138,16 +134,10 @@ static int explain_fail(const char *file, int error)
 	}
 }
 
-/* A source that is gone may have left its bytecode. */
-static bool explain_is_there(const struct explanation *explanation, int looked)
-{
-	return looked == 0 || (looked == -ENOENT && explanation->pyc_count > 0);
-}
-
 static int explain_find_all(struct explain_request *request, const char *file,
 			    struct explain_place *place, struct explanation *explanation)
 {
-	bool is_source = !place->in_cache && pyc_name_is_source(place->name);
+	bool is_source = !place->in_cache && pyc_name_is_source(path_last(place->path));
 	int looked = explain_look_at(request, place->path);
 	int r;
 
@@ -162,7 +152,8 @@ static int explain_find_all(struct explain_request *request, const char *file,
 	if (r != 0)
 		return r;
 	r = explain_find_bytecode(request, place, explanation);
-	if (r == 0 && !explain_is_there(explanation, looked))
+	/* A source that is gone may have left its bytecode. */
+	if (r == 0 && (looked != -ENOENT || explanation->pyc_count == 0))
 		r = looked;
 	if (r == 0)
 		r = explain_keep(request, explanation);
@@ -187,15 +178,7 @@ void explain_fini(struct explain_request *request)
 	for (size_t i = 0; i < request->count; i++)
 		explanation_fini(&request->explanations[i]);
 	free(request->explanations);
-	while (request->trees) {
-		struct explain_tree *tree = request->trees;
-
-		request->trees = tree->next;
-		tree_set_close(&tree->set);
-		free(tree->mount);
-		free(tree->mount_source);
-		free(tree);
-	}
+	tree_set_free_list(&request->trees);
 	interpreters_free(&request->asked);
 	interpreters_free(&request->installed);
 }

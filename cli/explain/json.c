@@ -244,14 +244,14 @@ static void explain_add_source(struct json_object *object,
 	json_add_number(mtime, "python", pyc_mtime_int(time));
 	explain_add_date(mtime, time.tv_sec);
 	json_add_bool(mtime, "canonical",
-		      pyc_is_canonical_time(&explanation->tree->policy, time));
+		      pyc_is_canonical_time(&explanation->tree.policy, time));
 }
 
 static void explain_add_tree(struct json_object *object, const struct explain_tree *tree)
 {
 	struct json_object *inner = json_add_object(object, "tree");
 
-	json_add_text(inner, "path", tree->set.path);
+	json_add_text(inner, "path", tree->set->path);
 	if (tree->has_time)
 		json_add_number(inner, "shared_mtime", tree->time);
 	else
@@ -272,7 +272,7 @@ void explain_print_json(const struct explain_request *request)
 		json_object_array_add(sources, object);
 		json_add_text(object, "path", explanation->path);
 		explain_add_source(object, explanation);
-		explain_add_tree(object, explanation->tree);
+		explain_add_tree(object, &explanation->tree);
 		pycs = json_add_array(object, "bytecode");
 		for (size_t j = 0; j < explanation->pyc_count; j++)
 			json_object_array_add(pycs,

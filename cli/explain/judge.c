@@ -55,7 +55,7 @@ static int explain_look_at_pyc(const struct explain_tree *tree, struct explain_p
 	pyc->head_len = n < 0 ? 0 : (size_t)n;
 	r = statx_at(fd, "", &stx);
 	if (r == 0)
-		r = resolve_pyc(tree->set.resolver, &question, &resolution);
+		r = resolve_pyc(tree->set->resolver, &question, &resolution);
 	if (r < 0)
 		return r;
 	pyc->seen = pyc->disk = resolution.facts;
@@ -131,9 +131,9 @@ static void explain_report_link(const struct explain_tree *tree, const char *pat
 {
 	struct statx stx;
 
-	if (tree_stat(&tree->set.tree, path, &stx) == 0 && S_ISLNK(stx.stx_mode) &&
+	if (tree_stat(&tree->set->tree, path, &stx) == 0 && S_ISLNK(stx.stx_mode) &&
 	    alias_is_link_name(path_last(path)))
-		(void)resolve_link(tree->set.resolver, path, explain_ignore_alias, NULL);
+		(void)resolve_link(tree->set->resolver, path, explain_ignore_alias, NULL);
 }
 
 static void explain_report_links(const struct explain_tree *tree, const char *path)
@@ -152,7 +152,7 @@ static void explain_report_links(const struct explain_tree *tree, const char *pa
 static void explain_decide_linked(const struct explain_tree *tree, struct explain_pyc *pyc,
 				  int fd)
 {
-	const char *below = path_below(pyc->real, tree->set.tree.view_path);
+	const char *below = path_below(pyc->real, tree->set->tree.view_path);
 	struct pyc_question question = {
 		.fd = fd, .source_dir = -1, .depth = PYC_DEPTH_WHOLE};
 	struct resolution resolution;
@@ -164,7 +164,7 @@ static void explain_decide_linked(const struct explain_tree *tree, struct explai
 	question.path = below + 1;
 	question.stx = &stx;
 	if (statx_at(fd, "", &stx) == 0 &&
-	    resolve_pyc(tree->set.resolver, &question, &resolution) == 0)
+	    resolve_pyc(tree->set->resolver, &question, &resolution) == 0)
 		explain_decide(tree, &resolution.facts, pyc);
 }
 
@@ -225,7 +225,7 @@ static void explain_judge_pyc(struct explain_request *request,
 			      const struct explanation *explanation,
 			      struct explain_pyc *pyc)
 {
-	const struct explain_tree *tree = explanation->tree;
+	const struct explain_tree *tree = &explanation->tree;
 	scope_fd int fd = openat2_fd(request->root_fd, pyc->path, O_RDONLY | O_NONBLOCK,
 				     RESOLVE_IN_ROOT);
 	int r = fd < 0 ? fd : explain_look_at_pyc(tree, pyc, fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From a file's name to where it is, for readers in the root directory; see explain.h.
+ * From a file's name to its directory and tree, as readers in the root directory see them;
+ * see explain.h.
  *
  * Directories are resolved, last components are not: Python looks for bytecode beside the
  * name that it was given, also where that is a link.
@@ -15,11 +16,14 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
+#include "base/log.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "pyc/names.h"
+#include "cli/trees/mountable.h"
+#include "fs/mount/mountinfo.h"
 
-char *explain_resolve_dir(const struct explain_request *request, const char *dir)
+/* Where readers see a directory, without symlinks; the caller's; NULL with errno set. */
+static char *explain_resolve_dir(const struct explain_request *request, const char *dir)
 {
 	scope_free char *path = tree_set_locate(request->root, dir);
 	const char *below = path ? path_below(path, request->root) : NULL;
@@ -46,7 +50,6 @@ static char *explain_make_absolute(const struct explain_request *request, const 
 void explain_place_fini(struct explain_place *place)
 {
 	free(place->folder);
-	free(place->name);
 	free(place->path);
 }
 
@@ -72,21 +75,21 @@ int explain_place_find(const struct explain_request *request, const char *file,
 	scope_free char *absolute = explain_make_absolute(request, file);
 	scope_free char *dir = absolute ? path_parent(absolute) : NULL;
 	scope_free char *above = dir ? path_parent(dir) : NULL;
-	scope_free char *holder = NULL;
+	scope_free char *cache = NULL;
 
 	*place = (struct explain_place){0};
 	if (!above)
 		return -ENOMEM;
-	place->name = strdup(path_last(absolute));
 	place->in_cache = strcmp(path_last(dir), PYC_CACHE_DIR) == 0;
 	place->folder = explain_resolve_dir(request, place->in_cache ? above : dir);
 	if (!place->folder)
 		return -errno;
 	if (explain_leave_cache(place) < 0)
 		return -ENOMEM;
-	holder = place->in_cache ? path_join(place->folder, PYC_CACHE_DIR)
-				 : strdup(place->folder);
-	place->path = holder && place->name ? path_join(holder, place->name) : NULL;
+	cache = path_join(place->folder, PYC_CACHE_DIR);
+	if (cache)
+		place->path = path_join(place->in_cache ? cache : place->folder,
+					path_last(absolute));
 	return place->path ? 0 : -ENOMEM;
 }
 
@@ -107,4 +110,58 @@ int explain_look_at(const struct explain_request *request, const char *path)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	return S_ISDIR(st.st_mode) ? -EISDIR : 0;
+}
+
+/* ---- trees ---- */
+
+/* Where a canonfs is mounted and of what, if the tree is one. */
+static void explain_find_canonfs(struct explain_tree *tree)
+{
+	scope_mountinfo struct mountinfo list = {.count = 0};
+	const struct mount_entry *top = NULL;
+
+	if (mountinfo_read(&list) == 0)
+		top = mountinfo_top(&list, tree->set->path);
+	if (!top || !top->ours)
+		return;
+	tree->mount = strdup(top->point);
+	tree->mount_source = strdup(top->source);
+}
+
+int explain_find_tree(struct explain_request *request, const char *folder,
+		      struct explain_tree *tree)
+{
+	const char *root = strcmp(request->root, "/") != 0 ? request->root : NULL;
+	size_t given_times = request->options->policy.canonical_count;
+	scope_free char *path = request->given_tree
+					? explain_resolve_dir(request, request->given_tree)
+					: mountable_tree(request->root, folder);
+
+	if (!path) {
+		log_error("cannot open the tree %s: %s",
+			  quoted(request->given_tree ? request->given_tree : folder),
+			  strerror(errno));
+		return EXIT_EXPLAIN_NOINPUT;
+	}
+	if (!path_below(folder, path)) {
+		log_error("cannot explain what is in %s: it is not in the tree %s",
+			  quoted(folder), quoted(path));
+		return EXIT_EXPLAIN_USAGE;
+	}
+	tree->set = tree_set_get(&request->trees, path, root, request->options);
+	if (!tree->set)
+		return EXIT_EXPLAIN_NOINPUT;
+	explain_find_canonfs(tree);
+	tree->policy = resolver_policy(tree->set->resolver);
+	tree->has_time = tree->policy.canonical_count > given_times;
+	if (tree->has_time)
+		tree->time = tree->policy.canonical[given_times];
+	return 0;
+}
+
+const char *explain_relative(const struct explain_tree *tree, const char *path)
+{
+	const char *below = path ? path_below(path, tree->set->tree.view_path) : NULL;
+
+	return below && below[0] ? below + 1 : NULL;
 }

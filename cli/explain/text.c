@@ -188,7 +188,7 @@ static void explain_print_source(const struct explanation *explanation)
 		if (time.tv_nsec)
 			printf(".%09ld", time.tv_nsec);
 		printf(" (%s)%s\n", explain_date(time.tv_sec, date),
-		       pyc_is_canonical_time(&explanation->tree->policy, time)
+		       pyc_is_canonical_time(&explanation->tree.policy, time)
 			       ? ", a canonical time"
 			       : "");
 	}
@@ -200,7 +200,7 @@ static void explain_print_tree(const struct explain_tree *tree)
 		printf("  in the canonfs mount %s of %s\n", shown(tree->mount),
 		       shown(tree->mount_source ? tree->mount_source : ""));
 	else
-		printf("  in the tree %s", shown(tree->set.path));
+		printf("  in the tree %s", shown(tree->set->path));
 	if (!tree->mount && tree->has_time)
 		printf(", most of whose sources have mtime %lld", (long long)tree->time);
 	if (!tree->mount)
@@ -238,7 +238,7 @@ static void explain_print_explanation(const struct explanation *explanation)
 	printf("%s%s%s\n", colour_code(COLOUR_BOLD), shown(explanation->path),
 	       colour_code(COLOUR_NONE));
 	explain_print_source(explanation);
-	explain_print_tree(explanation->tree);
+	explain_print_tree(&explanation->tree);
 	explain_print_table(explanation);
 	explain_print_each(explanation, "\n", explain_why);
 	explain_print_all_asked(explanation);

@@ -15,8 +15,6 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "cache/store/db.h"
-#include "cli/trees/proofs.h"
 
 char *tree_set_locate(const char *root, const char *path)
 {
@@ -41,17 +39,27 @@ static const char *tree_set_view(const char *root, const char *path)
 	return path[strlen(root)] ? path + strlen(root) : "/";
 }
 
-/* Somebody who asks for proofs must hear that there are none to be had. */
-static void report_store(const struct mount_options *options, int error, const char *why)
+int tree_set_load_proofs(struct store_db *db, struct proof_set *set)
 {
-	if (error == -ENOENT && options->policy.trust != PYC_TRUST_VERIFIED)
-		return;
-	if (options->cache || options->policy.trust == PYC_TRUST_VERIFIED ||
-	    error == -EBADMSG)
+	size_t bad;
+	int r = store_db_proofs(db, set, &bad);
+
+	if (bad > 0)
+		log_warning("%zu proofs in the cache are damaged, ignoring them", bad);
+	return r;
+}
+
+/* Whoever asks for proofs must hear that there are none. */
+static void tree_set_report_cache(const struct mount_options *options, int error,
+				  const char *why)
+{
+	bool wants_proofs = options->policy.trust == PYC_TRUST_VERIFIED;
+
+	if (wants_proofs || error == -EBADMSG || (options->cache && error != -ENOENT))
 		log_warning("cannot use the cache: %s; going on without its proofs", why);
 }
 
-static void open_proofs(const struct mount_options *options, struct proof_set *set)
+static void tree_set_read_cache(const struct mount_options *options, struct proof_set *set)
 {
 	struct reason why = {"out of memory"};
 	struct store_place place;
@@ -64,12 +72,12 @@ static void open_proofs(const struct mount_options *options, struct proof_set *s
 	if (r == 0)
 		r = store_db_open(&place, STORE_DB_EXISTING, &db, &why);
 	if (r == 0) {
-		r = proofs_load(db, set);
+		r = tree_set_load_proofs(db, set);
 		store_db_close(db);
 	}
 	store_place_close(&place);
 	if (r < 0)
-		report_store(options, r, why.text);
+		tree_set_report_cache(options, r, why.text);
 }
 
 static int tree_set_open_at(struct tree_set *set, const char *path, const char *root)
@@ -100,7 +108,7 @@ int tree_set_open(struct tree_set *set, const char *path, const char *root,
 			  root ? quoted(root) : "", strerror(-r));
 		return r;
 	}
-	open_proofs(options, &set->proofs);
+	tree_set_read_cache(options, &set->proofs);
 	set->resolver = resolver_new_for_walk(&set->tree, &options->policy, &set->proofs);
 	if (!set->resolver) {
 		log_error("cannot look at %s: out of memory", quoted(path));
@@ -116,4 +124,35 @@ void tree_set_close(struct tree_set *set)
 	tree_close(&set->tree);
 	free(set->path);
 	free(set->root);
+}
+
+struct tree_set *tree_set_get(struct tree_set **list, const char *path, const char *root,
+			      const struct mount_options *options)
+{
+	struct tree_set *set = *list;
+
+	while (set && (strcmp(set->tree.view_path, path) != 0 ||
+		       strcmp(set->root, root ? root : "/") != 0))
+		set = set->next;
+	if (set)
+		return set;
+	set = malloc(sizeof(*set));
+	if (!set || tree_set_open(set, path, root, options) < 0) {
+		tree_set_free_list(&set);
+		return NULL;
+	}
+	set->next = *list;
+	*list = set;
+	return set;
+}
+
+void tree_set_free_list(struct tree_set **list)
+{
+	while (*list) {
+		struct tree_set *set = *list;
+
+		*list = set->next;
+		tree_set_close(set);
+		free(set);
+	}
 }

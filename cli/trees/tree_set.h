@@ -7,7 +7,7 @@
 #define CANONFS_CLI_TREES_TREE_SET_H
 
 #include "cache/resolve.h"
-#include "cache/store/proof.h"
+#include "cache/store/db.h"
 #include "cache/tree/tree.h"
 #include "fs/mount/options.h"
 
@@ -16,6 +16,7 @@
  * @path: where the tree is for this process: absolute, without symlinks; owned. What a
  *        reader in the root directory calls it is tree.view_path.
  * @root: absolute path of the readers' root directory, "/" or an image's; owned
+ * @next: in a list of tree_set_get()
  */
 struct tree_set {
 	char *path;
@@ -23,6 +24,7 @@ struct tree_set {
 	struct tree tree;
 	struct proof_set proofs;
 	struct resolver *resolver;
+	struct tree_set *next;
 };
 
 /**
@@ -31,14 +33,27 @@ struct tree_set {
  * @root:    the readers' root directory (--root); NULL for "/"
  * @options: the policy, and where the cache with the proofs is
  *
- * Proofs are done without, with a line where somebody may miss them, if the cache is in use
- * by a mount or damaged.
+ * Where a mount uses the cache, or where the cache is damaged, the tree is judged without
+ * proofs; a line is logged where somebody may miss them.
  * Return: 0, or -errno with one line logged; tree_set_close() either way.
  */
 int tree_set_open(struct tree_set *set, const char *path, const char *root,
 		  const struct mount_options *options);
 
 void tree_set_close(struct tree_set *set);
+
+/**
+ * tree_set_get() - a tree of a list; it is opened and added where the list lacks it
+ * @path, @root: absolute, without symlinks; else as for tree_set_open()
+ * Return: the list's; NULL with one line logged, or when out of memory.
+ */
+struct tree_set *tree_set_get(struct tree_set **list, const char *path, const char *root,
+			      const struct mount_options *options);
+
+void tree_set_free_list(struct tree_set **list);
+
+/* store_db_proofs(), with a line in the log where some are damaged. */
+int tree_set_load_proofs(struct store_db *db, struct proof_set *set);
 
 /**
  * tree_set_locate() - where a directory is

@@ -16,7 +16,6 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/store/db.h"
-#include "cli/trees/proofs.h"
 
 /**
  * struct verify_work - what is open while the command runs
@@ -49,7 +48,7 @@ static int verify_open_cache(struct verify_request *request, struct verify_work 
 	if (r == 0 && why.text[0])
 		log_warning("set the cache %s aside: %s", quoted(path), why.text);
 	if (r == 0)
-		r = proofs_load(work->db, &request->run.known);
+		r = tree_set_load_proofs(work->db, &request->run.known);
 	if (r == 0)
 		return 0;
 	log_error("cannot record in the cache %s: %s; %suse --no-record, or --cache with a "
