@@ -10,8 +10,7 @@
 #include <sysexits.h>
 
 #include "base/log.h"
-#include "cli/trace/command.h"
-#include "cli/trace/mount.h"
+#include "cli/trace/trace.h"
 
 static const char usage[] =
 	"usage: canonfs trace [--all] [--json] MOUNT\n"

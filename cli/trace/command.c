@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From system calls to a summary; see command.h.
+ * From system calls to a summary; see trace.h.
  */
-#include "cli/trace/command.h"
+#include "cli/trace/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,10 +12,7 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "cli/trace/import_reason.h"
-#include "cli/trace/import_tracker.h"
 #include "cli/trace/python_process.h"
-#include "cli/trace/summary.h"
 #include "cli/trace/syscall_watch.h"
 
 /**
@@ -153,37 +150,19 @@ static FILE *trace_open_output(const char *path)
 	return file;
 }
 
-static void trace_print_summary_json(FILE *file, const struct trace_report *report)
-{
-	struct json_object *object = trace_summary_json(report);
-
-	fprintf(file, "%s\n",
-		json_object_to_json_string_ext(
-			object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-					JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
-}
-
 /* Return: 0 or -errno. */
 static int trace_print_report(FILE *file, struct trace_report *report,
 			      const struct trace_command_options *options)
 {
-	struct import_judge *judge = import_judge_new();
-
 	report->records = import_tracker_records(report->tracker, &report->count);
-	report->reasons = calloc(report->count + 1, sizeof(*report->reasons));
-	if (judge && report->reasons) {
-		for (size_t i = 0; i < report->count; i++)
-			import_judge(judge, report->records[i], &report->reasons[i]);
-		if (options->json)
-			trace_print_summary_json(file, report);
-		else
-			trace_summary_print(file, report, options->verbose);
-	}
+	report->reasons = import_judge_all(report->records, report->count);
+	if (report->reasons && options->json)
+		trace_summary_print_json(file, report);
+	else if (report->reasons)
+		trace_summary_print(file, report, options->verbose);
+	import_reasons_free(report->reasons, report->count);
 	free(report->records);
-	free(report->reasons);
-	import_judge_free(judge);
-	if (!judge || !report->reasons)
+	if (!report->reasons)
 		return -ENOMEM;
 	return fflush(file) == 0 && !ferror(file) ? 0 : errno ? -errno : -EIO;
 }

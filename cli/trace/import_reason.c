@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Asks the resolver; see import_reason.h.
+ * Asks the resolver; see trace.h.
  */
-#include "cli/trace/import_reason.h"
+#include "cli/trace/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,80 +22,21 @@
 #include "pyc/mtime.h"
 #include "pyc/outcome.h"
 
-/* A tree that something was imported from. */
-struct import_tree {
-	char *path;
-	char *root;
-	bool usable;
-	struct tree_set set;
-	struct import_tree *next;
-};
-
+/* @trees: tree_set_get(); @mounts: those of now */
 struct import_judge {
 	struct mount_options options;
-	struct import_tree *trees;
-	uint64_t *mounts; /* st_dev of each canonfs mount */
-	size_t mount_count;
+	struct tree_set *trees;
+	struct mountinfo mounts;
 };
-
-/* ---- mounts ---- */
-
-static void import_note_mount(struct import_judge *judge, uint64_t device)
-{
-	uint64_t *grown = realloc(judge->mounts, (judge->mount_count + 1) * sizeof(device));
-
-	if (!grown)
-		return;
-	judge->mounts = grown;
-	grown[judge->mount_count++] = device;
-}
-
-static void import_note_mounts(struct import_judge *judge)
-{
-	scope_mountinfo struct mountinfo list = {.count = 0};
-
-	mountinfo_read(&list);
-	for (size_t i = 0; i < list.count; i++)
-		if (list.entry[i].ours)
-			import_note_mount(judge, list.entry[i].device);
-}
 
 static bool import_is_mounted(const struct import_judge *judge,
 			      const struct import_record *record)
 {
-	for (size_t i = 0; i < judge->mount_count; i++)
-		if (judge->mounts[i] == record->pyc.st_dev)
+	for (size_t i = 0; i < judge->mounts.count; i++)
+		if (judge->mounts.entry[i].ours &&
+		    judge->mounts.entry[i].device == record->pyc.st_dev)
 			return true;
 	return false;
-}
-
-struct import_judge *import_judge_new(void)
-{
-	struct import_judge *judge = calloc(1, sizeof(*judge));
-
-	if (!judge)
-		return NULL;
-	mount_options_init(&judge->options);
-	import_note_mounts(judge);
-	return judge;
-}
-
-void import_judge_free(struct import_judge *judge)
-{
-	if (!judge)
-		return;
-	while (judge->trees) {
-		struct import_tree *tree = judge->trees;
-
-		judge->trees = tree->next;
-		tree_set_close(&tree->set);
-		free(tree->path);
-		free(tree->root);
-		free(tree);
-	}
-	free(judge->mounts);
-	mount_options_fini(&judge->options);
-	free(judge);
 }
 
 /* ---- which tree a file belongs to ---- */
@@ -103,69 +44,27 @@ void import_judge_free(struct import_judge *judge)
 /* The folder of a file of a process in @root, without symlinks; NULL if gone. */
 static char *import_real_folder(const char *root, const char *path)
 {
-	const char *root_path = root[0] ? root : "/";
 	scope_free char *folder = path_parent(path);
-	const char *within = folder ? path_below(folder, root_path) : NULL;
+	const char *within = folder ? path_below(folder, root) : NULL;
 
-	return within ? tree_set_locate(root_path, within[0] ? within : "/") : NULL;
+	return within ? tree_set_locate(root, within[0] ? within : "/") : NULL;
 }
 
 /* What a process in @root calls a path of ours. */
 static const char *import_seen_from(const char *root, const char *path)
 {
-	const char *rest = path_below(path, root[0] ? root : "/");
+	const char *rest = path_below(path, root);
 
 	return rest && rest[0] ? rest : "/";
 }
 
-/* The path of the tree of a real folder, for us; NULL when out of memory. */
+/* The tree of a real folder, as a process in @root calls it; NULL when out of memory. */
 static char *import_find_tree(const char *folder, const char *root)
 {
 	bool in_cache = strcmp(path_last(folder), PYC_CACHE_DIR) == 0;
 	scope_free char *sources = in_cache ? path_parent(folder) : strdup(folder);
-	scope_free char *seen = sources ? mountable_tree(root[0] ? root : "/",
-							 import_seen_from(root, sources))
-					: NULL;
 
-	if (!seen || !root[0])
-		return take_ptr(seen);
-	return seen[1] ? path_join(root, seen + 1) : strdup(root);
-}
-
-/* The tree of a real folder; NULL when out of memory. */
-static struct import_tree *import_get_tree(struct import_judge *judge, const char *folder,
-					   const char *root)
-{
-	scope_free char *path = import_find_tree(folder, root);
-	struct import_tree *tree;
-
-	if (!path)
-		return NULL;
-	for (tree = judge->trees; tree; tree = tree->next)
-		if (strcmp(tree->path, path) == 0 && strcmp(tree->root, root) == 0)
-			return tree;
-	tree = calloc(1, sizeof(*tree));
-	if (!tree)
-		return NULL;
-	*tree = (struct import_tree){
-		.path = take_ptr(path),
-		.root = strdup(root),
-		.set = {.tree = {.root_fd = -1, .host_fd = -1}},
-		.next = judge->trees,
-	};
-	judge->trees = tree;
-	return tree;
-}
-
-static struct tree_set *import_open_tree(struct import_judge *judge,
-					 struct import_tree *tree)
-{
-	if (!tree->set.path && tree->root)
-		tree->usable =
-			tree_set_open(&tree->set, import_seen_from(tree->root, tree->path),
-				      tree->root[0] ? tree->root : NULL,
-				      &judge->options) == 0;
-	return tree->usable ? &tree->set : NULL;
+	return sources ? mountable_tree(root, import_seen_from(root, sources)) : NULL;
 }
 
 /* ---- what the resolver says ---- */
@@ -200,11 +99,13 @@ static void import_ask_mount(int fd, struct pyc_decision *decision)
 	}
 }
 
-static bool import_resolve(struct import_judge *judge, struct import_tree *tree,
-			   const char *folder, const struct import_record *record,
-			   struct resolution *ret)
+/* @seen: the tree, as import_find_tree() found it */
+static bool import_resolve(struct import_judge *judge, const char *seen, const char *folder,
+			   const struct import_record *record, struct resolution *ret)
 {
-	struct tree_set *set = import_open_tree(judge, tree);
+	struct tree_set *set =
+		tree_set_get(&judge->trees, seen, record->root[0] ? record->root : NULL,
+			     &judge->options);
 	const char *below = set ? path_below(folder, set->path) : NULL;
 	struct pyc_question question = {.source_dir = -1, .depth = PYC_DEPTH_WHOLE};
 	scope_free char *path = NULL;
@@ -326,13 +227,13 @@ static enum import_advice import_advise(const struct import_record *record,
 	return record->elsewhere || record->prefixed ? ADVICE_NONE : ADVICE_EXPLAIN;
 }
 
-static void import_judge_bytecode(struct import_judge *judge, struct import_tree *tree,
+static void import_judge_bytecode(struct import_judge *judge, const char *seen,
 				  const char *folder, struct import_record *record,
 				  struct import_reason *reason)
 {
 	struct resolution resolution;
 
-	if (!import_resolve(judge, tree, folder, record, &resolution))
+	if (!import_resolve(judge, seen, folder, record, &resolution))
 		return;
 	import_make_precise(record, &resolution.facts);
 	if (!import_reads_magic(record))
@@ -342,43 +243,53 @@ static void import_judge_bytecode(struct import_judge *judge, struct import_tree
 	reason->reason = resolution.decision.reason;
 }
 
-void import_judge(struct import_judge *judge, struct import_record *record,
-		  struct import_reason *ret_reason)
+static void import_judge(struct import_judge *judge, struct import_record *record,
+			 struct import_reason *ret_reason)
 {
 	const char *here = record->how == IMPORT_NO_PYC ? record->source : record->bytecode;
+	const char *root = record->root[0] ? record->root : "/";
 	scope_free char *folder = record->elsewhere || record->prefixed || !here
 					  ? NULL
-					  : import_real_folder(record->root, here);
-	struct import_tree *tree =
-		folder ? import_get_tree(judge, folder, record->root) : NULL;
+					  : import_real_folder(root, here);
+	scope_free char *seen = folder ? import_find_tree(folder, root) : NULL;
 	struct import_reason reason = {
 		.mounted = !record->elsewhere && import_is_mounted(judge, record),
-		.tree = tree ? tree->path : NULL,
 	};
 
+	if (seen)
+		reason.tree = seen[1] ? path_join(root, seen + 1) : strdup(root);
 	/* New bytecode is written where the old one's hash was another. */
 	if (record->how == IMPORT_CHECKED && record->kept > 0)
 		record->how = IMPORT_COMPILED;
 	if (record->how == IMPORT_NO_PYC) {
 		reason.text = import_text_of_error(record);
 	} else {
-		if (tree)
-			import_judge_bytecode(judge, tree, folder, record, &reason);
+		if (seen)
+			import_judge_bytecode(judge, seen, folder, record, &reason);
 		reason.text = import_text_of_verdict(record, &reason);
 	}
 	reason.advice = import_advise(record, &reason);
 	*ret_reason = reason;
 }
 
-static const char *const advice_names[] = {
-	[ADVICE_NONE] = "none",	      [ADVICE_MOUNT] = "mount",
-	[ADVICE_COMPILE] = "compile", [ADVICE_EXPLAIN] = "explain",
-	[ADVICE_NOTHING] = "nothing",
-};
-
-_Static_assert(ARRAY_SIZE(advice_names) == ADVICES, "each advice has a name");
-
-const char *import_advice_name(enum import_advice advice)
+struct import_reason *import_judge_all(struct import_record **records, size_t count)
 {
-	return advice_names[advice];
+	struct import_reason *reasons = calloc(count + 1, sizeof(*reasons));
+	struct import_judge judge = {.trees = NULL};
+
+	mount_options_init(&judge.options);
+	mountinfo_read(&judge.mounts);
+	for (size_t i = 0; reasons && i < count; i++)
+		import_judge(&judge, records[i], &reasons[i]);
+	mountinfo_free(&judge.mounts);
+	tree_set_free_list(&judge.trees);
+	mount_options_fini(&judge.options);
+	return reasons;
+}
+
+void import_reasons_free(struct import_reason *reasons, size_t count)
+{
+	for (size_t i = 0; reasons && i < count; i++)
+		free(reasons[i].tree);
+	free(reasons);
 }

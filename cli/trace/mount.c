@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Watching a mount; see mount.h.
+ * Watching a mount; see trace.h.
  *
  * One loop waits for the signals, for the server while there is nothing to print, and for
  * the reader while there is: so neither a slow reader nor a silent server keeps a signal
  * waiting.
  */
-#include "cli/trace/mount.h"
+#include "cli/trace/trace.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -23,7 +23,6 @@
 
 #include "base/log.h"
 #include "base/scope.h"
-#include "cli/trace/print.h"
 #include "fs/control/mounts.h"
 
 /**

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Printing events; see print.h and fs/control/server.h.
+ * Printing events; see trace.h and fs/control/server.h.
  */
-#include "cli/trace/print.h"
+#include "cli/trace/trace.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The end of canonfs trace -- COMMAND; see summary.h.
+ * The end of canonfs trace -- COMMAND; see trace.h.
  */
-#include "cli/trace/summary.h"
+#include "cli/trace/trace.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -68,6 +68,17 @@ static void trace_print_program(FILE *file, const struct trace_report *report,
 				import_how_text((enum import_how)how));
 }
 
+static bool trace_is_same_tree(const struct trace_report *report, size_t a, size_t b)
+{
+	const char *left = report->reasons[a].tree;
+	const char *right = report->reasons[b].tree;
+
+	if (!left || !right)
+		return left == right;
+	return strcmp(left, right) == 0 &&
+	       strcmp(report->records[a]->root, report->records[b]->root) == 0;
+}
+
 /* What is the same for several modules is said once. */
 static bool trace_is_same_case(const struct trace_report *report, size_t a, size_t b)
 {
@@ -76,7 +87,7 @@ static bool trace_is_same_case(const struct trace_report *report, size_t a, size
 
 	return report->records[a]->how == report->records[b]->how &&
 	       strcmp(left->text, right->text) == 0 && left->advice == right->advice &&
-	       left->tree == right->tree &&
+	       trace_is_same_tree(report, a, b) &&
 	       (left->advice != ADVICE_COMPILE ||
 		strcmp(report->records[a]->program, report->records[b]->program) == 0);
 }
@@ -224,28 +235,35 @@ void trace_summary_print(FILE *file, const struct trace_report *report, bool all
 
 /* ---- JSON ---- */
 
-static struct json_object *trace_json_of_tally(const struct trace_tally *tally)
+/* Of one program; of all where @program is NULL. */
+static void trace_add_tally(struct json_object *object, const struct trace_report *report,
+			    const char *program)
 {
-	struct json_object *object = json_object_new_object();
+	struct trace_tally tally = trace_count_imports(report, program);
 
-	json_add_number(object, "imports", (int64_t)tally->all);
+	json_add_number(object, "imports", (int64_t)tally.all);
 	for (int how = 0; how < IMPORT_HOWS; how++)
 		json_add_number(object, import_how_name((enum import_how)how),
-				(int64_t)tally->by_how[how]);
-	return object;
+				(int64_t)tally.by_how[how]);
 }
 
 static struct json_object *trace_json_of_program(const struct trace_report *report,
 						 const char *program)
 {
-	struct trace_tally tally = trace_count_imports(report, program);
-	struct json_object *object = trace_json_of_tally(&tally);
+	struct json_object *object = json_object_new_object();
 
+	trace_add_tally(object, report, program);
 	json_add_text(object, "program", program);
 	json_add_number(object, "processes",
 			(int64_t)import_tracker_processes(report->tracker, program));
 	return object;
 }
+
+static const char *const advice_names[ADVICES] = {
+	[ADVICE_NONE] = "none",	      [ADVICE_MOUNT] = "mount",
+	[ADVICE_COMPILE] = "compile", [ADVICE_EXPLAIN] = "explain",
+	[ADVICE_NOTHING] = "nothing",
+};
 
 static void trace_add_times(struct json_object *object, const struct import_record *record)
 {
@@ -282,7 +300,7 @@ static struct json_object *trace_json_of_record(const struct import_record *reco
 	json_add_text(object, "reason",
 		      reason->judged ? pyc_reason_name(reason->reason) : NULL);
 	json_add_text(object, "why", used ? NULL : reason->text);
-	json_add_text(object, "advice", import_advice_name(reason->advice));
+	json_add_text(object, "advice", advice_names[reason->advice]);
 	json_add_text(object, "tree", reason->tree);
 	json_add_bool(object, "mounted", reason->mounted);
 	json_add_bool(object, "elsewhere", record->elsewhere);
@@ -293,16 +311,22 @@ static struct json_object *trace_json_of_record(const struct import_record *reco
 	return object;
 }
 
-struct json_object *trace_summary_json(const struct trace_report *report)
+void trace_summary_print_json(FILE *file, const struct trace_report *report)
 {
-	struct trace_tally tally = trace_count_imports(report, NULL);
 	struct json_object *object = json_object_new_object();
-	struct json_object *command = json_object_new_array();
-	struct json_object *programs = json_object_new_array();
-	struct json_object *modules = json_object_new_array();
+	struct json_object *command = json_add_array(object, "command");
+	struct json_object *programs;
+	struct json_object *modules;
 
 	for (char *const *word = report->command; *word; word++)
 		json_object_array_add(command, json_text(*word));
+	json_add_number(object, "status", report->status);
+	json_add_bool(object, "complete", !import_tracker_is_incomplete(report->tracker));
+	json_add_number(object, "processes",
+			(int64_t)import_tracker_processes(report->tracker, NULL));
+	trace_add_tally(json_add_object(object, "totals"), report, NULL);
+	programs = json_add_array(object, "interpreters");
+	modules = json_add_array(object, "modules");
 	for (size_t i = 0; i < report->count; i++) {
 		if (trace_begins_program(report, i))
 			json_object_array_add(
@@ -311,13 +335,9 @@ struct json_object *trace_summary_json(const struct trace_report *report)
 		json_object_array_add(modules, trace_json_of_record(report->records[i],
 								    &report->reasons[i]));
 	}
-	json_object_object_add(object, "command", command);
-	json_add_number(object, "status", report->status);
-	json_add_bool(object, "complete", !import_tracker_is_incomplete(report->tracker));
-	json_add_number(object, "processes",
-			(int64_t)import_tracker_processes(report->tracker, NULL));
-	json_object_object_add(object, "totals", trace_json_of_tally(&tally));
-	json_object_object_add(object, "interpreters", programs);
-	json_object_object_add(object, "modules", modules);
-	return object;
+	fprintf(file, "%s\n",
+		json_object_to_json_string_ext(
+			object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+					JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
 }
