@@ -257,9 +257,8 @@ void explain_fini(struct explain_request *request);
 /* "1970-01-01 00:00:00 UTC"; written to @date, which is returned. */
 const char *explain_date(int64_t seconds, char date[EXPLAIN_DATE_MAX]);
 
-/* "timestamp", "checked-hash"...; "canonical", "size", "verified". Static storage. */
+/* "timestamp", "checked-hash"...; static storage. */
 const char *explain_kind(enum pyc_header_kind kind);
-const char *explain_trust_name(enum pyc_trust trust);
 
 /* Does Python find the source's time, its size, in the header? Unknown: it does not ask. */
 enum pyc_check explain_time_matches(const struct pyc_facts *facts);

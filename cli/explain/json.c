@@ -21,11 +21,6 @@ static void explain_add_date(struct json_object *object, int64_t seconds)
 	json_add_text(object, "date", explain_date(seconds, date));
 }
 
-static void explain_add_null(struct json_object *object, const char *key)
-{
-	json_object_object_add(object, key, NULL);
-}
-
 static void explain_add_hex(struct json_object *object, const char *key,
 			    const uint8_t *bytes, size_t len)
 {
@@ -38,14 +33,7 @@ static void explain_add_hex(struct json_object *object, const char *key,
 
 static const char *explain_check_name(enum pyc_check check)
 {
-	switch (check) {
-	case PYC_CHECK_OK:
-		return "ok";
-	case PYC_CHECK_BAD:
-		return "bad";
-	default:
-		return "unknown";
-	}
+	return check == PYC_CHECK_OK ? "ok" : check == PYC_CHECK_BAD ? "bad" : "unknown";
 }
 
 static void explain_add_name(struct json_object *object, const struct pyc_name *name)
@@ -71,8 +59,8 @@ static void explain_add_embedded(struct json_object *object, const struct pyc_fa
 
 	json_add_number(object, "flags", header->flags);
 	if (is_hash) {
-		explain_add_null(object, "mtime");
-		explain_add_null(object, "size");
+		json_add_text(object, "mtime", NULL);
+		json_add_text(object, "size", NULL);
 		explain_add_hex(object, "hash", header->hash, PYC_HASH_SIZE);
 		return;
 	}
@@ -82,8 +70,8 @@ static void explain_add_embedded(struct json_object *object, const struct pyc_fa
 	if (header->magic->size_offset)
 		json_add_number(object, "size", header->source_size);
 	else
-		explain_add_null(object, "size");
-	explain_add_null(object, "hash");
+		json_add_text(object, "size", NULL);
+	json_add_text(object, "hash", NULL);
 }
 
 static void explain_add_header(struct json_object *object, const struct pyc_facts *facts)
@@ -106,7 +94,7 @@ static void explain_add_match(struct json_object *object, const char *key,
 			      enum pyc_check check)
 {
 	if (check == PYC_CHECK_UNKNOWN)
-		explain_add_null(object, key);
+		json_add_text(object, key, NULL);
 	else
 		json_add_bool(object, key, check == PYC_CHECK_OK);
 }
@@ -126,7 +114,7 @@ static void explain_add_verdict(struct json_object *object, const char *key,
 	struct json_object *inner;
 
 	if (!verdict->known) {
-		explain_add_null(object, key);
+		json_add_text(object, key, NULL);
 		return;
 	}
 	inner = json_add_object(object, key);
@@ -143,28 +131,6 @@ static void explain_add_outcome(struct json_object *object, const char *key,
 
 	json_add_text(inner, "outcome", pyc_outcome_name(outcome));
 	json_add_text(inner, "text", pyc_outcome_text(outcome));
-}
-
-static void explain_add_policies(struct json_object *object, const struct explain_pyc *pyc)
-{
-	struct json_object *trust = json_add_object(object, "trust");
-
-	for (int i = 0; i < TRUSTS; i++)
-		explain_add_verdict(trust, explain_trust_name((enum pyc_trust)i),
-				    &pyc->trust[i]);
-}
-
-static void explain_add_mount(struct json_object *object, const struct explain_pyc *pyc)
-{
-	struct json_object *mount;
-
-	if (!pyc->mount_verdict) {
-		explain_add_null(object, "mount");
-		return;
-	}
-	mount = json_add_object(object, "mount");
-	json_add_text(mount, "verdict", pyc->mount_verdict);
-	json_add_text(mount, "reason", pyc->mount_reason);
 }
 
 static void explain_add_asked(struct json_object *object, const struct explain_pyc *pyc)
@@ -188,7 +154,10 @@ static void explain_add_asked(struct json_object *object, const struct explain_p
 
 static void explain_add_facts(struct json_object *object, const struct explain_pyc *pyc)
 {
-	struct json_object *changes;
+	static const char *const trust_names[TRUSTS] = {[PYC_TRUST_CANONICAL] = "canonical",
+							[PYC_TRUST_SIZE] = "size",
+							[PYC_TRUST_VERIFIED] = "verified"};
+	struct json_object *inner;
 
 	explain_add_name(object, &pyc->disk.name);
 	explain_add_hex(object, "head", pyc->head, pyc->head_len);
@@ -199,12 +168,20 @@ static void explain_add_facts(struct json_object *object, const struct explain_p
 	explain_add_outcome(object, "bare", pyc->bare);
 	json_add_text(object, "reader", pyc->reader ? pyc->reader->program : NULL);
 	explain_add_verdict(object, "canonfs", &pyc->given);
-	explain_add_policies(object, pyc);
+	inner = json_add_object(object, "trust");
+	for (int i = 0; i < TRUSTS; i++)
+		explain_add_verdict(inner, trust_names[i], &pyc->trust[i]);
 	explain_add_outcome(object, "served", pyc->served);
-	explain_add_mount(object, pyc);
-	changes = json_add_array(object, "changes");
+	if (pyc->mount_verdict) {
+		inner = json_add_object(object, "mount");
+		json_add_text(inner, "verdict", pyc->mount_verdict);
+		json_add_text(inner, "reason", pyc->mount_reason);
+	} else {
+		json_add_text(object, "mount", NULL);
+	}
+	inner = json_add_array(object, "changes");
 	for (size_t i = 0; i < pyc->change_count; i++)
-		json_object_array_add(changes, json_text(pyc->changes[i]));
+		json_object_array_add(inner, json_text(pyc->changes[i]));
 	explain_add_asked(object, pyc);
 }
 
@@ -255,7 +232,7 @@ static void explain_add_tree(struct json_object *object, const struct explain_tr
 	if (tree->has_time)
 		json_add_number(inner, "shared_mtime", tree->time);
 	else
-		explain_add_null(inner, "shared_mtime");
+		json_add_text(inner, "shared_mtime", NULL);
 	json_add_text(inner, "canonfs", tree->mount_source);
 }
 

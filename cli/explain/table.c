@@ -30,10 +30,49 @@ size_t explain_width(void)
 
 /* ---- cells ---- */
 
-static bool explain_has_header(const struct explain_pyc *pyc)
-{
-	return !pyc->problem && pyc->disk.header_status == PYC_HEADER_OK;
-}
+enum explain_row {
+	ROW_TITLE,
+	ROW_READER,
+	ROW_FLAGS,
+	ROW_TIME,
+	ROW_DATE,
+	ROW_SIZE,
+	ROW_HASH,
+	ROW_BODY,
+	ROW_PROOF,
+	ROW_BARE,
+	ROW_SERVED,
+	ROW_TRUST,
+	ROW_MOUNT = ROW_TRUST + TRUSTS,
+	EXPLAIN_ROWS
+};
+
+static const char *const explain_labels[EXPLAIN_ROWS] = {
+	[ROW_TITLE] = "",
+	[ROW_READER] = "written by",
+	[ROW_FLAGS] = "flags",
+	[ROW_TIME] = "embedded time",
+	[ROW_DATE] = "  in UTC",
+	[ROW_SIZE] = "embedded size",
+	[ROW_HASH] = "embedded hash",
+	[ROW_BODY] = "code",
+	[ROW_PROOF] = "canonfs verify",
+	[ROW_BARE] = "Python alone",
+	[ROW_SERVED] = "with canonfs",
+	[ROW_TRUST + PYC_TRUST_CANONICAL] = "trust=canonical",
+	[ROW_TRUST + PYC_TRUST_SIZE] = "trust=size",
+	[ROW_TRUST + PYC_TRUST_VERIFIED] = "trust=verified",
+	[ROW_MOUNT] = "this mount",
+};
+
+/**
+ * struct explain_column - one bytecode file's cells; owned; NULL where there is nothing to
+ * say
+ */
+struct explain_column {
+	char *cell[EXPLAIN_ROWS];
+	size_t width;
+};
 
 /* What tells this file from the others of its source. */
 char *explain_cell_title(const struct explain_pyc *pyc)
@@ -49,171 +88,70 @@ char *explain_cell_title(const struct explain_pyc *pyc)
 			      shown(last));
 }
 
-static char *explain_cell_reader(const struct explain_pyc *pyc)
-{
-	const struct pyc_magic *magic = pyc->disk.header.magic;
-
-	if (explain_has_header(pyc))
-		return explain_format("%s%s%s",
-				      magic->implementation == PYC_CPYTHON ? "Python " : "",
-				      magic->version,
-				      advise_level(pyc_name_level(&pyc->disk.name, NULL)));
-	if (pyc->head_len >= 4 && memcmp(pyc->head + 2, "\r\n", 2) == 0)
-		return explain_format("magic %u, unknown",
-				      pyc->head[0] | pyc->head[1] << 8);
-	return strdup(pyc->head_len < 4 ? "too short" : "no magic number");
-}
-
-static char *explain_cell_flags(const struct explain_pyc *pyc)
-{
-	if (!explain_has_header(pyc) || !pyc->disk.header.magic->flags_offset)
-		return NULL;
-	return explain_format("%u, %s", pyc->disk.header.flags,
-			      explain_kind(pyc->disk.header.kind));
-}
-
 static const char *explain_equal(enum pyc_check check)
 {
 	return check == PYC_CHECK_OK ? " equal" : check == PYC_CHECK_BAD ? " differs" : "";
 }
 
-static bool explain_has_times(const struct explain_pyc *pyc)
+static void explain_fill_header(const struct pyc_facts *facts, char **cell)
 {
-	return explain_has_header(pyc) && !(pyc->disk.header.flags & PYC_FLAG_HASH);
-}
-
-static char *explain_cell_time(const struct explain_pyc *pyc)
-{
-	if (!explain_has_times(pyc))
-		return NULL;
-	return explain_format("%u%s", pyc->disk.header.mtime,
-			      explain_equal(explain_time_matches(&pyc->disk)));
-}
-
-static char *explain_cell_date(const struct explain_pyc *pyc)
-{
+	static const char *const bodies[] = {[PYC_CHECK_UNKNOWN] = "not checked",
+					     [PYC_CHECK_OK] = "parses",
+					     [PYC_CHECK_BAD] = "damaged"};
+	const struct pyc_header *header = &facts->header;
+	const struct pyc_magic *magic = header->magic;
+	char hash[HEX_SIZE(4)];
 	char date[EXPLAIN_DATE_MAX];
 
-	if (!explain_has_times(pyc))
-		return NULL;
-	explain_date(pyc->disk.header.mtime, date);
-	return strndup(date, strlen("1970-01-01 00:00:00"));
+	cell[ROW_READER] = explain_format(
+		"%s%s%s", magic->implementation == PYC_CPYTHON ? "Python " : "",
+		magic->version, advise_level(pyc_name_level(&facts->name, NULL)));
+	if (magic->flags_offset)
+		cell[ROW_FLAGS] =
+			explain_format("%u, %s", header->flags, explain_kind(header->kind));
+	cell[ROW_BODY] = strdup(bodies[facts->body]);
+	if (facts->proof != PYC_CHECK_UNKNOWN)
+		cell[ROW_PROOF] =
+			strdup(facts->proof == PYC_CHECK_OK ? "proved" : "disproved");
+	if (header->flags & PYC_FLAG_HASH) {
+		cell[ROW_HASH] =
+			explain_format("%s...%s", hex_encode(header->hash, 4, hash),
+				       explain_equal(facts->hash));
+		return;
+	}
+	cell[ROW_TIME] = explain_format("%u%s", header->mtime,
+					explain_equal(explain_time_matches(facts)));
+	cell[ROW_DATE] =
+		strndup(explain_date(header->mtime, date), strlen("1970-01-01 00:00:00"));
+	if (magic->size_offset)
+		cell[ROW_SIZE] = explain_format("%u%s", header->source_size,
+						explain_equal(explain_size_matches(facts)));
 }
 
-static char *explain_cell_size(const struct explain_pyc *pyc)
+static void explain_fill_column(const struct explain_pyc *pyc, char **cell)
 {
-	if (!explain_has_times(pyc) || !pyc->disk.header.magic->size_offset)
-		return NULL;
-	return explain_format("%u%s", pyc->disk.header.source_size,
-			      explain_equal(explain_size_matches(&pyc->disk)));
+	cell[ROW_TITLE] = explain_cell_title(pyc);
+	cell[ROW_BARE] =
+		strdup(pyc->problem ? "cannot use it" : pyc_outcome_name(pyc->bare));
+	if (!pyc->problem)
+		cell[ROW_SERVED] = strdup(pyc_outcome_name(pyc->served));
+	if (!pyc->problem && pyc->disk.header_status == PYC_HEADER_OK)
+		explain_fill_header(&pyc->disk, cell);
+	else if (pyc->head_len >= 4 && memcmp(pyc->head + 2, "\r\n", 2) == 0)
+		cell[ROW_READER] = explain_format("magic %u, unknown",
+						  pyc->head[0] | pyc->head[1] << 8);
+	else
+		cell[ROW_READER] =
+			strdup(pyc->head_len < 4 ? "too short" : "no magic number");
+	for (size_t i = 0; i < TRUSTS; i++)
+		if (pyc->trust[i].known)
+			cell[ROW_TRUST + i] =
+				strdup(pyc_verdict_name(pyc->trust[i].decision.verdict));
+	if (pyc->mount_verdict)
+		cell[ROW_MOUNT] = strdup(pyc->mount_verdict);
 }
-
-static char *explain_cell_hash(const struct explain_pyc *pyc)
-{
-	const uint8_t *hash = pyc->disk.header.hash;
-	char text[HEX_SIZE(4)];
-
-	if (!explain_has_header(pyc) || !(pyc->disk.header.flags & PYC_FLAG_HASH))
-		return NULL;
-	return explain_format("%s...%s", hex_encode(hash, 4, text),
-			      explain_equal(pyc->disk.hash));
-}
-
-static char *explain_cell_body(const struct explain_pyc *pyc)
-{
-	static const char *const words[] = {[PYC_CHECK_UNKNOWN] = "not checked",
-					    [PYC_CHECK_OK] = "parses",
-					    [PYC_CHECK_BAD] = "damaged"};
-
-	return explain_has_header(pyc) ? strdup(words[pyc->disk.body]) : NULL;
-}
-
-static char *explain_cell_proof(const struct explain_pyc *pyc)
-{
-	if (!explain_has_header(pyc) || pyc->disk.proof == PYC_CHECK_UNKNOWN)
-		return NULL;
-	return strdup(pyc->disk.proof == PYC_CHECK_OK ? "proved" : "disproved");
-}
-
-static char *explain_cell_bare(const struct explain_pyc *pyc)
-{
-	return strdup(pyc->problem ? "cannot use it" : pyc_outcome_name(pyc->bare));
-}
-
-static char *explain_cell_served(const struct explain_pyc *pyc)
-{
-	return pyc->problem ? NULL : strdup(pyc_outcome_name(pyc->served));
-}
-
-static char *explain_cell_verdict(const struct explain_verdict *verdict)
-{
-	return verdict->known ? strdup(pyc_verdict_name(verdict->decision.verdict)) : NULL;
-}
-
-static char *explain_cell_canonical(const struct explain_pyc *pyc)
-{
-	return explain_cell_verdict(&pyc->trust[PYC_TRUST_CANONICAL]);
-}
-
-static char *explain_cell_trust_size(const struct explain_pyc *pyc)
-{
-	return explain_cell_verdict(&pyc->trust[PYC_TRUST_SIZE]);
-}
-
-static char *explain_cell_verified(const struct explain_pyc *pyc)
-{
-	return explain_cell_verdict(&pyc->trust[PYC_TRUST_VERIFIED]);
-}
-
-static char *explain_cell_mount(const struct explain_pyc *pyc)
-{
-	return pyc->mount_verdict ? strdup(pyc->mount_verdict) : NULL;
-}
-
-static const struct {
-	const char *label;
-	char *(*cell)(const struct explain_pyc *pyc);
-} explain_rows[] = {
-	{"", explain_cell_title},
-	{"written by", explain_cell_reader},
-	{"flags", explain_cell_flags},
-	{"embedded time", explain_cell_time},
-	{"  in UTC", explain_cell_date},
-	{"embedded size", explain_cell_size},
-	{"embedded hash", explain_cell_hash},
-	{"code", explain_cell_body},
-	{"canonfs verify", explain_cell_proof},
-	{"Python alone", explain_cell_bare},
-	{"with canonfs", explain_cell_served},
-	{"trust=canonical", explain_cell_canonical},
-	{"trust=size", explain_cell_trust_size},
-	{"trust=verified", explain_cell_verified},
-	{"this mount", explain_cell_mount},
-};
-
-#define EXPLAIN_ROWS ARRAY_SIZE(explain_rows)
 
 /* ---- the table ---- */
-
-/**
- * struct explain_column - one bytecode file's cells; owned
- */
-struct explain_column {
-	char *cell[EXPLAIN_ROWS];
-	size_t width;
-};
-
-static void explain_fill_column(const struct explain_pyc *pyc,
-				struct explain_column *column)
-{
-	for (size_t i = 0; i < EXPLAIN_ROWS; i++) {
-		size_t len;
-
-		column->cell[i] = explain_rows[i].cell(pyc);
-		len = column->cell[i] ? strlen(column->cell[i]) : 0;
-		column->width = len > column->width ? len : column->width;
-	}
-}
 
 static enum colour explain_colour(const char *cell)
 {
@@ -242,7 +180,7 @@ static void explain_print_row(size_t row, const struct explain_column *columns,
 		used = used || columns[i].cell[row];
 	if (!used)
 		return;
-	printf("  %-*s", LABEL_WIDTH - 2, explain_rows[row].label);
+	printf("  %-*s", LABEL_WIDTH - 2, explain_labels[row]);
 	for (size_t i = 0; i < count; i++) {
 		const char *cell = columns[i].cell[row] ? columns[i].cell[row] : "-";
 		enum colour colour = row == 0 ? COLOUR_BOLD : explain_colour(cell);
@@ -278,13 +216,27 @@ static void explain_print_columns(const struct explain_column *columns, size_t c
 	}
 }
 
+static size_t explain_column_width(const struct explain_column *column)
+{
+	size_t width = 0;
+
+	for (size_t row = 0; row < EXPLAIN_ROWS; row++) {
+		size_t len = column->cell[row] ? strlen(column->cell[row]) : 0;
+
+		width = len > width ? len : width;
+	}
+	return width;
+}
+
 void explain_print_table(const struct explanation *explanation)
 {
 	size_t count = explanation->pyc_count;
 	scope_free struct explain_column *columns = calloc(count + 1, sizeof(*columns));
 
-	for (size_t i = 0; columns && i < count; i++)
-		explain_fill_column(&explanation->pycs[i], &columns[i]);
+	for (size_t i = 0; columns && i < count; i++) {
+		explain_fill_column(&explanation->pycs[i], columns[i].cell);
+		columns[i].width = explain_column_width(&columns[i]);
+	}
 	if (columns)
 		explain_print_columns(columns, count);
 	for (size_t i = 0; columns && i < count; i++)

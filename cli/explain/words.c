@@ -48,15 +48,6 @@ const char *explain_kind(enum pyc_header_kind kind)
 	}
 }
 
-const char *explain_trust_name(enum pyc_trust trust)
-{
-	static const char *const names[TRUSTS] = {[PYC_TRUST_CANONICAL] = "canonical",
-						  [PYC_TRUST_SIZE] = "size",
-						  [PYC_TRUST_VERIFIED] = "verified"};
-
-	return names[trust];
-}
-
 static bool explain_compares_times(const struct pyc_facts *facts)
 {
 	return facts->header_status == PYC_HEADER_OK &&
