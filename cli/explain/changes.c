@@ -15,12 +15,14 @@
 
 /**
  * struct explain_trial - a file and a policy that are not what they are
+ * @tree:          of the file
  * @pyc:           the file, which gets what would help
- * @facts, @policy: of it and of its tree, changed at will
+ * @facts, @policy: theirs; changed for a try, and as they are between two tries
  */
 struct explain_trial {
-	struct explain_request *request;
+	const struct explain_request *request;
 	const struct explanation *explanation;
+	const struct explain_tree *tree;
 	struct explain_pyc *pyc;
 	struct pyc_facts facts;
 	struct pyc_policy policy;
@@ -49,58 +51,49 @@ static bool explain_trial_helps(const struct explain_trial *trial)
 static void explain_trial_reset(struct explain_trial *trial)
 {
 	trial->facts = trial->pyc->disk;
-	trial->policy = trial->explanation->tree.policy;
+	trial->policy = trial->tree->policy;
 }
 
-static char *explain_after_umount(const char *point, const char *command)
+/* "canonfs umount POINT && " of a tree that is mounted; else "". */
+static char *explain_umount_first(const struct explain_tree *tree)
 {
-	scope_free char *word = shell_word(point);
+	scope_free char *word = tree->mount ? shell_word(tree->mount) : NULL;
 
-	return word && command ? explain_format("canonfs umount %s && %s", word, command)
-			       : NULL;
+	if (!tree->mount)
+		return strdup("");
+	return word ? explain_format("canonfs umount %s && ", word) : NULL;
 }
 
 /*
- * The command that shows the tree with one more option. A mount that is there already ends
- * first: by then its path may be that of its source again.
+ * Adds the command that shows the tree with one more option, after the command @before
+ * ("", or with " && " at its end). A mount that is there already ends first: then its path
+ * may be that of its source again.
  */
-static char *explain_mount_command(const struct explain_trial *trial, const char *option)
+static void explain_add_mount(struct explain_trial *trial, const char *before,
+			      const char *option)
 {
-	const struct explain_tree *tree = &trial->explanation->tree;
+	const struct explain_tree *tree = trial->tree;
 	const struct mount_options *options = trial->request->options;
 	const char *root = strcmp(trial->request->root, "/") != 0 && !options->root
 				   ? trial->request->root
 				   : NULL;
 	const char *source = tree->mount ? tree->mount_source : tree->set->path;
 	const char *point = tree->mount ? tree->mount : source;
+	scope_free char *umount = explain_umount_first(tree);
 	scope_free char *mount =
 		source ? advise_mount(source, point, options->given, option, root) : NULL;
 
-	return tree->mount ? explain_after_umount(point, mount) : take_ptr(mount);
+	if (umount && mount)
+		explain_add_change(trial, explain_format("%s%s%s", umount, before, mount));
 }
 
-/* The command that mounts the tree over itself, with the options given. */
-static void explain_try_mount(struct explain_trial *trial)
+/* Adds the mount with @option if the changed file or policy helps, and changes them back.
+ */
+static void explain_try(struct explain_trial *trial, const char *option)
 {
-	explain_trial_reset(trial);
-	if (!trial->explanation->tree.mount && explain_trial_helps(trial))
-		explain_add_change(trial, explain_mount_command(trial, NULL));
-}
-
-static void explain_try_trust_size(struct explain_trial *trial)
-{
-	explain_trial_reset(trial);
-	trial->policy.trust = PYC_TRUST_SIZE;
 	if (explain_trial_helps(trial))
-		explain_add_change(trial, explain_mount_command(trial, "trust=size"));
-}
-
-static void explain_try_unchecked(struct explain_trial *trial)
-{
+		explain_add_mount(trial, "", option);
 	explain_trial_reset(trial);
-	trial->policy.hash = PYC_HASH_UNCHECK;
-	if (explain_trial_helps(trial))
-		explain_add_change(trial, explain_mount_command(trial, "hash=unchecked"));
 }
 
 /*
@@ -110,7 +103,7 @@ static void explain_try_unchecked(struct explain_trial *trial)
 static char *explain_path_on_disk(const struct explain_trial *trial, const char *path,
 				  const char *relative)
 {
-	const struct explain_tree *tree = &trial->explanation->tree;
+	const struct explain_tree *tree = trial->tree;
 	const char *source = tree->mount ? tree->mount_source : NULL;
 	const char *below = source ? path_below(source, trial->request->root) : NULL;
 
@@ -119,38 +112,30 @@ static char *explain_path_on_disk(const struct explain_trial *trial, const char 
 	return path_join(strcmp(trial->request->root, "/") != 0 ? below : source, relative);
 }
 
-/* Compiles and records; then the mount of the tree knows. One at a time uses the cache. */
+/* Compiles and records; then the mount knows. The cache has one user at a time. */
 static void explain_try_verify(struct explain_trial *trial)
 {
 	const struct mount_options *options = trial->request->options;
-	const struct explain_tree *tree = &trial->explanation->tree;
 	bool has_root = strcmp(trial->request->root, "/") != 0;
 	scope_free char *path =
 		explain_path_on_disk(trial, trial->pyc->path, trial->pyc->relative);
 	scope_free char *word = path ? shell_word(path) : NULL;
 	scope_free char *root = shell_word(trial->request->root);
 	scope_free char *cache = shell_word(options->cache ? options->cache : "");
-	scope_free char *mount = NULL;
-	const char *again;
+	scope_free char *verify = NULL;
 
-	explain_trial_reset(trial);
 	if (trial->facts.proof != PYC_CHECK_UNKNOWN || options->no_cache)
 		return;
 	trial->facts.proof = PYC_CHECK_OK;
-	if (!explain_trial_helps(trial))
-		return;
-	mount = explain_mount_command(trial, NULL);
-	again = mount && tree->mount ? strstr(mount, " && ") + strlen(" && ") : mount;
-	if (!word || !root || !cache || !mount)
-		return;
-	explain_add_change(trial,
-			   explain_format("%.*scanonfs verify %s%s%s%s%s%s%s && %s",
-					  (int)(again - mount), mount,
-					  options->cache ? "--cache " : "",
-					  options->cache ? cache : "",
-					  options->cache ? " " : "",
-					  has_root ? "--root " : "", has_root ? root : "",
-					  has_root ? " " : "", word, again));
+	if (word && root && cache && explain_trial_helps(trial))
+		verify = explain_format(
+			"canonfs verify %s%s%s%s%s%s%s && ",
+			options->cache ? "--cache " : "", options->cache ? cache : "",
+			options->cache ? " " : "", has_root ? "--root " : "",
+			has_root ? root : "", has_root ? " " : "", word);
+	if (verify)
+		explain_add_mount(trial, verify, NULL);
+	explain_trial_reset(trial);
 }
 
 /* The source's time as a canonical one; where it is the later one, with trust=size. */
@@ -159,7 +144,6 @@ static void explain_try_canonical(struct explain_trial *trial, enum pyc_trust tr
 	int64_t time = trial->pyc->disk.source_mtime.tv_sec;
 	char option[sizeof("trust=size,canonical=-9223372036854775808")];
 
-	explain_trial_reset(trial);
 	if (trial->policy.canonical_count == PYC_CANONICAL_MAX ||
 	    pyc_is_canonical_time(&trial->policy, trial->facts.source_mtime))
 		return;
@@ -167,19 +151,16 @@ static void explain_try_canonical(struct explain_trial *trial, enum pyc_trust tr
 	trial->policy.canonical[trial->policy.canonical_count++] = time;
 	snprintf(option, sizeof(option), "%scanonical=%lld",
 		 trust == PYC_TRUST_SIZE ? "trust=size," : "", (long long)time);
-	if (explain_trial_helps(trial))
-		explain_add_change(trial, explain_mount_command(trial, option));
+	explain_try(trial, option);
 }
 
 /* Where no header can match the time that the source has. */
 static void explain_try_epoch(struct explain_trial *trial)
 {
-	explain_trial_reset(trial);
 	trial->policy.view = PYC_VIEW_EPOCH;
 	trial->policy.epoch = 1;
 	trial->facts.served_mtime = (struct timespec){.tv_sec = 1};
-	if (explain_trial_helps(trial))
-		explain_add_change(trial, explain_mount_command(trial, "mtime=1"));
+	explain_try(trial, "mtime=1");
 }
 
 /* Whose file it would be, by its name, or by its magic where the name tells nobody's. */
@@ -209,8 +190,9 @@ static void explain_try_compile(struct explain_trial *trial)
 	const struct explanation *explanation = trial->explanation;
 	scope_free char *path =
 		explain_path_on_disk(trial, explanation->path, explanation->relative);
-	const char *mount = explanation->tree.mount;
+	const char *mount = trial->tree->mount;
 	scope_free char *command = NULL;
+	scope_free char *umount = NULL;
 
 	if (!path || !program || level < 0 || facts->source != PYC_SOURCE_REGULAR)
 		return;
@@ -218,9 +200,10 @@ static void explain_try_compile(struct explain_trial *trial)
 				 is_hash ? " -f --invalidation-mode checked-hash" : " -f",
 				 path);
 	/* A mount over its own source hides it. */
-	explain_add_change(trial, mount && path_below(path, mount)
-					  ? explain_after_umount(mount, command)
-					  : take_ptr(command));
+	umount = mount && path_below(path, mount) ? explain_umount_first(trial->tree)
+						  : strdup("");
+	if (command && umount)
+		explain_add_change(trial, explain_format("%s%s", umount, command));
 }
 
 static bool explain_is_bad(enum pyc_outcome outcome)
@@ -229,21 +212,27 @@ static bool explain_is_bad(enum pyc_outcome outcome)
 	       outcome == PYC_OUTCOME_UNKNOWN;
 }
 
-void explain_find_changes(struct explain_request *request,
+void explain_find_changes(const struct explain_request *request,
 			  const struct explanation *explanation, struct explain_pyc *pyc)
 {
-	struct explain_trial trial = {
-		.request = request, .explanation = explanation, .pyc = pyc};
+	struct explain_trial trial = {.request = request,
+				      .explanation = explanation,
+				      .tree = &explanation->tree,
+				      .pyc = pyc};
 
 	if (!explain_is_bad(pyc->bare) && pyc->bare != PYC_LOADS_CHECKED)
 		return;
 	/* It is mounted, and that was enough. */
-	if (explanation->tree.mount && pyc->served == PYC_LOADS)
+	if (trial.tree->mount && pyc->served == PYC_LOADS)
 		return;
-	explain_try_mount(&trial);
+	explain_trial_reset(&trial);
+	if (!trial.tree->mount)
+		explain_try(&trial, NULL);
 	if (pyc->change_count == 0) {
-		explain_try_trust_size(&trial);
-		explain_try_unchecked(&trial);
+		trial.policy.trust = PYC_TRUST_SIZE;
+		explain_try(&trial, "trust=size");
+		trial.policy.hash = PYC_HASH_UNCHECK;
+		explain_try(&trial, "hash=unchecked");
 		explain_try_verify(&trial);
 		explain_try_canonical(&trial, PYC_TRUST_CANONICAL);
 	}

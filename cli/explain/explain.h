@@ -228,7 +228,7 @@ enum pyc_outcome explain_outcome_after(const struct pyc_facts *facts,
 				       const struct pyc_magic *reader);
 
 /* Tries what would make Python use a judged file, and adds it to @pyc->changes. */
-void explain_find_changes(struct explain_request *request,
+void explain_find_changes(const struct explain_request *request,
 			  const struct explanation *explanation, struct explain_pyc *pyc);
 
 /* Runs the interpreters of request->asked on all that was found. */
