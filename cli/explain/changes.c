@@ -73,7 +73,7 @@ static void explain_add_mount(struct explain_trial *trial, const char *before,
 			      const char *option)
 {
 	const struct explain_tree *tree = trial->tree;
-	const struct mount_options *options = trial->request->options;
+	const struct mount_options *options = &trial->request->options;
 	const char *root = strcmp(trial->request->root, "/") != 0 && !options->root
 				   ? trial->request->root
 				   : NULL;
@@ -115,7 +115,7 @@ static char *explain_path_on_disk(const struct explain_trial *trial, const char 
 /* Compiles and records; then the mount knows. The cache has one user at a time. */
 static void explain_try_verify(struct explain_trial *trial)
 {
-	const struct mount_options *options = trial->request->options;
+	const struct mount_options *options = &trial->request->options;
 	bool has_root = strcmp(trial->request->root, "/") != 0;
 	scope_free char *path =
 		explain_path_on_disk(trial, trial->pyc->path, trial->pyc->relative);

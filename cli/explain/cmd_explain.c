@@ -31,24 +31,24 @@ static const char usage[] =
 	"Exit status: 0 explained, 64 wrong usage, 66 a file is missing or not Python's.\n";
 
 /* Return: 0, or what the command returns in place of an exit status. */
-static int explain_take_option(struct explain_arguments *arguments, int option)
+static int explain_take_option(struct explain_request *request, int option)
 {
 	switch (option) {
 	case 'r':
-		arguments->root = optarg;
+		request->given_root = optarg;
 		return 0;
 	case 't':
-		arguments->tree = optarg;
+		request->given_tree = optarg;
 		return 0;
 	case 'a':
-		arguments->ask[arguments->ask_count++] = optarg;
+		request->ask[request->ask_count++] = optarg;
 		return 0;
 	case 'o':
-		return command_mount_options(&arguments->options, optarg)
+		return command_mount_options(&request->options, optarg)
 			       ? 0
 			       : COMMAND_WRONG_USAGE;
 	case 'j':
-		arguments->json = true;
+		request->json = true;
 		return 0;
 	case 'h':
 		return COMMAND_HELP;
@@ -67,24 +67,24 @@ static int cmd_explain(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	struct explain_arguments arguments = {
-		.ask = calloc((size_t)argc, sizeof(*arguments.ask)),
+	struct explain_request request = {
+		.ask = calloc((size_t)argc, sizeof(*request.ask)),
+		.root_fd = -1,
 	};
-	int status = arguments.ask ? 0 : EXIT_EXPLAIN_FAILURE;
+	int status = request.ask ? 0 : EXIT_EXPLAIN_FAILURE;
 	int option;
 
-	mount_options_init(&arguments.options);
+	mount_options_init(&request.options);
 	while (status == 0 &&
 	       (option = getopt_long(argc, argv, "ho:", long_options, NULL)) != -1)
-		status = explain_take_option(&arguments, option);
+		status = explain_take_option(&request, option);
 	if (status == 0 && optind == argc) {
 		log_error("a FILE is needed");
 		status = COMMAND_WRONG_USAGE;
 	}
 	if (status == 0)
-		status = explain(&arguments, argv + optind);
-	mount_options_fini(&arguments.options);
-	free(arguments.ask);
+		status = explain(&request, argv + optind);
+	explain_fini(&request);
 	return status;
 }
 

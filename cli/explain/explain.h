@@ -140,13 +140,20 @@ struct explanation {
 };
 
 /**
- * struct explain_request - what was opened for the command line
+ * struct explain_request - what the command line says, and what was opened for it
+ * @given_root, @given_tree: borrowed; NULL where they are not given
+ * @ask:     @ask_count borrowed words, interpreters; the array is owned
  * @root_fd: O_PATH, the readers' root directory
  * @root:    its absolute path, without symlinks
+ * @asked:   the interpreters of @ask
  */
 struct explain_request {
-	const struct mount_options *options;
+	struct mount_options options;
+	const char *given_root;
 	const char *given_tree;
+	const char **ask;
+	size_t ask_count;
+	bool json;
 	int root_fd;
 	char *root;
 	struct tree_set *trees;
@@ -158,24 +165,13 @@ struct explain_request {
 };
 
 /**
- * struct explain_arguments - what the command line says
- * @ask:  @ask_count words of the command line; the array is owned
- */
-struct explain_arguments {
-	struct mount_options options;
-	const char *root;
-	const char *tree;
-	const char **ask;
-	size_t ask_count;
-	bool json;
-};
-
-/**
  * explain() - all that canonfs explain does
  * @files: as of argv: NULL is the last
- * Return: an exit status.
+ * Return: an exit status; explain_fini() either way.
  */
-int explain(const struct explain_arguments *arguments, char **files);
+int explain(struct explain_request *request, char **files);
+
+void explain_fini(struct explain_request *request);
 
 /**
  * explain_find() - find a file's source and its bytecode, and put it into the request
@@ -248,9 +244,6 @@ size_t explain_width(void);
 
 /* asprintf(3); the caller's, NULL when out of memory. */
 char *explain_format(const char *text, ...) __attribute__((format(printf, 1, 2)));
-
-/* Frees what was found. */
-void explain_fini(struct explain_request *request);
 
 #define EXPLAIN_DATE_MAX 40
 

@@ -181,4 +181,8 @@ void explain_fini(struct explain_request *request)
 	tree_set_free_list(&request->trees);
 	interpreters_free(&request->asked);
 	interpreters_free(&request->installed);
+	close_fd(&request->root_fd);
+	free(request->root);
+	free(request->ask);
+	mount_options_fini(&request->options);
 }

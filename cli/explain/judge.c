@@ -39,27 +39,24 @@ static const char *explain_problem(int error)
 	}
 }
 
-static int explain_look_at_pyc(const struct explain_tree *tree, struct explain_pyc *pyc,
-			       int fd)
+/* What is known of an open file at @path, relative to the tree. 0 or -errno. */
+static int explain_resolve(const struct explain_tree *tree, const char *path, int fd,
+			   struct pyc_facts *ret_facts)
 {
 	struct statx stx;
-	const struct pyc_question question = {.path = pyc->relative,
+	const struct pyc_question question = {.path = path,
 					      .fd = fd,
 					      .stx = &stx,
 					      .source_dir = -1,
 					      .depth = PYC_DEPTH_WHOLE};
 	struct resolution resolution;
-	ssize_t n = pread_full(fd, pyc->head, sizeof(pyc->head), 0);
-	int r;
+	int r = statx_at(fd, "", &stx);
 
-	pyc->head_len = n < 0 ? 0 : (size_t)n;
-	r = statx_at(fd, "", &stx);
 	if (r == 0)
 		r = resolve_pyc(tree->set->resolver, &question, &resolution);
-	if (r < 0)
-		return r;
-	pyc->seen = pyc->disk = resolution.facts;
-	return 0;
+	if (r == 0)
+		*ret_facts = resolution.facts;
+	return r;
 }
 
 /* ---- in a mount ---- */
@@ -153,41 +150,26 @@ static void explain_decide_linked(const struct explain_tree *tree, struct explai
 				  int fd)
 {
 	const char *below = path_below(pyc->real, tree->set->tree.view_path);
-	struct pyc_question question = {
-		.fd = fd, .source_dir = -1, .depth = PYC_DEPTH_WHOLE};
-	struct resolution resolution;
-	struct statx stx;
+	struct pyc_facts facts;
 
 	if (!below || !below[0])
 		return;
 	explain_report_links(tree, pyc->relative);
-	question.path = below + 1;
-	question.stx = &stx;
-	if (statx_at(fd, "", &stx) == 0 &&
-	    resolve_pyc(tree->set->resolver, &question, &resolution) == 0)
-		explain_decide(tree, &resolution.facts, pyc);
+	if (explain_resolve(tree, below + 1, fd, &facts) == 0)
+		explain_decide(tree, &facts, pyc);
 }
 
 /* ---- outcomes ---- */
 
-/* Facts as readers have them, of what a mount serves after a decision. */
-static struct pyc_facts explain_served_facts(const struct pyc_facts *facts,
-					     const struct pyc_decision *decision)
+enum pyc_outcome explain_outcome_after(const struct pyc_facts *facts,
+				       const struct pyc_decision *decision,
+				       const struct pyc_magic *reader)
 {
 	struct pyc_facts served = *facts;
 
 	if (facts->header_status == PYC_HEADER_OK)
 		served.header = decision->header;
 	served.source_mtime = facts->served_mtime;
-	return served;
-}
-
-enum pyc_outcome explain_outcome_after(const struct pyc_facts *facts,
-				       const struct pyc_decision *decision,
-				       const struct pyc_magic *reader)
-{
-	struct pyc_facts served = explain_served_facts(facts, decision);
-
 	return pyc_outcome(&served, served.source_mtime, reader);
 }
 
@@ -221,38 +203,52 @@ static const struct interpreter *explain_find_reader(struct explain_request *req
 
 /* ---- all of it ---- */
 
-static void explain_judge_pyc(struct explain_request *request,
-			      const struct explanation *explanation,
-			      struct explain_pyc *pyc)
+/* Return: 0, or -errno where the file cannot be looked at. */
+static int explain_look_at_pyc(const struct explain_request *request,
+			       const struct explain_tree *tree, struct explain_pyc *pyc)
 {
-	const struct explain_tree *tree = &explanation->tree;
 	scope_fd int fd = openat2_fd(request->root_fd, pyc->path, O_RDONLY | O_NONBLOCK,
 				     RESOLVE_IN_ROOT);
-	int r = fd < 0 ? fd : explain_look_at_pyc(tree, pyc, fd);
+	ssize_t n = fd < 0 ? fd : pread_full(fd, pyc->head, sizeof(pyc->head), 0);
+	int r = fd < 0 ? fd : explain_resolve(tree, pyc->relative, fd, &pyc->seen);
 
-	if (r < 0) {
-		pyc->problem = explain_problem(r);
-		return;
-	}
+	pyc->head_len = n < 0 ? 0 : (size_t)n;
+	if (r < 0)
+		return r;
+	pyc->disk = pyc->seen;
 	if (tree->mount)
 		explain_ask_mount(request, pyc);
 	if (pyc->real)
 		explain_decide_linked(tree, pyc, fd);
 	else
 		explain_decide(tree, &pyc->disk, pyc);
+	return 0;
+}
+
+static void explain_judge_pyc(struct explain_request *request,
+			      const struct explanation *explanation,
+			      struct explain_pyc *pyc)
+{
+	const struct explain_tree *tree = &explanation->tree;
+	const struct pyc_magic *reader = NULL;
+	int r = explain_look_at_pyc(request, tree, pyc);
+
+	if (r < 0) {
+		pyc->problem = explain_problem(r);
+		return;
+	}
 	pyc->bare = pyc_outcome(&pyc->disk, pyc->disk.source_mtime, NULL);
 	if (pyc->bare == PYC_OUTCOME_UNKNOWN)
 		pyc->reader = explain_find_reader(request, &pyc->disk);
-	if (pyc->reader)
-		pyc->bare =
-			pyc_outcome(&pyc->disk, pyc->disk.source_mtime, pyc->reader->magic);
+	if (pyc->reader) {
+		reader = pyc->reader->magic;
+		pyc->bare = pyc_outcome(&pyc->disk, pyc->disk.source_mtime, reader);
+	}
 	if (tree->mount)
-		pyc->served = pyc_outcome(&pyc->seen, pyc->seen.source_mtime,
-					  pyc->reader ? pyc->reader->magic : NULL);
+		pyc->served = pyc_outcome(&pyc->seen, pyc->seen.source_mtime, reader);
 	else if (pyc->given.known)
 		pyc->served =
-			explain_outcome_after(&pyc->disk, &pyc->given.decision,
-					      pyc->reader ? pyc->reader->magic : NULL);
+			explain_outcome_after(&pyc->disk, &pyc->given.decision, reader);
 	else
 		pyc->served = pyc->bare;
 	if (!pyc->real)

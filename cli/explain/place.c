@@ -132,7 +132,7 @@ int explain_find_tree(struct explain_request *request, const char *folder,
 		      struct explain_tree *tree)
 {
 	const char *root = strcmp(request->root, "/") != 0 ? request->root : NULL;
-	size_t given_times = request->options->policy.canonical_count;
+	size_t given_times = request->options.policy.canonical_count;
 	scope_free char *path = request->given_tree
 					? explain_resolve_dir(request, request->given_tree)
 					: mountable_tree(request->root, folder);
@@ -148,7 +148,7 @@ int explain_find_tree(struct explain_request *request, const char *folder,
 			  quoted(folder), quoted(path));
 		return EXIT_EXPLAIN_USAGE;
 	}
-	tree->set = tree_set_get(&request->trees, path, root, request->options);
+	tree->set = tree_set_get(&request->trees, path, root, &request->options);
 	if (!tree->set)
 		return EXIT_EXPLAIN_NOINPUT;
 	explain_find_canonfs(tree);
