@@ -36,13 +36,7 @@ struct import_program *import_get_program(struct import_tracker *tracker, const 
 struct import_record *import_count_record(struct import_tracker *tracker,
 					  struct import_record *record);
 
-/*
- * With PYTHONPYCACHEPREFIX=/prefix, the bytecode of /a/b.py is /prefix/a/b.TAG.pyc. No
- * module without a source is called so: a dot cannot be part of its name.
- */
-bool import_is_prefixed(const char *pyc, struct pyc_name *ret_name);
-
-/* Is that the source which Python would compile instead of this bytecode? As texts. */
-bool import_pairs(const char *pyc, const char *source);
+/* Frees what is known of a file, which is then none. */
+void import_forget(struct import_opened_file *file);
 
 #endif

@@ -34,7 +34,7 @@ static bool import_is_mounted(const struct import_judge *judge,
 {
 	for (size_t i = 0; i < judge->mounts.count; i++)
 		if (judge->mounts.entry[i].ours &&
-		    judge->mounts.entry[i].device == record->pyc.st_dev)
+		    judge->mounts.entry[i].device == record->pyc.st.st_dev)
 			return true;
 	return false;
 }
@@ -103,9 +103,9 @@ static void import_ask_mount(int fd, struct pyc_decision *decision)
 static bool import_resolve(struct import_judge *judge, const char *seen, const char *folder,
 			   const struct import_record *record, struct resolution *ret)
 {
-	struct tree_set *set =
-		tree_set_get(&judge->trees, seen, record->root[0] ? record->root : NULL,
-			     &judge->options);
+	struct tree_set *set = tree_set_get(&judge->trees, seen,
+					    record->pyc.root[0] ? record->pyc.root : NULL,
+					    &judge->options);
 	const char *below = set ? path_below(folder, set->path) : NULL;
 	struct pyc_question question = {.source_dir = -1, .depth = PYC_DEPTH_WHOLE};
 	scope_free char *path = NULL;
@@ -114,7 +114,7 @@ static bool import_resolve(struct import_judge *judge, const char *seen, const c
 
 	if (!below)
 		return false;
-	path = path_join(below[0] ? below + 1 : ".", path_last(record->bytecode));
+	path = path_join(below[0] ? below + 1 : ".", path_last(record->pyc.path));
 	if (!path)
 		return false;
 	fd = tree_openat(&set->tree, path, O_RDONLY | O_NONBLOCK);
@@ -123,7 +123,7 @@ static bool import_resolve(struct import_judge *judge, const char *seen, const c
 	question.stx = &stx;
 	/* Whole: the code and the hash matter to the interpreter, if not to the verdict. */
 	if (fd < 0 || statx_at(fd, "", &stx) < 0 ||
-	    !import_is_unchanged(&stx, &record->pyc) ||
+	    !import_is_unchanged(&stx, &record->pyc.st) ||
 	    resolve_pyc(set->resolver, &question, ret) < 0)
 		return false;
 	if (import_is_mounted(judge, record))
@@ -135,7 +135,7 @@ static bool import_resolve(struct import_judge *judge, const char *seen, const c
 
 static const char *import_text_of_times(const struct import_record *record)
 {
-	const struct pyc_header *header = &record->header;
+	const struct pyc_header *header = &record->pyc.header;
 	uint32_t word;
 
 	if (pyc_mtime_matches(header, record->source_st.st_mtim))
@@ -149,17 +149,17 @@ static const char *import_text_of_header(const struct import_record *record)
 {
 	struct pyc_name name;
 
-	if (pairing_name(record->bytecode, &name) == PYC_PLACE_PYTEST)
+	if (pairing_name(record->pyc.path, &name) == PYC_PLACE_PYTEST)
 		return "pytest wrote it, and it is not of the source file";
-	if (!record->has_header)
+	if (!record->pyc.has_header)
 		return "what is in it could not be read";
-	if (record->header_status == PYC_HEADER_SHORT)
+	if (record->pyc.header_status == PYC_HEADER_SHORT)
 		return pyc_reason_text(PYC_R_SHORT);
-	if (record->header_status != PYC_HEADER_OK)
+	if (record->pyc.header_status != PYC_HEADER_OK)
 		return pyc_reason_text(PYC_R_MAGIC);
-	if (record->reader && record->header.magic != record->reader)
+	if (record->reader && record->pyc.header.magic != record->reader)
 		return "another version of Python wrote it";
-	switch (record->header.kind) {
+	switch (record->pyc.header.kind) {
 	case PYC_KIND_TIMESTAMP:
 		return import_text_of_times(record);
 	case PYC_KIND_UNKNOWN_FLAGS:
@@ -171,7 +171,7 @@ static const char *import_text_of_header(const struct import_record *record)
 
 static const char *import_text_of_error(const struct import_record *record)
 {
-	switch (record->error) {
+	switch (record->pyc.error) {
 	case ENOENT:
 	case ENOTDIR:
 		return "there is none";
@@ -187,8 +187,8 @@ static const char *import_text_of_error(const struct import_record *record)
 
 static bool import_reads_magic(const struct import_record *record)
 {
-	return !record->reader || record->header_status != PYC_HEADER_OK ||
-	       record->header.magic == record->reader;
+	return !record->reader || record->pyc.header_status != PYC_HEADER_OK ||
+	       record->pyc.header.magic == record->reader;
 }
 
 /* What only the whole file tells. */
@@ -221,10 +221,10 @@ static enum import_advice import_advise(const struct import_record *record,
 	if (record->kept > 0)
 		return ADVICE_NOTHING;
 	if (record->how == IMPORT_NO_PYC)
-		return record->error == ENOENT ? ADVICE_COMPILE : ADVICE_NONE;
+		return record->pyc.error == ENOENT ? ADVICE_COMPILE : ADVICE_NONE;
 	if (reason->judged && reason->verdict == PYC_RESTAMPED && !reason->mounted)
 		return ADVICE_MOUNT;
-	return record->elsewhere || record->prefixed ? ADVICE_NONE : ADVICE_EXPLAIN;
+	return record->pyc.elsewhere || record->prefixed ? ADVICE_NONE : ADVICE_EXPLAIN;
 }
 
 static void import_judge_bytecode(struct import_judge *judge, const char *seen,
@@ -246,14 +246,14 @@ static void import_judge_bytecode(struct import_judge *judge, const char *seen,
 static void import_judge(struct import_judge *judge, struct import_record *record,
 			 struct import_reason *ret_reason)
 {
-	const char *here = record->how == IMPORT_NO_PYC ? record->source : record->bytecode;
-	const char *root = record->root[0] ? record->root : "/";
-	scope_free char *folder = record->elsewhere || record->prefixed || !here
+	const char *here = record->how == IMPORT_NO_PYC ? record->source : record->pyc.path;
+	const char *root = record->pyc.root[0] ? record->pyc.root : "/";
+	scope_free char *folder = record->pyc.elsewhere || record->prefixed || !here
 					  ? NULL
 					  : import_real_folder(root, here);
 	scope_free char *seen = folder ? import_find_tree(folder, root) : NULL;
 	struct import_reason reason = {
-		.mounted = !record->elsewhere && import_is_mounted(judge, record),
+		.mounted = !record->pyc.elsewhere && import_is_mounted(judge, record),
 	};
 
 	if (seen)

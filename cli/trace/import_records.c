@@ -23,9 +23,8 @@ static void import_record_free(struct import_record *record)
 {
 	if (!record)
 		return;
-	free(record->bytecode);
+	import_forget(&record->pyc);
 	free(record->source);
-	free(record->root);
 	free(record);
 }
 
@@ -77,9 +76,9 @@ static int import_compare_records(const void *left, const void *right)
 		return a->program < b->program ? -1 : 1;
 	if (a->how != b->how)
 		return a->how < b->how ? -1 : 1;
-	if (a->elsewhere != b->elsewhere)
-		return a->elsewhere ? 1 : -1;
-	return strcmp(a->bytecode, b->bytecode);
+	if (a->pyc.elsewhere != b->pyc.elsewhere)
+		return a->pyc.elsewhere ? 1 : -1;
+	return strcmp(a->pyc.path, b->pyc.path);
 }
 
 static bool import_make_room(struct import_tracker *tracker)
@@ -139,7 +138,7 @@ static int import_compare_for_output(const void *left, const void *right)
 	int order = strcmp(a->program, b->program);
 
 	if (order == 0)
-		order = strcmp(a->bytecode, b->bytecode);
+		order = strcmp(a->pyc.path, b->pyc.path);
 	return order ? order : (int)a->how - (int)b->how;
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
 #include "cli/trace/import_private.h"
@@ -18,26 +19,77 @@ struct import_process {
 	void *seen; /* tsearch(3) of char *: the bytecode files that counted */
 };
 
-/* A file that a thread opened last; @name is NULL for none. */
-struct import_last_open {
-	char *name;
-	char *path;
-	char *root;
-	bool elsewhere;
-	int error;
-	struct stat st;
-	bool has_header;
-	enum pyc_header_status header_status;
-	struct pyc_header header;
-};
-
 /* At most one of @pyc and @source is there. */
 struct import_thread {
-	struct import_last_open pyc;
-	struct import_last_open source;
+	struct import_opened_file pyc;
+	struct import_opened_file source;
 	char *compiled; /* name of the bytecode of what it compiled last */
 	struct import_record *compiled_record;
 };
+
+/* ---- names of files ---- */
+
+static bool import_is_number(const char *text)
+{
+	return *text && strspn(text, "0123456789") == strlen(text);
+}
+
+enum import_file import_file_of(const char *name)
+{
+	const char *last = path_last(name);
+	const char *dot = strrchr(last, '.');
+
+	if (pyc_name_is_source(last))
+		return IMPORT_FILE_SOURCE;
+	if (pyc_name_is_bytecode(last))
+		return IMPORT_FILE_BYTECODE;
+	if (dot && dot - last >= 4 && strncmp(dot - 4, ".pyc", 4) == 0 &&
+	    import_is_number(dot + 1))
+		return IMPORT_FILE_NEW_BYTECODE;
+	return IMPORT_FILE_OTHER;
+}
+
+/*
+ * With PYTHONPYCACHEPREFIX=/prefix, the bytecode of /a/b.py is /prefix/a/b.TAG.pyc. No
+ * module without a source is called so: a dot cannot be part of its name.
+ */
+static bool import_is_prefixed(const char *pyc, struct pyc_name *ret_name)
+{
+	if (pairing_name(pyc, ret_name) != PYC_PLACE_LEGACY ||
+	    pyc_name_parse(path_last(pyc), true, ret_name) != PYC_PLACE_CACHE)
+		return false;
+	for (size_t i = 0; i < pyc_magic_count; i++)
+		if (pyc_name_tag_agrees(ret_name, &pyc_magic_table[i]))
+			return true;
+	return false;
+}
+
+static bool import_pairs_in_prefix(const char *pyc, const struct pyc_name *name,
+				   const char *source)
+{
+	size_t pyc_dir = (size_t)(path_last(pyc) - pyc);
+	size_t source_dir = (size_t)(path_last(source) - source);
+	char expected[PYC_NAME_MAX + 1];
+
+	return source[0] == '/' && source_dir <= pyc_dir &&
+	       strncmp(pyc + pyc_dir - source_dir, source, source_dir) == 0 &&
+	       pyc_name_source(name, expected) &&
+	       strcmp(source + source_dir, expected) == 0;
+}
+
+/* Is that the source which Python would compile instead of this bytecode? As texts. */
+static bool import_pairs(const char *pyc, const char *source)
+{
+	scope_free char *expected = NULL;
+	struct pyc_name name;
+
+	if (import_is_prefixed(pyc, &name))
+		return import_pairs_in_prefix(pyc, &name, source);
+	pairing_name(pyc, &name);
+	if (pairing_source(pyc, &name, &expected) < 0)
+		return false;
+	return strcmp(expected, source) == 0;
+}
 
 /* ---- processes and threads ---- */
 
@@ -70,12 +122,12 @@ struct import_thread *import_thread_new(void)
 	return calloc(1, sizeof(struct import_thread));
 }
 
-static void import_forget(struct import_last_open *last)
+void import_forget(struct import_opened_file *last)
 {
 	free(last->name);
 	free(last->path);
 	free(last->root);
-	*last = (struct import_last_open){.name = NULL};
+	*last = (struct import_opened_file){.name = NULL};
 }
 
 static int import_compare_paths(const void *left, const void *right)
@@ -98,11 +150,11 @@ static bool import_see(struct import_tracker *tracker, struct import_process *pr
 	return is_new;
 }
 
-/* The paths become the record's. */
+/* @pyc becomes the record's. */
 static struct import_record *import_record_new(struct import_program *program,
 					       enum import_how how,
-					       struct import_last_open *pyc,
-					       const struct import_last_open *source)
+					       struct import_opened_file *pyc,
+					       const struct import_opened_file *source)
 {
 	struct import_record *record = calloc(1, sizeof(*record));
 	struct pyc_name name;
@@ -113,22 +165,16 @@ static struct import_record *import_record_new(struct import_program *program,
 		.how = how,
 		.program = program->path,
 		.reader = program->magic,
-		.bytecode = take_ptr(pyc->path),
-		.root = take_ptr(pyc->root),
-		.elsewhere = pyc->elsewhere,
-		.error = pyc->error,
-		.has_header = pyc->has_header,
-		.header_status = pyc->header_status,
-		.header = pyc->header,
-		.pyc = pyc->st,
+		.pyc = *pyc,
 	};
-	record->prefixed = import_is_prefixed(record->bytecode, &name);
+	*pyc = (struct import_opened_file){.name = NULL};
+	record->prefixed = import_is_prefixed(record->pyc.path, &name);
 	if (source) {
 		record->source = strdup(source->path);
 		record->source_st = source->st;
 	} else if (!record->prefixed && how != IMPORT_SOURCELESS) {
-		pairing_name(record->bytecode, &name);
-		pairing_source(record->bytecode, &name, &record->source);
+		pairing_name(record->pyc.path, &name);
+		pairing_source(record->pyc.path, &name, &record->source);
 	}
 	return record;
 }
@@ -136,19 +182,21 @@ static struct import_record *import_record_new(struct import_program *program,
 /* Settles what became of thread->pyc, and forgets it. */
 static void import_settle(struct import_tracker *tracker, struct import_process *process,
 			  struct import_thread *thread, enum import_how how,
-			  const struct import_last_open *source)
+			  const struct import_opened_file *source)
 {
-	struct import_last_open *pyc = &thread->pyc;
+	struct import_opened_file *pyc = &thread->pyc;
 
 	if (import_see(tracker, process, pyc->path)) {
+		char *name = take_ptr(pyc->name);
 		struct import_record *record = import_count_record(
 			tracker, import_record_new(process->program, how, pyc, source));
 
 		if (source) {
 			free(thread->compiled);
-			thread->compiled = take_ptr(pyc->name);
+			thread->compiled = take_ptr(name);
 			thread->compiled_record = record;
 		}
+		free(name);
 	}
 	import_forget(pyc);
 }
@@ -156,8 +204,8 @@ static void import_settle(struct import_tracker *tracker, struct import_process 
 /* ---- what became of a module ---- */
 
 static enum import_how import_judge_header(const struct import_program *program,
-					   const struct import_last_open *pyc,
-					   const struct import_last_open *source)
+					   const struct import_opened_file *pyc,
+					   const struct import_opened_file *source)
 {
 	struct pyc_facts facts = {
 		.header_status = pyc->header_status,
@@ -186,7 +234,7 @@ static enum import_how import_judge_header(const struct import_program *program,
 static void import_settle_used(struct import_tracker *tracker,
 			       struct import_process *process, struct import_thread *thread)
 {
-	const struct import_last_open *pyc = &thread->pyc;
+	const struct import_opened_file *pyc = &thread->pyc;
 	struct pyc_name name;
 	enum import_how how = IMPORT_BYTECODE;
 
@@ -208,7 +256,7 @@ static void import_settle_used(struct import_tracker *tracker,
 static void import_settle_with_source(struct import_tracker *tracker,
 				      struct import_process *process,
 				      struct import_thread *thread,
-				      const struct import_last_open *source)
+				      const struct import_opened_file *source)
 {
 	enum import_how how = thread->pyc.error ? IMPORT_NO_PYC
 						: import_judge_header(process->program,
@@ -230,10 +278,10 @@ void import_thread_end(struct import_tracker *tracker, struct import_process *pr
 }
 
 /* Return: false when out of memory. */
-static bool import_remember(struct import_last_open *last, const struct import_open *open)
+static bool import_remember(struct import_opened_file *last, const struct import_open *open)
 {
 	import_forget(last);
-	*last = (struct import_last_open){
+	*last = (struct import_opened_file){
 		.name = strdup(open->name),
 		.path = strdup(open->path),
 		.root = strdup(open->root),
@@ -256,10 +304,10 @@ static bool import_open_bytecode(struct import_tracker *tracker,
 				 struct import_thread *thread,
 				 const struct import_open *open)
 {
-	struct import_last_open source = thread->source;
+	struct import_opened_file source = thread->source;
 
 	import_settle_used(tracker, process, thread);
-	thread->source = (struct import_last_open){.name = NULL};
+	thread->source = (struct import_opened_file){.name = NULL};
 	if (!import_remember(&thread->pyc, open)) {
 		import_forget(&source);
 		return false;

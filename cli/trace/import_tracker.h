@@ -36,17 +36,35 @@ const char *import_how_text(enum import_how how);
 bool import_used_bytecode(enum import_how how);
 
 /**
+ * struct import_opened_file - a file as a process found it when it opened it
+ * @name:  as the process gave it; owned, as are the others
+ * @path:  the same as an absolute path of ours
+ * @root:  the process's root directory, "" for ours
+ * @elsewhere: it is in another mount namespace: the paths are its own
+ * @error: errno of opening it; 0 for none
+ * @st:    its attributes, if it was opened
+ * @has_header: its first bytes were read: @header_status and @header are theirs
+ */
+struct import_opened_file {
+	char *name;
+	char *path;
+	char *root;
+	bool elsewhere;
+	int error;
+	struct stat st;
+	bool has_header;
+	enum pyc_header_status header_status;
+	struct pyc_header header;
+};
+
+/**
  * struct import_record - what became of one module, in one or more processes
  * @program: the interpreter; owned by the tracker, one string for each
  * @reader:  the magic of the bytecode that it takes; NULL where no bytecode told
- * @bytecode, @source: absolute paths; @source is NULL where it is not known (a used file of
- *           PYTHONPYCACHEPREFIX); owned by the tracker
- * @root:    the root directory of the first process that did it, "" for ours; owned by the
- *           tracker
- * @elsewhere: that was in another mount namespace: the paths are its own
- * @error:   IMPORT_NO_PYC: errno of opening the bytecode
+ * @pyc:     the bytecode, as the first process that did it found it
+ * @source:  absolute path; NULL where it is not known (a used file of PYTHONPYCACHEPREFIX);
+ *           owned by the tracker
  * @prefixed: the bytecode lies in a tree of its own (PYTHONPYCACHEPREFIX)
- * @has_header: @header is the bytecode's when it was opened; @pyc its attributes
  * @source_st: of the source; meaningful (not all 0) if it was opened
  * @processes: how many
  * @kept:    how many of these wrote new bytecode
@@ -56,16 +74,9 @@ struct import_record {
 	enum import_how how;
 	const char *program;
 	const struct pyc_magic *reader;
-	char *bytecode;
+	struct import_opened_file pyc;
 	char *source;
-	char *root;
-	bool elsewhere;
-	int error;
 	bool prefixed;
-	bool has_header;
-	enum pyc_header_status header_status;
-	struct pyc_header header;
-	struct stat pyc;
 	struct stat source_st;
 	size_t processes;
 	size_t kept;
@@ -74,9 +85,9 @@ struct import_record {
 
 /**
  * struct import_open - an interpreter opened, or tried to open, a file
- * @name:  as it gave it; import_wants() it
+ * @name:  as it gave it; not IMPORT_FILE_OTHER
  * @path:  the same as an absolute path of ours; borrowed
- * @root, @elsewhere: see struct import_record; borrowed
+ * @root, @elsewhere: see struct import_opened_file; borrowed
  * @writes: it opened it for writing
  * @error: 0, or errno
  * @st:    of the file, if it was opened

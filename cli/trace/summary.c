@@ -76,7 +76,7 @@ static bool trace_is_same_tree(const struct trace_report *report, size_t a, size
 	if (!left || !right)
 		return left == right;
 	return strcmp(left, right) == 0 &&
-	       strcmp(report->records[a]->root, report->records[b]->root) == 0;
+	       strcmp(report->records[a]->pyc.root, report->records[b]->pyc.root) == 0;
 }
 
 /* What is the same for several modules is said once. */
@@ -94,13 +94,13 @@ static bool trace_is_same_case(const struct trace_report *report, size_t a, size
 
 static const char *trace_path_of(const struct import_record *record)
 {
-	return record->source ? record->source : record->bytecode;
+	return record->source ? record->source : record->pyc.path;
 }
 
 /* What a process in the record's root calls a path of ours. */
 static const char *trace_seen_path(const struct import_record *record, const char *path)
 {
-	const char *rest = record->root[0] ? path_below(path, record->root) : NULL;
+	const char *rest = record->pyc.root[0] ? path_below(path, record->pyc.root) : NULL;
 
 	return rest && rest[0] ? rest : path;
 }
@@ -127,8 +127,8 @@ static char *trace_compile_command(const struct trace_report *report, size_t fir
 	scope_free char *folder = trace_common_folder(report, first);
 	struct pyc_name name;
 
-	pairing_name(record->bytecode, &name);
-	return folder ? advise_compile(record->root,
+	pairing_name(record->pyc.path, &name);
+	return folder ? advise_compile(record->pyc.root,
 				       trace_seen_path(record, record->program),
 				       pyc_name_level(&name, NULL), " -q",
 				       trace_seen_path(record, folder))
@@ -137,13 +137,14 @@ static char *trace_compile_command(const struct trace_report *report, size_t fir
 
 static char *trace_explain_command(const struct import_record *record)
 {
-	scope_free char *root = shell_word(record->root);
+	scope_free char *root = shell_word(record->pyc.root);
 	scope_free char *path = shell_word(trace_seen_path(record, trace_path_of(record)));
 	char *text;
 
 	if (!root || !path ||
-	    asprintf(&text, "canonfs explain %s%s%s%s", record->root[0] ? "--root " : "",
-		     record->root[0] ? root : "", record->root[0] ? " " : "", path) < 0)
+	    asprintf(&text, "canonfs explain %s%s%s%s",
+		     record->pyc.root[0] ? "--root " : "", record->pyc.root[0] ? root : "",
+		     record->pyc.root[0] ? " " : "", path) < 0)
 		return NULL;
 	return text;
 }
@@ -156,7 +157,7 @@ static void trace_print_advice(FILE *file, const struct trace_report *report, si
 
 	if (reason->advice == ADVICE_MOUNT && reason->tree)
 		command = advise_mount(reason->tree, reason->tree, NULL, NULL,
-				       record->root[0] ? record->root : NULL);
+				       record->pyc.root[0] ? record->pyc.root : NULL);
 	else if (reason->advice == ADVICE_COMPILE)
 		command = trace_compile_command(report, first);
 	else if (reason->advice == ADVICE_EXPLAIN)
@@ -267,9 +268,9 @@ static const char *const advice_names[ADVICES] = {
 
 static void trace_add_times(struct json_object *object, const struct import_record *record)
 {
-	const struct pyc_header *header = &record->header;
+	const struct pyc_header *header = &record->pyc.header;
 
-	if (record->has_header && record->header_status == PYC_HEADER_OK) {
+	if (record->pyc.has_header && record->pyc.header_status == PYC_HEADER_OK) {
 		json_add_text(object, "magic", header->magic->version);
 		if (header->kind == PYC_KIND_TIMESTAMP) {
 			json_add_number(object, "embedded_mtime", header->mtime);
@@ -292,7 +293,7 @@ static struct json_object *trace_json_of_record(const struct import_record *reco
 
 	json_add_text(object, "program", record->program);
 	json_add_text(object, "source", record->source);
-	json_add_text(object, "bytecode", record->bytecode);
+	json_add_text(object, "bytecode", record->pyc.path);
 	json_add_text(object, "how", import_how_name(record->how));
 	json_add_number(object, "processes", (int64_t)record->processes);
 	json_add_text(object, "verdict",
@@ -303,7 +304,7 @@ static struct json_object *trace_json_of_record(const struct import_record *reco
 	json_add_text(object, "advice", advice_names[reason->advice]);
 	json_add_text(object, "tree", reason->tree);
 	json_add_bool(object, "mounted", reason->mounted);
-	json_add_bool(object, "elsewhere", record->elsewhere);
+	json_add_bool(object, "elsewhere", record->pyc.elsewhere);
 	json_add_number(object, "kept", (int64_t)record->kept);
 	json_add_text(object, "keep_error",
 		      record->keep_error ? strerror(record->keep_error) : NULL);

@@ -124,7 +124,7 @@ static void test_source_not_opened(void **state)
 	record = only_record(fixture);
 	assert_int_equal(record->how, IMPORT_BYTECODE);
 	assert_string_equal(record->source, SOURCE);
-	assert_string_equal(record->bytecode, PYC);
+	assert_string_equal(record->pyc.path, PYC);
 }
 
 static void test_stale(void **state)
@@ -183,7 +183,7 @@ static void test_no_pyc(void **state)
 	open_source(fixture, SOURCE, 0);
 	record = only_record(fixture);
 	assert_int_equal(record->how, IMPORT_NO_PYC);
-	assert_int_equal(record->error, ENOENT);
+	assert_int_equal(record->pyc.error, ENOENT);
 }
 
 /* A module that is nowhere. */
@@ -222,7 +222,7 @@ static void test_other_magic(void **state)
 	end_thread(fixture);
 	records = import_tracker_records(fixture->tracker, &count);
 	assert_int_equal(count, 2);
-	assert_string_equal(records[0]->bytecode, PYC);
+	assert_string_equal(records[0]->pyc.path, PYC);
 	assert_int_equal(records[0]->how, IMPORT_COMPILED);
 }
 
