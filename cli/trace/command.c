@@ -54,11 +54,6 @@ static void trace_thread_ended(void *context, void *process_data, void *thread_d
 		import_thread_end(context, traced->imports, thread_data);
 }
 
-static bool trace_opens_for_writing(const struct watch_open *open)
-{
-	return (open->flags & O_ACCMODE) != O_RDONLY || (open->flags & O_CREAT) != 0;
-}
-
 static struct traced_process *trace_get_process(const struct watch_open *open)
 {
 	struct traced_process *traced = *open->process_data;
@@ -102,29 +97,29 @@ static void trace_report_open(struct import_tracker *tracker, struct traced_proc
 	const struct python_process *process = &traced->process;
 	struct import_thread *thread = trace_get_thread(open);
 	scope_free char *path = python_process_path(process, open->dir, open->name);
-	bool writes = trace_opens_for_writing(open);
 	bool is_pyc = import_file_of(open->name) == IMPORT_FILE_BYTECODE;
 	struct import_open event = {
 		.name = open->name,
 		.path = path,
 		.root = process->root,
 		.elsewhere = process->elsewhere,
-		.writes = writes,
+		.writes = (open->flags & (O_ACCMODE | O_CREAT)) != O_RDONLY,
 		.error = open->result < 0 ? -open->result : 0,
 	};
-	struct open_file file = {.len = 0};
+	uint8_t header[PYC_HEADER_MAX];
 
 	if (!thread || !path)
 		return;
-	if (open->result >= 0 && !writes) {
-		int r = python_process_file(process, open->result, is_pyc, &file);
+	if (open->result >= 0 && !event.writes) {
+		ssize_t len = python_process_file(process, open->result,
+						  is_pyc ? header : NULL, &event.st);
 
-		if (r == -EINVAL) /* a directory, a pipe */
+		if (len == -EINVAL) /* a directory, a pipe */
 			return;
-		event.st = file.st;
-		if (r == 0 && is_pyc)
-			event.header = file.header;
-		event.header_len = file.len;
+		if (len >= 0 && is_pyc) {
+			event.header = header;
+			event.header_len = (size_t)len;
+		}
 	}
 	import_opened(tracker, traced->imports, thread, &event);
 }
@@ -161,7 +156,6 @@ static int trace_print_report(FILE *file, struct trace_report *report,
 	else if (report->reasons)
 		trace_summary_print(file, report, options->verbose);
 	import_reasons_free(report->reasons, report->count);
-	free(report->records);
 	if (!report->reasons)
 		return -ENOMEM;
 	return fflush(file) == 0 && !ferror(file) ? 0 : errno ? -errno : -EIO;

@@ -22,7 +22,6 @@ struct import_tracker {
 	void *index;
 	struct import_record **records;
 	size_t count;
-	size_t room;
 	bool incomplete;
 };
 

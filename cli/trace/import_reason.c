@@ -272,7 +272,7 @@ static void import_judge(struct import_judge *judge, struct import_record *recor
 	*ret_reason = reason;
 }
 
-struct import_reason *import_judge_all(struct import_record **records, size_t count)
+struct import_reason *import_judge_all(struct import_record *const *records, size_t count)
 {
 	struct import_reason *reasons = calloc(count + 1, sizeof(*reasons));
 	struct import_judge judge = {.trees = NULL};

@@ -81,27 +81,16 @@ static int import_compare_records(const void *left, const void *right)
 	return strcmp(a->pyc.path, b->pyc.path);
 }
 
-static bool import_make_room(struct import_tracker *tracker)
-{
-	size_t room = tracker->room ? 2 * tracker->room : 256;
-	struct import_record **grown;
-
-	if (tracker->count < tracker->room)
-		return true;
-	grown = realloc(tracker->records, room * sizeof(struct import_record *));
-	if (!grown)
-		return false;
-	tracker->records = grown;
-	tracker->room = room;
-	return true;
-}
-
 struct import_record *import_count_record(struct import_tracker *tracker,
 					  struct import_record *record)
 {
+	struct import_record **grown =
+		reallocarray(tracker->records, tracker->count + 1, sizeof(*grown));
 	struct import_record **found = NULL;
 
-	if (record && import_make_room(tracker))
+	if (grown)
+		tracker->records = grown;
+	if (grown && record)
 		found = tsearch(record, &tracker->index, import_compare_records);
 	if (!found) {
 		import_record_free(record);
@@ -142,19 +131,14 @@ static int import_compare_for_output(const void *left, const void *right)
 	return order ? order : (int)a->how - (int)b->how;
 }
 
-struct import_record **import_tracker_records(const struct import_tracker *tracker,
-					      size_t *ret_count)
+struct import_record *const *import_tracker_records(struct import_tracker *tracker,
+						    size_t *ret_count)
 {
-	size_t size = tracker->count * sizeof(struct import_record *);
-	struct import_record **records = size ? malloc(size) : NULL;
-
-	*ret_count = records ? tracker->count : 0;
-	if (!records)
-		return NULL;
-	memcpy(records, tracker->records, size);
-	qsort(records, tracker->count, sizeof(struct import_record *),
-	      import_compare_for_output);
-	return records;
+	if (tracker->count > 0)
+		qsort(tracker->records, tracker->count, sizeof(*tracker->records),
+		      import_compare_for_output);
+	*ret_count = tracker->count;
+	return tracker->records;
 }
 
 static const struct {

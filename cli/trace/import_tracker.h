@@ -157,10 +157,9 @@ size_t import_tracker_processes(const struct import_tracker *tracker, const char
 /**
  * import_tracker_records() - everything, by program, then by path
  * @ret_count: how many
- * Return: an array, the caller's to free, of records that stay the tracker's; NULL when out
- * of memory (or with 0 records).
+ * Return: the tracker's array, until the next call of import_opened(); NULL with 0 records.
  */
-struct import_record **import_tracker_records(const struct import_tracker *tracker,
-					      size_t *ret_count);
+struct import_record *const *import_tracker_records(struct import_tracker *tracker,
+						    size_t *ret_count);
 
 #endif

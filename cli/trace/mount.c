@@ -22,7 +22,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "base/scope.h"
+#include "cli/print/json.h"
 #include "fs/control/mounts.h"
 
 /**
@@ -65,36 +67,29 @@ static struct known_mount *trace_find_mount(struct known_mounts *mounts, const c
 	return mount;
 }
 
-static bool trace_ask(int fd, bool all)
+/* Has the server begin. Return: whether it does; else @why is written. */
+static bool trace_ask(struct trace_watch *watch, bool all, struct reason *why)
 {
 	const char *request = all ? "{\"command\": \"trace\", \"all\": true}"
 				  : "{\"command\": \"trace\"}";
-
-	return send(fd, request, strlen(request), MSG_NOSIGNAL) >= 0;
-}
-
-/* Why the server will not; NULL where it has begun. */
-static const char *trace_wait_for_begin(struct trace_watch *watch, char *why, size_t size)
-{
 	struct pollfd fd = {.fd = watch->server_fd, .events = POLLIN};
-	scope_free char *text = NULL;
 	struct json_object *answer;
-	struct json_object *found;
+	const char *error;
 
-	if (poll(&fd, 1, MOUNTS_ANSWER_MS) <= 0 ||
-	    mount_receive(watch->server_fd, &text) <= 0)
-		return mount_state_text(MOUNT_SILENT);
-	answer = json_tokener_parse(text);
-	if (json_object_object_get_ex(answer, "error", &found)) {
-		snprintf(why, size, "%s", json_object_get_string(found));
-		json_object_put(answer);
-		return why;
+	if (send(watch->server_fd, request, strlen(request), MSG_NOSIGNAL) < 0 ||
+	    poll(&fd, 1, MOUNTS_ANSWER_MS) <= 0 ||
+	    mount_receive(watch->server_fd, &watch->text) <= 0) {
+		reason_set(why, 0, "%s", mount_state_text(MOUNT_SILENT));
+		return false;
 	}
+	answer = json_tokener_parse(watch->text);
+	error = json_object_get_string(json_member(answer, "error"));
+	if (error)
+		reason_set(why, 0, "%s", error);
 	json_object_put(answer);
-	if (watch->json)
-		watch->text = take_ptr(text);
-	watch->len = watch->text ? strlen(watch->text) : 0;
-	return NULL;
+	/* The first line is for programs. */
+	watch->len = watch->json ? strlen(watch->text) : 0;
+	return !why->text[0];
 }
 
 static int trace_open_signals(void)
@@ -128,12 +123,9 @@ static int trace_take_packet(struct trace_watch *watch)
 	free(take_ptr(watch->text));
 	watch->len = watch->done = 0;
 	file = open_memstream(&watch->text, &watch->len);
-	if (!file) {
-		log_error("out of memory");
-		return EX_OSERR;
-	}
-	trace_print(file, packet, watch->json);
-	if (fclose(file) == 0)
+	if (file)
+		trace_print(file, packet, watch->json);
+	if (file && fclose(file) == 0)
 		return EX_OK;
 	log_error("out of memory");
 	return EX_OSERR;
@@ -207,19 +199,16 @@ static int trace_watch_loop(struct trace_watch *watch)
 /* Connects, and has the server begin. Return: 0, or an exit status with a line logged. */
 static int trace_begin(struct trace_watch *watch, struct known_mount *mount, bool all)
 {
-	const char *why = mount_state_text(MOUNT_SILENT);
-	char buffer[256];
+	struct reason why = {""};
 
 	if (!mount_connect(mount)) {
 		log_error("%s: %s", quoted(mount->point), mount_state_text(mount->state));
 		return mount_state_exit(mount->state);
 	}
 	watch->server_fd = take_fd(&mount->fd);
-	if (trace_ask(watch->server_fd, all))
-		why = trace_wait_for_begin(watch, buffer, sizeof(buffer));
-	if (!why)
+	if (trace_ask(watch, all, &why))
 		return EX_OK;
-	log_error("%s: %s", quoted(mount->point), why);
+	log_error("%s: %s", quoted(mount->point), why.text);
 	return EX_UNAVAILABLE;
 }
 

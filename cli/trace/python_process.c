@@ -66,11 +66,6 @@ void python_process_close(struct python_process *process)
 	free(process->root);
 }
 
-static bool begins_with(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
 static bool python_process_has_libpython(pid_t pid)
 {
 	scope_free char *line = NULL;
@@ -93,7 +88,8 @@ bool python_process_is_python(const struct python_process *process, const char *
 	static const char *const programs[] = {"python", "pypy", "graalpy"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
-		if (begins_with(path_last(process->program), programs[i]))
+		if (strncmp(path_last(process->program), programs[i],
+			    strlen(programs[i])) == 0)
 			return true;
 	return bytecode && (strstr(bytecode, "/encodings/") ||
 			    python_process_has_libpython(process->pid));
@@ -104,7 +100,7 @@ char *python_process_path(const struct python_process *process, int dir, const c
 	scope_free char *base = NULL;
 	char link[32];
 
-	while (begins_with(name, "./"))
+	while (strncmp(name, "./", 2) == 0)
 		name += 2;
 	if (name[0] == '/')
 		return path_join(process->root, name + 1);
@@ -113,24 +109,21 @@ char *python_process_path(const struct python_process *process, int dir, const c
 	return path_join(base ? base : "", name);
 }
 
-int python_process_file(const struct python_process *process, int fd, bool want_header,
-			struct open_file *ret_file)
+ssize_t python_process_file(const struct python_process *process, int fd,
+			    uint8_t *ret_header, struct stat *ret_st)
 {
 	/* The very descriptor: opening its file anew may need rights that we lack. */
 	scope_fd int ours = (int)syscall(SYS_pidfd_getfd, process->pidfd, fd, 0);
-	struct open_file file = {.len = 0};
-	ssize_t len;
+	ssize_t len = 0;
+	struct stat st;
 
-	if (ours < 0 || fstat(ours, &file.st) < 0)
+	if (ours < 0 || fstat(ours, &st) < 0)
 		return -errno;
-	if (!S_ISREG(file.st.st_mode))
+	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	if (want_header) {
-		len = pread_full(ours, file.header, sizeof(file.header), 0);
-		if (len < 0)
-			return (int)len;
-		file.len = (size_t)len;
-	}
-	*ret_file = file;
-	return 0;
+	if (ret_header)
+		len = pread_full(ours, ret_header, PYC_HEADER_MAX, 0);
+	if (len >= 0)
+		*ret_st = st;
+	return len;
 }

@@ -52,23 +52,11 @@ bool python_process_is_python(const struct python_process *process, const char *
 char *python_process_path(const struct python_process *process, int dir, const char *name);
 
 /**
- * struct open_file - a regular file that the process has open
- * @st:     its attributes
- * @header: its first bytes
- * @len:    how many those are
- */
-struct open_file {
-	struct stat st;
-	uint8_t header[PYC_HEADER_MAX];
-	size_t len;
-};
-
-/**
  * python_process_file() - look at a descriptor of the process; its offset is not moved
- * @want_header: read the first bytes, too
- * Return: 0 or -errno; -EINVAL where it is not a regular file.
+ * @ret_header: its first bytes, PYC_HEADER_MAX at most; NULL: they are not read
+ * Return: how many bytes those are, or -errno; -EINVAL where it is not a regular file.
  */
-int python_process_file(const struct python_process *process, int fd, bool want_header,
-			struct open_file *ret_file);
+ssize_t python_process_file(const struct python_process *process, int fd,
+			    uint8_t *ret_header, struct stat *ret_st);
 
 #endif

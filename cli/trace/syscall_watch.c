@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -195,14 +196,17 @@ struct watch_refusal {
 	int error;
 };
 
-/* The child: waits until it is traced. Nothing here may open a file before exec. */
+/*
+ * The child: waits at @parent, a socket, until it is traced, and says there why it is not
+ * the command. Nothing here may open a file before exec.
+ */
 static _Noreturn void watch_become_command(char *const argv[], scmp_filter_ctx filter,
-					   int go, int report, const sigset_t *mask)
+					   int parent, const sigset_t *mask)
 {
 	struct watch_refusal refusal = {.filter = true};
 	char byte;
 
-	if (read(go, &byte, 1) != 1)
+	if (read(parent, &byte, 1) != 1)
 		_exit(EXIT_WATCH_FAILED);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	refusal.error = -watch_load_filter(filter);
@@ -211,16 +215,16 @@ static _Noreturn void watch_become_command(char *const argv[], scmp_filter_ctx f
 		execvp(argv[0], argv);
 		refusal.error = errno;
 	}
-	if (write(report, &refusal, sizeof(refusal)) < 0)
+	if (write(parent, &refusal, sizeof(refusal)) < 0)
 		_exit(EXIT_WATCH_FAILED);
 	_exit(EXIT_NOT_FOUND);
 }
 
-static int watch_explain_refusal(const char *name, int report)
+static int watch_explain_refusal(const char *name, int child)
 {
 	struct watch_refusal refusal;
 
-	if (read(report, &refusal, sizeof(refusal)) != sizeof(refusal)) {
+	if (read(child, &refusal, sizeof(refusal)) != sizeof(refusal)) {
 		log_error("cannot run %s: it was killed before it started", quoted(name));
 		return EXIT_WATCH_FAILED;
 	}
@@ -261,33 +265,27 @@ static void watch_give_up(pid_t child)
 static int watch_run_command(struct watch *watch, char *const argv[],
 			     scmp_filter_ctx filter, const sigset_t *mask)
 {
-	scope_fd int go_read = -1;
-	scope_fd int go = -1;
-	scope_fd int report = -1;
-	scope_fd int report_write = -1;
-	int fds[4] = {-1, -1, -1, -1};
-	bool piped = pipe2(fds, O_CLOEXEC) == 0 && pipe2(fds + 2, O_CLOEXEC) == 0;
+	int ends[2] = {-1, -1};
+	bool paired = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0;
+	scope_fd int ours = ends[0];
+	scope_fd int theirs = ends[1];
 
-	go_read = fds[0];
-	go = fds[1];
-	report = fds[2];
-	report_write = fds[3];
-	watch->command = piped ? fork() : -1;
+	watch->command = paired ? fork() : -1;
 	if (watch->command < 0) {
 		log_error("cannot start a process: %s", strerror(errno));
 		return EXIT_WATCH_FAILED;
 	}
 	if (watch->command == 0) {
-		close_fd(&go);
-		watch_become_command(argv, filter, go_read, report_write, mask);
+		close_fd(&ours);
+		watch_become_command(argv, filter, theirs, mask);
 	}
-	close_fd(&report_write);
-	if (watch_seize(watch->command, argv[0]) < 0 || write(go, "", 1) != 1) {
+	if (watch_seize(watch->command, argv[0]) < 0 || write(ours, "", 1) != 1) {
 		watch_give_up(watch->command);
 		return EXIT_WATCH_FAILED;
 	}
+	close_fd(&theirs);
 	watch_run(watch);
-	return watch->started ? watch->status : watch_explain_refusal(argv[0], report);
+	return watch->started ? watch->status : watch_explain_refusal(argv[0], ours);
 }
 
 int syscall_watch(char *const argv[], const struct watch_events *events, void *context,

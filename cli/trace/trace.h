@@ -99,7 +99,7 @@ struct import_reason {
  * Return: a reason for each record, the caller's to import_reasons_free(); NULL when out of
  * memory.
  */
-struct import_reason *import_judge_all(struct import_record **records, size_t count);
+struct import_reason *import_judge_all(struct import_record *const *records, size_t count);
 
 void import_reasons_free(struct import_reason *reasons, size_t count);
 
@@ -115,8 +115,8 @@ void import_reasons_free(struct import_reason *reasons, size_t count);
 struct trace_report {
 	char *const *command;
 	int status;
-	const struct import_tracker *tracker;
-	struct import_record **records;
+	struct import_tracker *tracker;
+	struct import_record *const *records;
 	struct import_reason *reasons;
 	size_t count;
 };

@@ -92,7 +92,7 @@ static void end_thread(struct fixture *fixture)
 /* Ends the thread; the one record that there must be. */
 static const struct import_record *only_record(struct fixture *fixture)
 {
-	scope_free struct import_record **records = NULL;
+	struct import_record *const *records;
 	size_t count;
 
 	end_thread(fixture);
@@ -103,12 +103,10 @@ static const struct import_record *only_record(struct fixture *fixture)
 
 static size_t count_records(struct fixture *fixture)
 {
-	struct import_record **records;
 	size_t count;
 
 	end_thread(fixture);
-	records = import_tracker_records(fixture->tracker, &count);
-	free(records);
+	import_tracker_records(fixture->tracker, &count);
 	return count;
 }
 
@@ -213,7 +211,7 @@ static void test_other_magic(void **state)
 	static const uint8_t alpha[] = {0xa0, 0x0d, 0x0d, 0x0a, 0,    0, 0, 0,
 					0x00, 0xf1, 0x53, 0x65, SIZE, 0, 0, 0};
 	struct fixture *fixture = *state;
-	scope_free struct import_record **records = NULL;
+	struct import_record *const *records;
 	size_t count;
 
 	open_pyc(fixture, "/l/encodings/__pycache__/__init__.cpython-311.pyc", header_311);
@@ -338,7 +336,7 @@ static void test_threads(void **state)
 	end_thread(fixture);
 	import_thread_end(fixture->tracker, fixture->process, mine);
 	{
-		scope_free struct import_record **records = NULL;
+		struct import_record *const *records;
 		size_t count;
 
 		records = import_tracker_records(fixture->tracker, &count);
