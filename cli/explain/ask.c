@@ -87,14 +87,9 @@ static int explain_ask_level(struct explain_request *request,
 
 static const char *explain_ask_error(int error)
 {
-	switch (error) {
-	case -ETIME:
-		return "it did not end in time";
-	case -EBADMSG:
-		return "it failed";
-	default:
-		return strerror(-error);
-	}
+	return error == -ETIME	   ? "it did not end in time"
+	       : error == -EBADMSG ? "it failed"
+				   : strerror(-error);
 }
 
 int explain_ask(struct explain_request *request)

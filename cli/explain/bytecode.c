@@ -15,6 +15,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/tree/pairing.h"
+#include "cli/print/shown.h"
 
 /* Where a path leads through links, for readers; NULL where there are none on the way. */
 static char *explain_follow_links(const struct explain_request *request, const char *path)
@@ -24,6 +25,20 @@ static char *explain_follow_links(const struct explain_request *request, const c
 	const char *below = real ? path_below(real, request->root) : NULL;
 
 	return below && strcmp(below, path) != 0 ? strdup(below) : NULL;
+}
+
+/* Of one in a __pycache__: the tag and the level, without the suffix. */
+static char *explain_title(const char *path)
+{
+	const char *last = path_last(path);
+	size_t suffix = 0;
+	struct pyc_name name;
+
+	if (pairing_name(path, &name) == PYC_PLACE_CACHE) {
+		last = name.tag;
+		suffix = strlen(".pyc");
+	}
+	return explain_format("%.*s", (int)(strlen(shown(last)) - suffix), shown(last));
 }
 
 int explain_add_pyc(const struct explain_request *request, struct explanation *explanation,
@@ -42,7 +57,8 @@ int explain_add_pyc(const struct explain_request *request, struct explanation *e
 		.real = explain_follow_links(request, path),
 	};
 	pyc->relative = explain_relative(&explanation->tree, pyc->path);
-	return pyc->relative ? 0 : -ENOMEM;
+	pyc->title = explain_title(path);
+	return pyc->relative && pyc->title ? 0 : -ENOMEM;
 }
 
 static bool explain_is_of_stem(const char *name, bool in_cache, const char *stem)

@@ -79,6 +79,7 @@ struct explain_verdict {
  * struct explain_pyc - one bytecode file; the strings are owned
  * @path:     as readers see it, absolute
  * @relative: the part of @path below the tree; facts point into it
+ * @title:    what tells it from the others of its source, for a terminal
  * @real:     where symlinks lead, absolute, in the readers' root; NULL where there are none
  * @problem:  why it could not be looked at, in words; then only the above is meaningful;
  *            static storage
@@ -98,6 +99,7 @@ struct explain_verdict {
 struct explain_pyc {
 	char *path;
 	const char *relative;
+	char *title;
 	char *real;
 	const char *problem;
 	uint8_t head[EXPLAIN_HEAD_MAX];
@@ -235,9 +237,6 @@ void explain_print_json(const struct explain_request *request);
 
 /* The facts and verdicts of all bytecode files of a source, for people. */
 void explain_print_table(const struct explanation *explanation);
-
-/* What tells a file from the others of its source; the caller's, NULL out of memory. */
-char *explain_cell_title(const struct explain_pyc *pyc);
 
 /* Columns of the terminal that text may take. */
 size_t explain_width(void);

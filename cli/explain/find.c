@@ -81,6 +81,7 @@ static void explanation_fini(struct explanation *explanation)
 			free(pyc->changes[j]);
 		free(pyc->asked);
 		free(pyc->path);
+		free(pyc->title);
 		free(pyc->real);
 		free(pyc->mount_verdict);
 		free(pyc->mount_reason);

@@ -123,23 +123,20 @@ static int explain_ignore_alias(void *context, uint64_t device, uint64_t inode)
 	return 0;
 }
 
-/* A mount would learn of a link before a reader does. */
-static void explain_report_link(const struct explain_tree *tree, const char *path)
-{
-	struct statx stx;
-
-	if (tree_stat(&tree->set->tree, path, &stx) == 0 && S_ISLNK(stx.stx_mode) &&
-	    alias_is_link_name(path_last(path)))
-		(void)resolve_link(tree->set->resolver, path, explain_ignore_alias, NULL);
-}
-
+/* As a mount does, before a reader learns of a link: the file's own or its directory's. */
 static void explain_report_links(const struct explain_tree *tree, const char *path)
 {
 	scope_free char *dir = path_parent(path);
+	const char *const links[] = {dir, path};
 
-	if (dir && strcmp(dir, ".") != 0)
-		explain_report_link(tree, dir);
-	explain_report_link(tree, path);
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+		struct statx stx;
+
+		if (links[i] && tree_stat(&tree->set->tree, links[i], &stx) == 0 &&
+		    S_ISLNK(stx.stx_mode) && alias_is_link_name(path_last(links[i])))
+			(void)resolve_link(tree->set->resolver, links[i],
+					   explain_ignore_alias, NULL);
+	}
 }
 
 /*

@@ -53,43 +53,32 @@ void explain_place_fini(struct explain_place *place)
 	free(place->path);
 }
 
-/* A relative name within a __pycache__, or a link of another name that leads to one. */
-static int explain_leave_cache(struct explain_place *place)
-{
-	char *above;
-
-	if (place->in_cache || strcmp(path_last(place->folder), PYC_CACHE_DIR) != 0)
-		return 0;
-	above = path_parent(place->folder);
-	if (!above)
-		return -ENOMEM;
-	free(place->folder);
-	place->folder = above;
-	place->in_cache = true;
-	return 0;
-}
-
 int explain_place_find(const struct explain_request *request, const char *file,
 		       struct explain_place *place)
 {
 	scope_free char *absolute = explain_make_absolute(request, file);
 	scope_free char *dir = absolute ? path_parent(absolute) : NULL;
 	scope_free char *above = dir ? path_parent(dir) : NULL;
-	scope_free char *cache = NULL;
+	scope_free char *real = NULL;
 
 	*place = (struct explain_place){0};
 	if (!above)
 		return -ENOMEM;
 	place->in_cache = strcmp(path_last(dir), PYC_CACHE_DIR) == 0;
-	place->folder = explain_resolve_dir(request, place->in_cache ? above : dir);
-	if (!place->folder)
+	real = explain_resolve_dir(request, place->in_cache ? above : dir);
+	if (!real)
 		return -errno;
-	if (explain_leave_cache(place) < 0)
-		return -ENOMEM;
-	cache = path_join(place->folder, PYC_CACHE_DIR);
-	if (cache)
-		place->path = path_join(place->in_cache ? cache : place->folder,
-					path_last(absolute));
+	/* A relative name within a __pycache__, or a link of another name to one. */
+	if (!place->in_cache && strcmp(path_last(real), PYC_CACHE_DIR) == 0) {
+		place->in_cache = true;
+		place->folder = path_parent(real);
+	} else {
+		place->folder = take_ptr(real);
+	}
+	if (place->folder)
+		place->path = explain_format(
+			"%s%s/%s", place->folder[1] ? place->folder : "",
+			place->in_cache ? "/" PYC_CACHE_DIR : "", path_last(absolute));
 	return place->path ? 0 : -ENOMEM;
 }
 

@@ -9,12 +9,9 @@
 #include <string.h>
 
 #include "base/hex.h"
-#include "base/path.h"
 #include "base/scope.h"
-#include "cache/tree/pairing.h"
 #include "cli/print/advice.h"
 #include "cli/print/colour.h"
-#include "cli/print/shown.h"
 #include "cli/print/terminal.h"
 
 #define DEFAULT_WIDTH 80
@@ -74,20 +71,6 @@ struct explain_column {
 	size_t width;
 };
 
-/* What tells this file from the others of its source. */
-char *explain_cell_title(const struct explain_pyc *pyc)
-{
-	const char *last = path_last(pyc->path);
-	struct pyc_name name;
-
-	if (pairing_name(pyc->path, &name) == PYC_PLACE_CACHE)
-		last = name.tag;
-	/* Its suffix says nothing then. */
-	return explain_format("%.*s",
-			      (int)(strlen(shown(last)) - (last == name.tag ? 4 : 0)),
-			      shown(last));
-}
-
 static const char *explain_equal(enum pyc_check check)
 {
 	return check == PYC_CHECK_OK ? " equal" : check == PYC_CHECK_BAD ? " differs" : "";
@@ -130,7 +113,7 @@ static void explain_fill_header(const struct pyc_facts *facts, char **cell)
 
 static void explain_fill_column(const struct explain_pyc *pyc, char **cell)
 {
-	cell[ROW_TITLE] = explain_cell_title(pyc);
+	cell[ROW_TITLE] = strdup(pyc->title);
 	cell[ROW_BARE] =
 		strdup(pyc->problem ? "cannot use it" : pyc_outcome_name(pyc->bare));
 	if (!pyc->problem)

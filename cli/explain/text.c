@@ -73,8 +73,8 @@ static char *explain_what_to_do(const struct explain_pyc *pyc)
 }
 
 /*
- * Prints what @say says of each bytecode file, once for all of which it says the same,
- * under their titles. Return: whether anything was said.
+ * Prints what @say says of the bytecode files, under their titles; files of which it says
+ * the same share one text. Return: whether anything was said.
  */
 static bool explain_print_each(const struct explanation *explanation, const char *heading,
 			       char *(*say)(const struct explain_pyc *pyc))
@@ -88,25 +88,17 @@ static bool explain_print_each(const struct explanation *explanation, const char
 	for (size_t i = 0; texts && i < count; i++) {
 		if (!texts[i])
 			continue;
-		printf("%s", said ? "" : heading);
+		printf("%s  %s", said ? "" : heading, explanation->pycs[i].title);
 		said = true;
-		printf("  ");
-		for (size_t j = i; j < count; j++) {
-			scope_free char *title = NULL;
-
+		for (size_t j = i + 1; j < count; j++) {
 			if (!texts[j] || strcmp(texts[i], texts[j]) != 0)
 				continue;
-			title = explain_cell_title(&explanation->pycs[j]);
-			printf("%s%s", j > i ? ", " : "", title ? title : "?");
-			if (j > i) {
-				free(texts[j]);
-				texts[j] = NULL;
-			}
+			printf(", %s", explanation->pycs[j].title);
+			free(take_ptr(texts[j]));
 		}
 		puts(":");
 		explain_print_wrapped(texts[i], 4);
 		free(texts[i]);
-		texts[i] = NULL;
 	}
 	return said;
 }
@@ -117,12 +109,11 @@ static void explain_print_asked(const struct explain_pyc *pyc,
 				const struct explain_asked *asked)
 {
 	bool agrees = asked->expected == asked->observed;
-	scope_free char *title = explain_cell_title(pyc);
 
 	printf("  %s %s, %s: %s%s%s: %s%s%s\n", shown(asked->interpreter->name),
 	       shown(asked->interpreter->release ? asked->interpreter->release : ""),
-	       title ? title : "?", pyc_outcome_name(asked->observed),
-	       asked->error ? ", " : "", shown(asked->error ? asked->error : ""),
+	       pyc->title, pyc_outcome_name(asked->observed), asked->error ? ", " : "",
+	       shown(asked->error ? asked->error : ""),
 	       colour_code(agrees ? COLOUR_GOOD : COLOUR_BAD),
 	       agrees ? "as said" : "NOT as said", colour_code(COLOUR_NONE));
 	if (!agrees)

@@ -36,16 +36,14 @@ const char *explain_date(int64_t seconds, char date[EXPLAIN_DATE_MAX])
 
 const char *explain_kind(enum pyc_header_kind kind)
 {
-	switch (kind) {
-	case PYC_KIND_TIMESTAMP:
-		return "timestamp";
-	case PYC_KIND_HASH_CHECKED:
-		return "checked-hash";
-	case PYC_KIND_HASH_UNCHECKED:
-		return "unchecked-hash";
-	default:
-		return "unknown-flags";
-	}
+	static const char *const names[] = {
+		[PYC_KIND_TIMESTAMP] = "timestamp",
+		[PYC_KIND_HASH_CHECKED] = "checked-hash",
+		[PYC_KIND_HASH_UNCHECKED] = "unchecked-hash",
+		[PYC_KIND_UNKNOWN_FLAGS] = "unknown-flags",
+	};
+
+	return names[kind];
 }
 
 static bool explain_compares_times(const struct pyc_facts *facts)

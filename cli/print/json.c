@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * JSON on standard output; see json.h.
+ * Printing JSON; see json.h.
  */
 #include "cli/print/json.h"
-
-#include <stdio.h>
 
 static struct json_object *json_retext_object(struct json_object *object)
 {
@@ -67,19 +65,23 @@ const char *json_member_text(struct json_object *object, const char *key, const 
 							    : other;
 }
 
-static void json_print_with(struct json_object *object, int flags)
+void json_print_to(FILE *file, struct json_object *object, bool is_line)
 {
-	puts(json_object_to_json_string_ext(object,
-					    flags | JSON_C_TO_STRING_NOSLASHESCAPE));
+	int flags = is_line ? JSON_C_TO_STRING_PLAIN
+			    : JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
+
+	fprintf(file, "%s\n",
+		json_object_to_json_string_ext(object,
+					       flags | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(object);
 }
 
 void json_print(struct json_object *object)
 {
-	json_print_with(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
+	json_print_to(stdout, object, false);
 }
 
 void json_print_line(struct json_object *object)
 {
-	json_print_with(object, JSON_C_TO_STRING_PLAIN);
+	json_print_to(stdout, object, true);
 }

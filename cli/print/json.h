@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * JSON on standard output.
+ * Printing JSON.
  */
 #ifndef CANONFS_CLI_PRINT_JSON_H
 #define CANONFS_CLI_PRINT_JSON_H
 
 #include <json-c/json.h>
+#include <stdbool.h>
+#include <stdio.h>
 
 #include "base/json_text.h"
 
@@ -26,10 +28,12 @@ double json_member_decimal(struct json_object *object, const char *key);
 const char *json_member_text(struct json_object *object, const char *key,
 			     const char *other);
 
-/* Prints @object, indented and ended by a newline; takes ownership. */
+/*
+ * Print @object and a newline, indented or, as in JSON Lines (jsonlines.org), in one line;
+ * to standard output, where no @file is given. They take ownership.
+ */
 void json_print(struct json_object *object);
-
-/* Prints @object in one line, as in JSON Lines (jsonlines.org); takes ownership. */
 void json_print_line(struct json_object *object);
+void json_print_to(FILE *file, struct json_object *object, bool is_line);
 
 #endif

@@ -50,8 +50,9 @@ static void trace_thread_ended(void *context, void *process_data, void *thread_d
 {
 	struct traced_process *traced = process_data;
 
+	(void)context;
 	if (thread_data)
-		import_thread_end(context, traced->imports, thread_data);
+		import_thread_end(traced->imports, thread_data);
 }
 
 static struct traced_process *trace_get_process(const struct watch_open *open)
@@ -91,8 +92,7 @@ static struct import_thread *trace_get_thread(const struct watch_open *open)
 	return *open->thread_data;
 }
 
-static void trace_report_open(struct import_tracker *tracker, struct traced_process *traced,
-			      const struct watch_open *open)
+static void trace_report_open(struct traced_process *traced, const struct watch_open *open)
 {
 	const struct python_process *process = &traced->process;
 	struct import_thread *thread = trace_get_thread(open);
@@ -121,7 +121,7 @@ static void trace_report_open(struct import_tracker *tracker, struct traced_proc
 			event.header_len = (size_t)len;
 		}
 	}
-	import_opened(tracker, traced->imports, thread, &event);
+	import_opened(traced->imports, thread, &event);
 }
 
 static void trace_opened(void *context, const struct watch_open *open)
@@ -131,7 +131,7 @@ static void trace_opened(void *context, const struct watch_open *open)
 	if (traced && !traced->decided)
 		trace_decide(context, traced, open);
 	if (traced && traced->imports)
-		trace_report_open(context, traced, open);
+		trace_report_open(traced, open);
 }
 
 /* ---- the summary ---- */

@@ -15,6 +15,7 @@
 #include "pyc/outcome.h"
 
 struct import_process {
+	struct import_tracker *tracker;
 	struct import_program *program;
 	void *seen; /* tsearch(3) of char *: the bytecode files that counted */
 };
@@ -105,6 +106,7 @@ struct import_process *import_process_new(struct import_tracker *tracker,
 		free(process);
 		return NULL;
 	}
+	process->tracker = tracker;
 	process->program->processes++;
 	return process;
 }
@@ -136,15 +138,14 @@ static int import_compare_paths(const void *left, const void *right)
 }
 
 /* Return: whether this is the first time in this process; false when out of memory. */
-static bool import_see(struct import_tracker *tracker, struct import_process *process,
-		       const char *path)
+static bool import_see(struct import_process *process, const char *path)
 {
 	char *copy = strdup(path);
 	char **found = copy ? tsearch(copy, &process->seen, import_compare_paths) : NULL;
 	bool is_new = found && *found == copy;
 
 	if (!found)
-		tracker->incomplete = true;
+		process->tracker->incomplete = true;
 	if (!is_new)
 		free(copy);
 	return is_new;
@@ -179,30 +180,9 @@ static struct import_record *import_record_new(struct import_program *program,
 	return record;
 }
 
-/* Settles what became of thread->pyc, and forgets it. */
-static void import_settle(struct import_tracker *tracker, struct import_process *process,
-			  struct import_thread *thread, enum import_how how,
-			  const struct import_opened_file *source)
-{
-	struct import_opened_file *pyc = &thread->pyc;
-
-	if (import_see(tracker, process, pyc->path)) {
-		char *name = take_ptr(pyc->name);
-		struct import_record *record = import_count_record(
-			tracker, import_record_new(process->program, how, pyc, source));
-
-		if (source) {
-			free(thread->compiled);
-			thread->compiled = take_ptr(name);
-			thread->compiled_record = record;
-		}
-		free(name);
-	}
-	import_forget(pyc);
-}
-
 /* ---- what became of a module ---- */
 
+/* What became of @pyc, whose source the same thread opened. */
 static enum import_how import_judge_header(const struct import_program *program,
 					   const struct import_opened_file *pyc,
 					   const struct import_opened_file *source)
@@ -213,11 +193,13 @@ static enum import_how import_judge_header(const struct import_program *program,
 		.source = PYC_SOURCE_REGULAR,
 		.source_size = source->st.st_size,
 		.source_mtime = source->st.st_mtim,
-		.body = PYC_CHECK_OK, /* if not, the import fails, and nothing is compiled
-				       */
+		/* If not, the import fails, and nothing is compiled. */
+		.body = PYC_CHECK_OK,
 	};
 	enum pyc_outcome outcome;
 
+	if (pyc->error)
+		return IMPORT_NO_PYC;
 	if (source->error || !pyc->has_header || pyc->header_status != PYC_HEADER_OK)
 		return IMPORT_COMPILED;
 	if (!import_is_prefixed(pyc->name, &facts.name))
@@ -230,48 +212,54 @@ static enum import_how import_judge_header(const struct import_program *program,
 	return IMPORT_COMPILED;
 }
 
-/* The thread's bytecode, and nobody opened its source. */
-static void import_settle_used(struct import_tracker *tracker,
-			       struct import_process *process, struct import_thread *thread)
+/* What became of @pyc, whose source nobody opened. */
+static enum import_how import_judge_used(struct import_program *program,
+					 const struct import_opened_file *pyc)
 {
-	const struct import_opened_file *pyc = &thread->pyc;
 	struct pyc_name name;
-	enum import_how how = IMPORT_BYTECODE;
 
-	if (!pyc->name)
-		return;
-	if (pyc->error) {
-		import_forget(
-			&thread->pyc); /* looked for, and nothing was there: no module */
-		return;
-	}
 	if (pairing_name(pyc->name, &name) == PYC_PLACE_LEGACY &&
 	    !import_is_prefixed(pyc->name, &name))
-		how = IMPORT_SOURCELESS;
-	else if (pyc->has_header && pyc->header_status == PYC_HEADER_OK)
-		process->program->magic = pyc->header.magic;
-	import_settle(tracker, process, thread, how, NULL);
+		return IMPORT_SOURCELESS;
+	if (pyc->has_header && pyc->header_status == PYC_HEADER_OK)
+		program->magic = pyc->header.magic;
+	return IMPORT_BYTECODE;
 }
 
-static void import_settle_with_source(struct import_tracker *tracker,
-				      struct import_process *process,
-				      struct import_thread *thread,
-				      const struct import_opened_file *source)
+/* Settles what became of thread->pyc, and forgets it. @source: NULL if nobody opened it. */
+static void import_settle(struct import_process *process, struct import_thread *thread,
+			  const struct import_opened_file *source)
 {
-	enum import_how how = thread->pyc.error ? IMPORT_NO_PYC
-						: import_judge_header(process->program,
-								      &thread->pyc, source);
+	struct import_opened_file *pyc = &thread->pyc;
+	enum import_how how;
 
-	import_settle(tracker, process, thread, how, source);
+	/* Where Python looked for it and nothing was there, there is no module. */
+	if (!pyc->name || (pyc->error && !source)) {
+		import_forget(pyc);
+		return;
+	}
+	how = source ? import_judge_header(process->program, pyc, source)
+		     : import_judge_used(process->program, pyc);
+	if (import_see(process, pyc->path)) {
+		scope_free char *name = take_ptr(pyc->name);
+		struct import_record *record = import_count_record(
+			process->tracker,
+			import_record_new(process->program, how, pyc, source));
+
+		if (source) {
+			free(thread->compiled);
+			thread->compiled = take_ptr(name);
+			thread->compiled_record = record;
+		}
+	}
+	import_forget(pyc);
 }
 
-void import_thread_end(struct import_tracker *tracker, struct import_process *process,
-		       struct import_thread *thread)
+void import_thread_end(struct import_process *process, struct import_thread *thread)
 {
 	if (!thread)
 		return;
-	import_settle_used(tracker, process, thread);
-	import_forget(&thread->pyc);
+	import_settle(process, thread, NULL);
 	import_forget(&thread->source);
 	free(thread->compiled);
 	free(thread);
@@ -299,41 +287,37 @@ static bool import_remember(struct import_opened_file *last, const struct import
 	return false;
 }
 
-static bool import_open_bytecode(struct import_tracker *tracker,
-				 struct import_process *process,
+static bool import_open_bytecode(struct import_process *process,
 				 struct import_thread *thread,
 				 const struct import_open *open)
 {
+	struct import_program *program = process->program;
+	struct import_opened_file *pyc = &thread->pyc;
 	struct import_opened_file source = thread->source;
+	bool done;
 
-	import_settle_used(tracker, process, thread);
+	import_settle(process, thread, NULL);
 	thread->source = (struct import_opened_file){.name = NULL};
-	if (!import_remember(&thread->pyc, open)) {
-		import_forget(&source);
-		return false;
-	}
-	if (!process->program->magic && thread->pyc.has_header &&
-	    thread->pyc.header_status == PYC_HEADER_OK)
-		process->program->magic = thread->pyc.header.magic;
+	done = import_remember(pyc, open);
+	if (!program->magic && pyc->has_header && pyc->header_status == PYC_HEADER_OK)
+		program->magic = pyc->header.magic;
 	/* Python 2: the source is open already. */
-	if (source.name && !source.error && import_pairs(open->name, source.name))
-		import_settle_with_source(tracker, process, thread, &source);
+	if (done && source.name && !source.error && import_pairs(open->name, source.name))
+		import_settle(process, thread, &source);
 	import_forget(&source);
-	return true;
+	return done;
 }
 
-static bool import_open_source(struct import_tracker *tracker,
-			       struct import_process *process, struct import_thread *thread,
+static bool import_open_source(struct import_process *process, struct import_thread *thread,
 			       const struct import_open *open)
 {
+	bool pairs = thread->pyc.name && import_pairs(thread->pyc.name, open->name);
+
 	if (!import_remember(&thread->source, open))
 		return false;
-	if (thread->pyc.name && import_pairs(thread->pyc.name, open->name)) {
-		import_settle_with_source(tracker, process, thread, &thread->source);
+	import_settle(process, thread, pairs ? &thread->source : NULL);
+	if (pairs)
 		import_forget(&thread->source);
-	} else {
-		import_settle_used(tracker, process, thread);
-	}
 	return true;
 }
 
@@ -353,8 +337,8 @@ static void import_open_for_writing(struct import_thread *thread,
 	free(take_ptr(thread->compiled));
 }
 
-void import_opened(struct import_tracker *tracker, struct import_process *process,
-		   struct import_thread *thread, const struct import_open *open)
+void import_opened(struct import_process *process, struct import_thread *thread,
+		   const struct import_open *open)
 {
 	enum import_file file = import_file_of(open->name);
 	bool done = true;
@@ -362,9 +346,9 @@ void import_opened(struct import_tracker *tracker, struct import_process *proces
 	if (open->writes)
 		import_open_for_writing(thread, open);
 	else if (file == IMPORT_FILE_BYTECODE)
-		done = import_open_bytecode(tracker, process, thread, open);
+		done = import_open_bytecode(process, thread, open);
 	else if (file == IMPORT_FILE_SOURCE)
-		done = import_open_source(tracker, process, thread, open);
+		done = import_open_source(process, thread, open);
 	if (!done)
-		tracker->incomplete = true;
+		process->tracker->incomplete = true;
 }

@@ -137,16 +137,15 @@ void import_process_free(struct import_process *process);
 struct import_thread *import_thread_new(void);
 
 /* What was left open is settled: an import whose source nobody opened any more. */
-void import_thread_end(struct import_tracker *tracker, struct import_process *process,
-		       struct import_thread *thread);
+void import_thread_end(struct import_process *process, struct import_thread *thread);
 
 /**
  * import_opened() - one file, in the order in which a thread opens them
  *
  * A module counts once in each process.
  */
-void import_opened(struct import_tracker *tracker, struct import_process *process,
-		   struct import_thread *thread, const struct import_open *open);
+void import_opened(struct import_process *process, struct import_thread *thread,
+		   const struct import_open *open);
 
 /* Did the tracker run out of memory, so that imports are missing? */
 bool import_tracker_is_incomplete(const struct import_tracker *tracker);

@@ -37,34 +37,32 @@ static void trace_print_time(FILE *file, struct json_object *event)
 		(int)((seconds - (double)whole) * 1000));
 }
 
-static void trace_print_process(FILE *file, struct json_object *event)
+/* @rest: NULL for none */
+static void trace_print_line(FILE *file, struct json_object *event, enum colour colour,
+			     const char *word, const char *path, const char *rest)
 {
-	fprintf(file, "%s[%" PRId64 "]  ", shown(trace_member_or(event, "process", "?")),
-		json_member_number(event, "pid"));
+	trace_print_time(file, event);
+	fprintf(file, "%s[%" PRId64 "]  %s%-*s%s %s%s%s\n",
+		shown(trace_member_or(event, "process", "?")),
+		json_member_number(event, "pid"), colour_code(colour), WORD_WIDTH,
+		shown(word), colour_code(COLOUR_NONE), shown(path), rest ? ": " : "",
+		rest ? shown(rest) : "");
 }
 
 static void trace_print_decision(FILE *file, struct json_object *event)
 {
 	const char *verdict = trace_member_or(event, "verdict", "?");
 
-	trace_print_time(file, event);
-	trace_print_process(file, event);
-	fprintf(file, "%s%-*s%s %s: %s\n", colour_code(colour_of_verdict_name(verdict)),
-		WORD_WIDTH, shown(verdict), colour_code(COLOUR_NONE),
-		shown(trace_member_or(event, "path", "?")),
-		shown(trace_member_or(event, "why", "?")));
+	trace_print_line(file, event, colour_of_verdict_name(verdict), verdict,
+			 trace_member_or(event, "path", "?"),
+			 trace_member_or(event, "why", "?"));
 }
 
 static void trace_print_request(FILE *file, struct json_object *event)
 {
-	const char *name = json_member_text(event, "name", NULL);
-
-	trace_print_time(file, event);
-	trace_print_process(file, event);
-	fprintf(file, "%s%-*s%s %s%s%s\n", colour_code(COLOUR_DIM), WORD_WIDTH,
-		shown(trace_member_or(event, "opcode", "?")), colour_code(COLOUR_NONE),
-		shown(trace_member_or(event, "path", "-")), name ? ": " : "",
-		name ? shown(name) : "");
+	trace_print_line(file, event, COLOUR_DIM, trace_member_or(event, "opcode", "?"),
+			 trace_member_or(event, "path", "-"),
+			 json_member_text(event, "name", NULL));
 }
 
 static void trace_print_lost(FILE *file, struct json_object *event)
@@ -75,16 +73,6 @@ static void trace_print_lost(FILE *file, struct json_object *event)
 		HUMAN_COUNT((uint64_t)(count > 0 ? count : 0)), colour_code(COLOUR_NONE));
 }
 
-static void trace_print_json(FILE *file, struct json_object *event)
-{
-	struct json_object *copy = json_retext(event);
-
-	fprintf(file, "%s\n",
-		json_object_to_json_string_ext(
-			copy, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(copy);
-}
-
 static void trace_print_event(FILE *file, struct json_object *event, bool json)
 {
 	const char *kind = json_member_text(event, "event", NULL);
@@ -92,7 +80,7 @@ static void trace_print_event(FILE *file, struct json_object *event, bool json)
 	if (!kind)
 		return;
 	if (json)
-		trace_print_json(file, event);
+		json_print_to(file, json_retext(event), true);
 	else if (strcmp(kind, "decision") == 0)
 		trace_print_decision(file, event);
 	else if (strcmp(kind, "request") == 0)

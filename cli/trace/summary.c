@@ -336,9 +336,5 @@ void trace_summary_print_json(FILE *file, const struct trace_report *report)
 		json_object_array_add(modules, trace_json_of_record(report->records[i],
 								    &report->reasons[i]));
 	}
-	fprintf(file, "%s\n",
-		json_object_to_json_string_ext(
-			object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-					JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
+	json_print_to(file, object, false);
 }

@@ -162,7 +162,11 @@ static void watch_add_architectures(scmp_filter_ctx filter)
 /* NULL when out of memory, or where libseccomp knows too little. */
 static scmp_filter_ctx watch_make_filter(void)
 {
+	static const int numbers[] = {[CALL_OPEN] = SCMP_SYS(open),
+				      [CALL_OPENAT] = SCMP_SYS(openat),
+				      [CALL_OPENAT2] = SCMP_SYS(openat2)};
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	int r = 0;
 
 	if (!filter)
 		return NULL;
@@ -170,11 +174,9 @@ static scmp_filter_ctx watch_make_filter(void)
 	seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
 	watch_add_architectures(filter);
-	if (seccomp_rule_add(filter, SCMP_ACT_TRACE(CALL_OPEN), SCMP_SYS(open), 0) == 0 &&
-	    seccomp_rule_add(filter, SCMP_ACT_TRACE(CALL_OPENAT), SCMP_SYS(openat), 0) ==
-		    0 &&
-	    seccomp_rule_add(filter, SCMP_ACT_TRACE(CALL_OPENAT2), SCMP_SYS(openat2), 0) ==
-		    0)
+	for (unsigned call = CALL_OPEN; r == 0 && call <= CALL_OPENAT2; call++)
+		r = seccomp_rule_add(filter, SCMP_ACT_TRACE(call), numbers[call], 0);
+	if (r == 0)
 		return filter;
 	seccomp_release(filter);
 	return NULL;
@@ -190,30 +192,24 @@ static int watch_load_filter(scmp_filter_ctx filter)
 	return seccomp_load(filter);
 }
 
-/* Why the command did not run, from the child. */
-struct watch_refusal {
-	bool filter;
-	int error;
-};
-
 /*
- * The child: waits at @parent, a socket, until it is traced, and says there why it is not
- * the command. Nothing here may open a file before exec.
+ * The child: waits at @parent, a socket, until it is traced. What it says there ends it:
+ * the errno of exec, or -errno where there is no filter. Nothing here may open a file
+ * before exec.
  */
 static _Noreturn void watch_become_command(char *const argv[], scmp_filter_ctx filter,
 					   int parent, const sigset_t *mask)
 {
-	struct watch_refusal refusal = {.filter = true};
+	int refusal;
 	char byte;
 
 	if (read(parent, &byte, 1) != 1)
 		_exit(EXIT_WATCH_FAILED);
 	sigprocmask(SIG_SETMASK, mask, NULL);
-	refusal.error = -watch_load_filter(filter);
-	if (refusal.error == 0) {
-		refusal.filter = false;
+	refusal = watch_load_filter(filter);
+	if (refusal == 0) {
 		execvp(argv[0], argv);
-		refusal.error = errno;
+		refusal = errno;
 	}
 	if (write(parent, &refusal, sizeof(refusal)) < 0)
 		_exit(EXIT_WATCH_FAILED);
@@ -222,20 +218,20 @@ static _Noreturn void watch_become_command(char *const argv[], scmp_filter_ctx f
 
 static int watch_explain_refusal(const char *name, int child)
 {
-	struct watch_refusal refusal;
+	int refusal;
 
 	if (read(child, &refusal, sizeof(refusal)) != sizeof(refusal)) {
 		log_error("cannot run %s: it was killed before it started", quoted(name));
 		return EXIT_WATCH_FAILED;
 	}
-	if (refusal.filter) {
+	if (refusal < 0) {
 		log_error("cannot watch %s: the kernel takes no seccomp filter: %s",
-			  quoted(name), strerror(refusal.error));
+			  quoted(name), strerror(-refusal));
 		return EXIT_WATCH_FAILED;
 	}
-	log_error("cannot run %s: %s", quoted(name), strerror(refusal.error));
-	return refusal.error == ENOENT || refusal.error == ENOTDIR ? EXIT_NOT_FOUND
-								   : EXIT_NOT_EXECUTABLE;
+	log_error("cannot run %s: %s", quoted(name), strerror(refusal));
+	return refusal == ENOENT || refusal == ENOTDIR ? EXIT_NOT_FOUND
+						       : EXIT_NOT_EXECUTABLE;
 }
 
 static int watch_seize(pid_t pid, const char *name)

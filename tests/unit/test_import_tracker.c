@@ -40,7 +40,7 @@ static int teardown(void **state)
 {
 	struct fixture *fixture = *state;
 
-	import_thread_end(fixture->tracker, fixture->process, fixture->thread);
+	import_thread_end(fixture->process, fixture->thread);
 	import_process_free(fixture->process);
 	import_tracker_free(fixture->tracker);
 	free(fixture);
@@ -67,7 +67,7 @@ static void open_file(struct fixture *fixture, const char *name, int error,
 		.header_len = len,
 	};
 
-	import_opened(fixture->tracker, fixture->process, fixture->thread, &open);
+	import_opened(fixture->process, fixture->thread, &open);
 }
 
 #define open_pyc(fixture, name, header) \
@@ -80,12 +80,12 @@ static void open_new(struct fixture *fixture, const char *name, int error)
 	struct import_open open = {
 		.name = name, .path = name, .root = "", .writes = true, .error = error};
 
-	import_opened(fixture->tracker, fixture->process, fixture->thread, &open);
+	import_opened(fixture->process, fixture->thread, &open);
 }
 
 static void end_thread(struct fixture *fixture)
 {
-	import_thread_end(fixture->tracker, fixture->process, fixture->thread);
+	import_thread_end(fixture->process, fixture->thread);
 	fixture->thread = import_thread_new();
 }
 
@@ -334,7 +334,7 @@ static void test_threads(void **state)
 	open_source(fixture, SOURCE, 0);
 	fixture->thread = other;
 	end_thread(fixture);
-	import_thread_end(fixture->tracker, fixture->process, mine);
+	import_thread_end(fixture->process, mine);
 	{
 		struct import_record *const *records;
 		size_t count;
