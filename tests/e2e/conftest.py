@@ -22,6 +22,7 @@ import pytest
 
 import isolation
 import sanitizers
+from isolation import TRACEFS
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CANONFS_BUILDDIR", TOP / "build")).resolve()
@@ -40,6 +41,8 @@ def pytest_configure(config):
     state = isolation.make_state(config)
     config.sanitizer_reports = SANITIZER and sanitizers.Reports(state / "reports", SANITIZER)
     isolation.adopt_orphans()
+    config.add_cleanup(isolation.end_descendants)
+    isolation.end_tidily(is_controller=bool(config.getoption("numprocesses", None)))
     isolation.undo_ignored_signals()
     wrong = os.geteuid() == 0 and isolation.make_private_mounts()
     if wrong:
@@ -301,15 +304,10 @@ def image(name):
 
 # ---- counting requests ----
 
-TRACEFS = pathlib.Path("/sys/kernel/tracing")
-
-
 @contextlib.contextmanager
 def requests_of(point):
     """Counts the FUSE requests that the kernel sends for one mount, by opcode name."""
     event = TRACEFS / "events/fuse/fuse_request_send"
-    if not TRACEFS.joinpath("trace").exists():
-        subprocess.run(["mount", "-t", "tracefs", "none", TRACEFS], capture_output=True)
     if not event.exists():
         missing("the tracepoint fuse:fuse_request_send is not there")
     device = os.stat(point).st_dev
@@ -336,17 +334,33 @@ def times_dropped():
                if name in words)
 
 
+COUNTED_S = 120  # how long a count waits for a while in which nobody drops caches
+
+
+def wait_for_drop():
+    """Somebody drops the caches again and again: just after it is the longest time without."""
+    before = times_dropped()
+    wait_until(lambda: times_dropped() != before, 2)
+
+
 def counted(count, enough):
     """What count() returns, as soon as enough() says that these are few requests enough, or in
     the end. The kernel may take back pages and names at any time, and then it asks again; a
     request that belongs to the work comes each time."""
-    dropped = [times_dropped()]
-    for _ in range(10):
-        result = count()
-        if enough(result):
-            return result
-        dropped.append(times_dropped())
-    # One run fills the caches, and only the next one can find them full.
-    if all(before != after for before, after in zip(dropped, dropped[2:])):
-        pytest.skip("somebody drops the caches of this machine all the time")
+    end = time.monotonic() + COUNTED_S
+    undisturbed = 0
+    while undisturbed < 5:
+        before = times_dropped()
+        for _ in range(2):  # one fills the caches, and only the next one can find them full
+            result = count()
+            if enough(result):
+                return result
+        if times_dropped() == before:
+            undisturbed += 1
+        elif time.monotonic() < end:
+            wait_for_drop()
+        else:
+            break
+    if not undisturbed:
+        missing("a while in which nobody drops the caches of this machine")
     return result

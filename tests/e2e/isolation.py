@@ -11,39 +11,82 @@ import faulthandler
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 CLONE_NEWNS = 0x00020000
 MS_REC_PRIVATE = 0x4000 | 0x40000
+MNT_DETACH = 2
 PR_SET_CHILD_SUBREAPER = 36
 
 ME = os.getpid()  # a test may go on in a child of this process
 LIBC = ctypes.CDLL(None, use_errno=True)
+TRACEFS = pathlib.Path("/sys/kernel/tracing")
 
 
 def make_private_mounts():
-    """A mount namespace of our own. Return: what was wrong, None for nothing."""
+    """A mount namespace of our own, with a place to count requests. Return: what was wrong, None
+    for nothing."""
     if LIBC.unshare(CLONE_NEWNS) or LIBC.mount(b"none", b"/", None, MS_REC_PRIVATE, None):
         return os.strerror(ctypes.get_errno())
+    if not TRACEFS.joinpath("trace").exists():  # before a test looks whether mounts are left
+        LIBC.mount(b"none", bytes(TRACEFS), b"tracefs", 0, None)
     return None
 
 
 def make_state(config):
-    """A cache and a folder for control sockets that nobody else uses. A worker's are in the
+    """A cache, control sockets and temporary files that nobody else uses. A worker's are in the
     controller's folder, which outlives a worker that crashes. Return: the folder."""
-    above = os.environ["STATE_DIRECTORY"] if hasattr(config, "workerinput") else None
-    state = tempfile.TemporaryDirectory(prefix="canonfs-test-state-", dir=above)
-    config.add_cleanup(state.cleanup)
-    os.chmod(state.name, 0o711)  # others may write reports of sanitizers below it
-    runtime = pathlib.Path(state.name, "run")
-    runtime.mkdir(0o700)
-    os.environ["STATE_DIRECTORY"] = state.name
-    os.environ["RUNTIME_DIRECTORY"] = str(runtime)
-    return pathlib.Path(state.name)
+    if hasattr(config, "workerinput"):
+        state = pathlib.Path(os.environ["STATE_DIRECTORY"], config.workerinput["workerid"])
+        state.mkdir()
+    else:
+        state = pathlib.Path(tempfile.mkdtemp(prefix="canonfs-tests-"))
+    config.add_cleanup(lambda: remove_state(state))
+    state.chmod(0o711)  # others have folders below it
+    tempfile.tempdir = None  # the next one to ask reads TMPDIR
+    for variable, name, mode in (("RUNTIME_DIRECTORY", "run", 0o700), ("TMPDIR", "tmp", 0o1777)):
+        folder = state / name
+        folder.mkdir()
+        folder.chmod(mode)
+        os.environ[variable] = str(folder)
+    os.environ["STATE_DIRECTORY"] = str(state)
+    make_user_state(state)
+    return state
+
+
+USER = 65534
+
+
+def make_user_state(state):
+    """The same for an ordinary user."""
+    for name in ("user", "user/run"):
+        (state / name).mkdir(0o700)
+        if os.geteuid() == 0:
+            os.chown(state / name, USER, USER)
+
+
+def as_user():
+    """What is put before a command that an ordinary user gives."""
+    own = os.environ["STATE_DIRECTORY"] + "/user"
+    return ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--",
+            "env", f"STATE_DIRECTORY={own}", f"RUNTIME_DIRECTORY={own}/run"]
+
+
+def remove_state(state):
+    """With what an interrupted test has left; but never through one of its mounts."""
+    text = pathlib.Path("/proc/self/mountinfo").read_text(errors="replace")
+    for line in reversed(text.splitlines()):
+        where = line.split()[4]
+        if where.startswith(f"{state}/"):
+            LIBC.umount2(where.encode().decode("unicode_escape").encode("latin-1"), MNT_DETACH)
+    if f" {state}/" not in pathlib.Path("/proc/self/mountinfo").read_text(errors="replace"):
+        shutil.rmtree(state)
 
 
 def undo_ignored_signals():
@@ -52,6 +95,40 @@ def undo_ignored_signals():
     for number in set(signal.Signals) - {signal.SIGPIPE, signal.SIGXFSZ}:  # subprocess does those
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+# ---- ended from outside ----
+
+ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+
+def end_tidily(is_controller):
+    """Whoever ends the tests ends the running test like one that fails: it undoes what it did."""
+    def end(number, _):
+        if os.getpid() != ME:
+            os._exit(128 + number)  # a child of a test is none of the tests
+        for other in ENDING:
+            signal.signal(other, lambda *_: None)  # once is enough
+        if is_controller:
+            for pid in descendants():
+                if parent_of(pid) == ME:
+                    os.kill(pid, signal.SIGTERM)
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)
+
+
+def end_descendants():
+    """In the end. Only one who was interrupted, or crashed, has any."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end and (pids := descendants()):
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        reap()
+        time.sleep(0.01)
 
 
 # ---- processes ----

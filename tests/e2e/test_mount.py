@@ -17,13 +17,14 @@ import time
 
 import pytest
 
+import isolation
+from isolation import USER
 from conftest import (CANONFS, END, FRONT, LONG, TOP, missing, mount_point, mounted, mountinfo,
                       mounts_at, run, servers, wait_until, with_front)
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
-USER = 65534
-AS_USER = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
+AS_USER = isolation.as_user()
 LIMIT = 30  # seconds until a command counts as hung
 
 

@@ -232,8 +232,6 @@ class Requests:
 
     def __init__(self):
         event = TRACEFS / "events/fuse/fuse_request_send"
-        if not TRACEFS.joinpath("trace").exists():
-            subprocess.run(["mount", "-t", "tracefs", "none", TRACEFS], capture_output=True)
         if not event.exists():
             missing("the tracepoint fuse:fuse_request_send is not there")
         self.instance = TRACEFS / "instances" / f"canonfs-stack-{os.getpid()}"
