@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * json-c prints the bytes of a string as they are; where they are not UTF-8, we print
- * them; see json_text.h.
+ * JSON with strings that are not UTF-8, whose bytes json-c would print as they are; see
+ * json_text.h.
  */
 #include "base/json_text.h"
 
@@ -11,7 +11,7 @@
 
 #include "base/utf8.h"
 
-/* Of a string: its end ends a sequence, too. */
+/* The end of a string ends a sequence, so its length need not be known. */
 static size_t sequence_length(const char *text)
 {
 	return utf8_length((const uint8_t *)text, SIZE_MAX);

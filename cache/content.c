@@ -32,8 +32,7 @@ static int content_stat_identity(int fd, uint64_t mount_id, struct identity *ret
 	return r < 0 ? r : content_identity_of(fd, &stx, mount_id, ret_identity);
 }
 
-/* Is an open file still what it was? The descriptor holds the inode: no other generation.
- */
+/* Is an open file still what it was? Its descriptor holds the inode, and its generation. */
 static bool content_is_still(int fd, const struct identity *identity)
 {
 	struct identity now;
@@ -127,10 +126,7 @@ static bool content_is_same_body(const struct content *a, const struct content *
 	return a->header.magic == b->header.magic && digest_equal(a->digest, b->digest);
 }
 
-/*
- * Walks the body. What an earlier state of the inode is known for holds for this one if
- * the bytes are the same.
- */
+/* A body with the bytes of an earlier state of the inode is not walked again. */
 bool content_check_body(struct content_file *file)
 {
 	size_t size = (size_t)file->identity.size;

@@ -3,9 +3,8 @@
  * What the bytes of one bytecode file say: its header, whether its body parses, whether
  * its hash is its source's.
  *
- * Here files are read, and it is said which of the answers may be remembered. Who asks
- * remembers them (cache/resolve.c), and believes them as long as the file's identity stays
- * the same.
+ * These functions read files and say which answers may be remembered. cache/resolve.c
+ * remembers them, and believes them as long as the file's identity stays the same.
  */
 #ifndef CANONFS_CACHE_CONTENT_H
 #define CANONFS_CACHE_CONTENT_H
@@ -17,8 +16,7 @@
 #include "cache/tree/identity.h"
 #include "pyc/verdict.h"
 
-/* A pyc or source larger than this is not read whole: nobody's code, and not vouched for.
- */
+/* A larger pyc or source is no real code: it is not read whole, and not vouched for. */
 #define CONTENT_MAX_BYTES (64u << 20)
 
 /**
@@ -50,8 +48,8 @@ struct content {
  * @identity: when it was opened here
  * @opened:   CLOCK_REALTIME when @identity was taken
  * @content:  filled in by the functions below
- * @earlier:  what was known of an earlier state of the inode; its body's digest can tell
- *            that nothing changed. Its .body is unknown where there is nothing.
+ * @earlier:  what was known of an earlier state of the inode; the digest of its body can
+ *            show that nothing changed. Its .body is unknown where nothing was known.
  * @source_settled: the source's ctime was old enough when content.source was read
  * @is_confirmed: the body that was read is that of @earlier
  * @bodies, @sources: how often one was read
@@ -79,7 +77,7 @@ struct content_file {
  */
 int content_open(struct content_file *file, const struct statx *stx);
 
-/* What was remembered in .earlier is of this very identity: it is the content. */
+/* Makes .earlier, which was remembered of this very identity, the content. */
 void content_believe(struct content_file *file);
 
 /* Return: 0; -errno where the file cannot be read. */

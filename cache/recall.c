@@ -145,7 +145,7 @@ struct store *recall_await(struct recall *recall, struct table **ret_table)
 	*ret_table = NULL;
 	if (!recall)
 		return NULL;
-	/* An abandoned one is its thread's. */
+	/* The thread frees an abandoned one. */
 	if (!recall_wait(recall)) {
 		log_warning("the cache %s does not answer; going on without",
 			    quoted(place->path));

@@ -219,7 +219,7 @@ static void inquiry_check_body(struct inquiry *inquiry)
 	inquiry->facts.body = inquiry->file.content.body;
 }
 
-/* The hash and the digest are worth what the source was when it was read just now. */
+/* The hash counts only if the source could be read, or is still as it was read. */
 static void inquiry_check_source(struct inquiry *inquiry)
 {
 	scope_fd int fd = source_open(inquiry->resolver->tree, inquiry->source_path,
@@ -317,8 +317,7 @@ static int inquiry_open_content(struct inquiry *inquiry, const struct statx *stx
 	return content_read_header(file);
 }
 
-/* Everything but the mtime that the view shows. The caller ends it with inquiry_end(),
- * in any case. */
+/* Finds all but the mtime that the view shows. inquiry_end() it in any case. */
 static int inquiry_begin(struct resolver *resolver, const struct pyc_question *question,
 			 struct inquiry *inquiry)
 {
@@ -385,7 +384,7 @@ struct timespec resolve_mtime(struct resolver *resolver, const char *path,
 			   resolver);
 }
 
-/* What inquiry_decide() would look at only where the verdict depends on it. */
+/* Finds all facts, also those that the verdict does not depend on. */
 static void inquiry_look_at_all(struct inquiry *inquiry)
 {
 	if (inquiry->facts.header_status != PYC_HEADER_OK)
@@ -398,7 +397,7 @@ static void inquiry_look_at_all(struct inquiry *inquiry)
 		inquiry_find_proof(inquiry);
 }
 
-/* The same, as far as it decides what an interpreter does with the file on the disk. */
+/* Finds the facts that decide what an interpreter does with the file on the disk. */
 static void inquiry_look_for_outcome(struct inquiry *inquiry)
 {
 	struct pyc_facts *facts = &inquiry->facts;

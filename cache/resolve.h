@@ -38,8 +38,8 @@ struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *
 			      struct store *store, struct table *table);
 
 /**
- * resolver_new_for_walk() - the same for who looks at each file about once: remembers
- * fewer, and keeps nothing
+ * resolver_new_for_walk() - a resolver that looks at each file about once: it remembers
+ * fewer, and stores nothing
  * @proofs: what recompiling proved; sealed; borrowed, must outlive the resolver; NULL for
  *          nothing
  */
@@ -66,8 +66,7 @@ struct resolution {
 /**
  * enum pyc_depth - which facts are looked up
  * @PYC_DEPTH_VERDICT: those that the verdict depends on
- * @PYC_DEPTH_OUTCOME: also those that pyc_outcome() of the file's own interpreter depends
- * on
+ * @PYC_DEPTH_OUTCOME: also those that pyc_outcome() depends on, of its own interpreter
  * @PYC_DEPTH_WHOLE:   every fact that can be known, for those who explain
  */
 enum pyc_depth { PYC_DEPTH_VERDICT, PYC_DEPTH_OUTCOME, PYC_DEPTH_WHOLE };
@@ -101,8 +100,8 @@ int resolve_pyc(struct resolver *resolver, const struct pyc_question *question,
 		struct resolution *ret_resolution);
 
 /*
- * The policy, with the canonical time that the tree's sources share, if they do: what
- * verdicts are reached by. The first call walks a sample of the tree.
+ * The policy that verdicts follow, with the canonical time that the tree's sources share,
+ * if they share one. The first call walks a sample of the tree.
  */
 struct pyc_policy resolver_policy(struct resolver *resolver);
 
@@ -133,7 +132,7 @@ struct timespec resolve_mtime(struct resolver *resolver, const char *path,
 			      const struct statx *stx);
 
 /**
- * resolve_link() - to be called before a reader learns of a symbolic link to bytecode
+ * resolve_link() - find what a link to bytecode makes ambiguous, before readers see it
  * @path:  of the link, relative to the tree; alias_is_link_name() of its last component
  * @found: called for each pyc that the link makes ambiguous: it is not vouched for from
  *         then on, and what readers have of it must be forgotten

@@ -28,8 +28,8 @@ typedef bool votes_ask_fn(void *context, const char *path, uint32_t *ret_mtime);
  * @ask:  called for each name that its bytecode can have
  *
  * Names are tried rather than listed: one source's vote must not cost more the more
- * modules lie beside it. What has another name (odd optimisation levels, GraalPy) has no
- * vote, and follows the others'.
+ * modules lie beside it. Files with other names (odd optimisation levels, GraalPy) have no
+ * vote, and follow the others.
  *
  * Return: pyc_view_mtime() of the votes; @own when out of memory.
  */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The header of a bytecode file, byte by byte: the magic decides where everything else
- * stands. A changed header is a copy in which one word differs; that the other bytes
- * stay the disk's own is what makes serving it safe.
+ * stands. A changed header is safe to serve: one word differs, the rest is the disk's.
  */
 #include "pyc/header.h"
 

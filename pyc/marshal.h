@@ -3,9 +3,9 @@
  * Does the body of a bytecode file parse as exactly one code object?
  *
  * A pyc whose header matches and whose body does not load makes the import *fail*
- * (EOFError, ValueError), where a mismatch only makes it slow. So nothing is vouched for
- * whose body was not walked. The walk follows Python/marshal.c of each version (2.7 to
- * 3.15) and PyPy's rpython/rlib/rmarshal.py and pypy/module/marshal/interp_marshal.py
+ * (EOFError, ValueError), where a mismatch only makes it slow. So canonfs vouches for no
+ * file whose body it has not walked. The walk follows Python/marshal.c of each version (2.7
+ * to 3.15) and PyPy's rpython/rlib/rmarshal.py and pypy/module/marshal/interp_marshal.py
  * without building objects: one pass, an explicit stack, four bytes per back reference.
  */
 #ifndef CANONFS_PYC_MARSHAL_H

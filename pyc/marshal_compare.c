@@ -2,16 +2,15 @@
 /*
  * Are two bodies the same code? See pyc_marshal_compare().
  *
- * No two writers need agree in bytes: whether an object is written once and referred to, or
- * again, depends on how many hold it at the time (w_ref() in Python/marshal.c); the items
- * of a frozenset come in an order that hashes give it. So both bodies are read side by side
- * as the trees that a loader would build, back references followed.
+ * The same code can have other bytes. An object that several others hold is written once
+ * and then referred to, or written again (w_ref() in Python/marshal.c); the items of a
+ * frozenset come in the order of their hashes. So both bodies are read side by side as the
+ * trees that a loader would build, back references followed.
  *
- * The bodies are compared here and not as code objects in an interpreter, because those do
- * not show all: 3.11 and later hide how instructions were specialised and what their inline
- * caches hold (co_code is cleaned), and the kinds of local variables.
+ * Code objects in an interpreter do not show everything: 3.11 and later hide specialised
+ * instructions, inline caches (co_code is cleaned) and the kinds of local variables.
  *
- * One function gives an order: 0 is equality, and sorting by it makes sets comparable.
+ * One function gives an order: 0 is equality, and sets are sorted by it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +25,7 @@
 #define MAX_STEPS  (UINT64_C(1) << 26)
 #define STEP_BYTES 64
 
-/* What is compared first. The order means nothing, but has to be one. */
+/* Compared first. Any order will do. */
 enum kind {
 	KIND_SINGLETON,
 	KIND_NUMBER,
@@ -64,7 +63,7 @@ struct cursor {
  * @filename: of each body, what its outermost code object calls the file
  * @steps:    taken so far
  * @depth:    of nesting, back references followed
- * @sorting:  more than 0 while a set is sorted: a difference is nothing special then
+ * @sorting:  more than 0 while a set is sorted: @field is not set then
  * @gave_up:  the order that is returned means nothing
  * @field:    the first difference, NULL before
  */
@@ -156,8 +155,8 @@ static void open_items(struct cursor *at, enum marshal_shape shape, struct token
 }
 
 /*
- * Reads an object up to its items, which come next; where it is a back reference, the one
- * it leads to, and its items come at *@ret_items.
+ * Reads an object without its items, which come next. A back reference is read as the
+ * object that it leads to; then the items come at *@ret_items.
  */
 static struct token read_token(struct cursor *at, struct cursor *ret_items)
 {
@@ -227,7 +226,7 @@ static bool skip_fields(struct cursor *at, enum marshal_field_kind until)
 	return true;
 }
 
-/* Not through back references: no deeper than the walk went. */
+/* Follows no back reference, so it goes no deeper than the walk did. */
 static bool skip_object(struct cursor *at)
 {
 	struct cursor items;
@@ -283,8 +282,7 @@ static unsigned side_of(const struct comparison *c, const struct cursor *at)
 	return at->map == &c->maps[1];
 }
 
-/* What a loader makes of a code object's file is not told apart, what it is called in one
- * body is. */
+/* The bodies may name the file differently, but each has one name for it throughout. */
 static int compare_filename(struct comparison *c, struct cursor *at)
 {
 	struct cursor unused;

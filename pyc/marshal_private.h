@@ -23,7 +23,7 @@
 #define MARSHAL_OFFSET_BITS 28
 #define MARSHAL_MAX_BODY    ((size_t)1 << MARSHAL_OFFSET_BITS)
 
-/* What a loader could do with an object: all that has to be known of one that was read. */
+/* What a loader could do with an object. The walk keeps no more of it. */
 enum marshal_class {
 	VALUE_OPEN,	  /* a container whose items are still being read */
 	VALUE_NULL,	  /* no object; ends a dict */

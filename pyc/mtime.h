@@ -30,8 +30,8 @@ bool pyc_mtime_embed(const struct pyc_magic *magic, struct timespec mtime,
 		     uint32_t *ret_mtime);
 
 /*
- * Does the interpreter of a PYC_KIND_TIMESTAMP header find the source's st_mtime in it? Its
- * size in bytes, modulo 2^32, as it compares? Any size, where the layout records none.
+ * Does a PYC_KIND_TIMESTAMP header match the source's st_mtime, or its size in bytes, as
+ * the header's interpreter compares them? A layout without a size matches any.
  */
 bool pyc_mtime_matches(const struct pyc_header *header, struct timespec mtime);
 bool pyc_size_matches(const struct pyc_header *header, int64_t size);

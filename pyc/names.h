@@ -45,10 +45,9 @@ struct pyc_name {
  * pyc_name_is_bytecode() - is a file named like bytecode?
  * @path: its path, or the last component alone; any bytes
  *
- * The suffix alone decides: ".pyc", or ".pyo" of 2.7 and 3.0 to 3.4. Of which source, of
- * which version, and whether anybody looks for it is said by the other functions; so what
- * this one denies is an ordinary file to all of canonfs, and what it affirms is judged.
- * It affirms a bare ".pyc", which Python 3 imports as the module "package.".
+ * The suffix alone decides: ".pyc", or ".pyo" of 2.7 and 3.0 to 3.4. A bare ".pyc" counts:
+ * Python 3 imports it as the module "package.". All of canonfs judges such files and no
+ * others; the functions below tell whose they are.
  */
 bool pyc_name_is_bytecode(const char *path);
 

@@ -98,7 +98,7 @@ static bool is_read_by_tag(const struct pyc_name *name)
 	return !known;
 }
 
-/* For a reader of whom only the file's name tells. */
+/* Only the file's name says who reads it. */
 static enum pyc_outcome outcome_for_tag(const struct pyc_facts *facts)
 {
 	if (facts->source == PYC_SOURCE_NONE || !is_read_by_tag(&facts->name))
@@ -110,7 +110,7 @@ static enum pyc_outcome outcome_for_tag(const struct pyc_facts *facts)
 								: PYC_COMPILES;
 }
 
-/* For the reader that the file itself says. */
+/* The file's name and magic say who reads it. */
 static enum pyc_outcome outcome_for_anybody(const struct pyc_facts *facts,
 					    struct timespec mtime)
 {

@@ -6,7 +6,7 @@
  * SourcelessFileLoader, cache_from_source), Python/import.c (find_module,
  * load_source_module, load_compiled_module) of 2.7 and 3.0 to 3.2. The rules were compared
  * with what CPython 2.7, 3.6 to 3.15 and PyPy 3.9 and 3.11 do (tests/e2e/test_explain.py);
- * those of versions in between are their sources' only.
+ * for versions in between they come from the sources alone.
  */
 #ifndef CANONFS_PYC_OUTCOME_H
 #define CANONFS_PYC_OUTCOME_H

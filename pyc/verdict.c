@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The decision, in two steps that never mix. judge() finds the reason and looks at
- * everything that is known; serve() makes the header and looks at little more than the
- * reason. So a verdict and the bytes that go with it cannot disagree, and what a verdict
- * depends on can be found out by asking judge() again.
+ * The decision, in two steps. judge() looks at everything that is known and finds the
+ * reason; serve() makes the header from little more than the reason. So a verdict and its
+ * bytes cannot disagree, and judge() alone tells what a verdict depends on.
  *
- * Each rule says less than it could: whatever is not clearly a canonicalised file stays
- * what it is on the bare source.
+ * In doubt a rule leaves a file what it is on the bare source.
  */
 #include "pyc/verdict.h"
 
@@ -119,9 +117,8 @@ static bool records_size(const struct pyc_facts *facts)
 }
 
 /*
- * The interpreters compare modulo 2^32; a layout without a size agrees with any. Not
- * pyc_size_matches(), which outcome.c uses: what Python does and what is forgiven are two
- * questions, so that the tests can hold one answer against the other.
+ * The interpreters compare modulo 2^32; a layout without a size agrees with any. outcome.c
+ * uses pyc_size_matches() instead, so that the tests can hold one answer against the other.
  */
 static bool size_agrees(const struct pyc_facts *facts)
 {
@@ -142,8 +139,8 @@ static bool uses_cache_dir(const struct pyc_magic *magic)
 
 /*
  * Was the source's time canonicalised? Canonicalising moves times back to one value, an
- * edit or a downgrade gives a file a time of its own. Empty files are told by their size
- * alone: ostree leaves them the time of the checkout.
+ * edit or a downgrade gives a file a time of its own. For empty files the size is enough:
+ * ostree leaves them the time of the checkout.
  */
 static enum pyc_reason judge_times(const struct pyc_facts *facts,
 				   const struct pyc_policy *policy)
@@ -269,10 +266,9 @@ static enum pyc_reason judge(const struct pyc_facts *facts, const struct pyc_pol
 }
 
 /*
- * Would Python accept the header as it is on disk, under the time that is shown? A source
- * that could not be looked at, or a reader's other one, is shown with its own time in the
- * source view, where nothing differs from the bare source; in another view, nobody knows
- * with which.
+ * Would Python accept the header as it is on disk, under the time that is shown? The source
+ * view shows every source's own time, as the bare source does. Other views may show any
+ * time for a source that could not be looked at, and for the other source of an alias.
  */
 static bool would_match(const struct pyc_facts *facts, const struct pyc_policy *policy)
 {
@@ -284,9 +280,9 @@ static bool would_match(const struct pyc_facts *facts, const struct pyc_policy *
 }
 
 /*
- * Must this header differ from the time that is shown? What other programs than the
- * magic's interpreter wrote is not judged, but it must not match only because of the view
- * (pytest compares times and sizes as Python does).
+ * Must this header differ from the time that is shown? A file that another program wrote
+ * is not judged, but it must not match only because of the view (pytest compares times and
+ * sizes as Python does).
  */
 static bool must_not_match(const struct pyc_facts *facts,
 			   const struct pyc_decision *decision)
@@ -334,7 +330,7 @@ void pyc_decide(const struct pyc_facts *facts, const struct pyc_policy *policy,
 	serve(facts, policy, ret);
 }
 
-/* Asks for every answer instead of repeating the rules; it is cheap beside any i/o. */
+/* Tries every answer instead of repeating the rules, which is cheap beside any i/o. */
 unsigned pyc_verdict_needs(const struct pyc_facts *facts, const struct pyc_policy *policy)
 {
 	struct pyc_facts trial = *facts;

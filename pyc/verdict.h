@@ -180,7 +180,7 @@ void pyc_decide(const struct pyc_facts *facts, const struct pyc_policy *policy,
 		struct pyc_decision *ret);
 
 /**
- * struct pyc_vote - one pyc's say in the mtime that its source shows
+ * struct pyc_vote - a time that bytecode of one source embeds
  * @mtime: the embedded mtime, seconds
  * @count: how many pycs embed it
  */

@@ -27,9 +27,9 @@ static int store_db_explain(int error, struct reason *why)
 }
 
 /*
- * Does the file say that canonfs made it (application_id, at offset 68 of a database)? A
- * database that somebody named by mistake must not be moved away. Nobody named the default
- * one: what lies there was ours, however little of it is left.
+ * Does the file say that canonfs made it (application_id, at offset 68 of a database)? One
+ * that somebody named by mistake must not be moved away. In the default place every file is
+ * ours, however little of it is left.
  */
 static bool store_db_is_ours(const struct store_place *place)
 {
@@ -57,9 +57,9 @@ static int store_db_attach(const struct store_place *place, struct store_db *db)
 }
 
 /*
- * -EAGAIN: a bad one was set aside, *@why says why. That is done while it is still locked,
- * so that nobody's new one is hit; SQLite leaves what is at the path alone when it closes
- * a database that was moved.
+ * Return: -EAGAIN where a bad database was set aside; *@why says why. It is locked until
+ * then, so it cannot be somebody's new one. When SQLite closes a database that was moved,
+ * it leaves the file at the path alone.
  */
 static int store_db_open_once(const struct store_place *place, enum store_db_mode mode,
 			      struct store_db *db, struct reason *why)
@@ -348,8 +348,8 @@ int store_db_size(struct store_db *db, int64_t *ret_bytes)
 #define DELETE_ORPHANS "DELETE FROM header WHERE image NOT IN (SELECT id FROM image)"
 
 /*
- * One image, or of the last one a quarter of its rows. The last one is that of the running
- * mount: store_db_use_image(). Return: rows deleted, or -errno.
+ * Deletes the oldest image. Of the last one, which the running mount uses, it deletes a
+ * quarter of the rows. Return: rows deleted, or -errno.
  */
 static int store_db_delete_oldest(struct store_db *db)
 {

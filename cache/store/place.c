@@ -113,8 +113,8 @@ static int store_place_check_ancestors(int dir_fd, struct reason *why)
 }
 
 /*
- * Opens the directory of @path; where it really is, is where SQLite will look, so a symlink
- * that was put in there meanwhile is not followed.
+ * Opens the directory of @path. SQLite gets the directory's real path, so no symlink that
+ * somebody puts in later is followed.
  */
 static int store_place_open_dir(struct store_place *place, const char *path,
 				struct reason *why)

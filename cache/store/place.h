@@ -17,7 +17,7 @@
  * struct store_place - the place of a database
  * @path:   absolute, of the file; its directory has no symlinks in it; owned
  * @dir_fd: O_PATH descriptor of the directory; owned
- * @is_default: nobody named it; that it is missing or busy is no news then
+ * @is_default: nobody named it, so nobody is told that it is missing or busy
  */
 struct store_place {
 	char *path;
@@ -53,8 +53,8 @@ void store_place_close(struct store_place *place);
 int store_place_check(const struct store_place *place, bool create, struct reason *ret_why);
 
 /*
- * Moves the database aside to PATH.bad; what is beside it goes then. Return: 0; -errno
- * where it cannot be moved: all is as it was.
+ * Renames the database to PATH.bad and deletes the files beside it. Return: 0; -errno where
+ * it cannot be renamed: nothing has changed then.
  */
 int store_place_set_aside(const struct store_place *place);
 

@@ -21,7 +21,7 @@
 /**
  * struct store_queue - a ring of rows
  * @lock: of the fields below; held for copies of rows only
- * @wake: for who takes rows; CLOCK_MONOTONIC
+ * @wake: for the thread that takes rows; CLOCK_MONOTONIC
  */
 struct store_queue {
 	pthread_mutex_t lock;
@@ -47,7 +47,7 @@ bool store_queue_put(struct store_queue *queue, const struct store_row *row);
  */
 size_t store_queue_take(struct store_queue *queue, struct store_row *ret_rows);
 
-/* Nothing comes any more: who takes rows gets what is left, without waiting. */
+/* No more rows come: store_queue_take() gives what is left, without waiting. */
 void store_queue_end(struct store_queue *queue);
 
 #endif

@@ -54,7 +54,7 @@ void store_row_encode(const struct store_row *row, struct store_wire *ret_wire)
 	ret_wire->checksum = store_wire_checksum(ret_wire);
 }
 
-/* A right checksum says that canonfs wrote it; a canonfs with a bug, perhaps. */
+/* A right checksum says that canonfs wrote it, perhaps a canonfs with a bug. */
 static bool store_wire_is_plausible(const struct store_wire *wire)
 {
 	const int64_t *number = wire->number;

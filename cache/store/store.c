@@ -160,7 +160,7 @@ static int store_load_proofs(struct store *store)
 
 static void *store_write(void *closure);
 
-/* Signals are the supervisor's, and whoever calls us has blocked what has to be blocked. */
+/* The caller has blocked the signals, which are the supervisor's. */
 static void store_start_writer(struct store *store)
 {
 	int r = pthread_create(&store->writer, NULL, store_write, store);
@@ -272,7 +272,8 @@ static void *store_write(void *closure)
 	struct store *store = closure;
 
 	store_write_batches(store);
-	/* A checkpoint and its fsync: for this thread, which nobody waits for too long. */
+	/* Closing makes a checkpoint, with an fsync; nobody waits for this thread too long.
+	 */
 	store_db_close(take_ptr(store->db));
 	pthread_mutex_lock(&store->end_lock);
 	store->has_ended = true;

@@ -2,10 +2,10 @@
 /*
  * What outlives a mount: what bodies of bytecode files were found to be, and proofs.
  *
- * The database is read once, before the first request. From then on it belongs to a thread
- * of its own, fed through a bounded queue: no request ever waits for SQL or for the disk;
- * what the queue cannot hold is dropped and counted. The store is disposable: on any error
- * it is set aside or done without, with one line in the log.
+ * The database is read once, before the first request. Then a thread of its own writes what
+ * a bounded queue brings: no request waits for SQL or for the disk. Rows that the queue
+ * cannot hold are dropped and counted. On any error the mount sets the store aside or goes
+ * on without it, with one line in the log.
  */
 #ifndef CANONFS_CACHE_STORE_STORE_H
 #define CANONFS_CACHE_STORE_STORE_H
@@ -45,7 +45,7 @@ void store_load(struct store *store, store_take_fn *take, void *closure);
 const struct proof_set *store_proofs(const struct store *store);
 
 /**
- * store_put() - have a row written, some time
+ * store_put() - queue a row for writing
  * @row:          of a file with a settled identity; .image and .stored_s are filled in here
  * @is_confirmed: header, body and digest were in a row of store_load(), of an earlier state
  *

@@ -211,8 +211,8 @@ static int alias_check_pyc(const struct alias_report *report, const char *path,
 }
 
 /*
- * Where a link leads could not be found out. Is that because it leads nowhere, for its
- * reader as well? Else the error stays one.
+ * A link's end could not be looked at. After these errors it leads nowhere for its reader,
+ * too, so that is no error here.
  */
 static int alias_error_unless_nowhere(int error)
 {

@@ -3,9 +3,9 @@
  * Bytecode files that a reader reaches through a symbolic link beside another source.
  *
  * A pyc is judged by the place where it lies. Where b/__pycache__ is a link to
- * a/__pycache__, Python pairs a's pycs with b's sources: restamped for a/m.py, one would
- * match b/m.py as well, if that has the same size and canonical time. The server cannot
- * tell the two readers apart, so such a pyc is not vouched for at all.
+ * a/__pycache__, Python pairs a's pycs with b's sources. A pyc that is restamped for a/m.py
+ * would match b/m.py as well, if that has the same size and canonical time. The server
+ * cannot tell the two readers apart, so it does not vouch for such a pyc.
  *
  * Links that lead to the same source on both sides (the link farms of Nix) are harmless
  * and stay vouched for. Links from outside of the tree are not seen.

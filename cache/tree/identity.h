@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which file is this, and is it still the same? What one read of a file's content is
- * believed by.
+ * Which file is this, and is it still the same? If so, what was read of it still holds.
  *
  * Inode numbers are reused at once (ext4), and two images can agree in inode, size and
  * times: so an identity is good within one mounted file system, and for as long as

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which file system tree is this, across mounts and boots? And are its inodes' own
- * validators worth anything there?
+ * Which file system tree is this, across mounts and boots? And do its inodes' times and
+ * generations prove anything?
  *
- * Two images can agree in everything that a stat shows (facts: erofs and squashfs with
- * fixed identifiers, read-only overlays), so an image only says where to look for stored
- * rows; what a row is believed by is decided for each file.
+ * Two images can agree in everything that a stat shows (erofs and squashfs with fixed
+ * identifiers, read-only overlays). So an image only says where to look for stored rows;
+ * each file decides whether its row is believed.
  */
 #ifndef CANONFS_CACHE_TREE_IMAGE_H
 #define CANONFS_CACHE_TREE_IMAGE_H
@@ -44,10 +44,9 @@ int image_of(int root_fd, struct image *ret_image);
 /**
  * image_vouches() - does a stored identity prove by itself that the content is the same?
  *
- * So it is where a live kernel keeps generation, birth and change times that nobody can
- * set: ext4, xfs, btrfs, f2fs; and only if the change time has nanoseconds, which image
- * builders that write file systems on their own do not have. Elsewhere only the digest of
- * the content proves anything.
+ * It does where a live kernel keeps generation, birth and change times that nobody can set:
+ * ext4, xfs, btrfs, f2fs. And the change time must have nanoseconds: image builders that
+ * write file systems on their own set none. Elsewhere only the content's digest proves it.
  */
 bool image_vouches(const struct image *image, const struct identity *identity);
 

@@ -154,10 +154,7 @@ static int walk_compare_names(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/*
- * Opens and lists a directory. Return: its descriptor, the caller's; -1 where it cannot be
- * read, which is said.
- */
+/* Opens and lists a directory. Return: its descriptor, the caller's; -1 after an error. */
 static int walk_open(const struct walk *walk, const char *path, struct listing *listing,
 		     struct walk_dir *ret_dir)
 {
@@ -281,7 +278,7 @@ static void walk_tick(const struct walk *walk, struct walk_queue *queue)
 	pthread_mutex_unlock(&queue->lock);
 }
 
-/* As many threads as can be had; without any, and for one that nobody watches, ours. */
+/* Our thread does the work of one that nobody watches, and where none can be started. */
 static void walk_run_workers(const struct walk *walk, struct walk_queue *queue,
 			     struct walk_worker *workers, unsigned threads)
 {

@@ -2,10 +2,10 @@
 /*
  * A walk over the directories of a tree, by one thread or by several.
  *
- * The walk follows no symbolic link and enters no other mount. Each thread has the
- * directory open that it visits, and its __pycache__, but none above it. In memory are the
- * paths of directories that were found and not visited yet: in depth-first order these are
- * the siblings on the way down, not the whole tree.
+ * The walk follows no symbolic link and enters no other mount. Each thread has only the
+ * directory open that it visits, and its __pycache__. Memory holds the paths of directories
+ * that were found and not visited yet: in depth-first order these are the siblings on the
+ * way down, not the whole tree.
  */
 #ifndef CANONFS_CACHE_TREE_WALK_H
 #define CANONFS_CACHE_TREE_WALK_H
