@@ -182,11 +182,6 @@ static struct pyc_policy resolver_current_policy(struct resolver *resolver)
 	return policy;
 }
 
-static bool could_be_canonical(enum pyc_reason reason)
-{
-	return reason == PYC_R_NOT_CANONICAL || reason == PYC_R_NEWER;
-}
-
 /* In this mount. */
 static void inquiry_remember(struct inquiry *inquiry)
 {
@@ -283,7 +278,8 @@ static void inquiry_decide(struct inquiry *inquiry, struct pyc_decision *ret)
 	unsigned needs;
 
 	pyc_decide(&inquiry->facts, &policy, ret);
-	if (could_be_canonical(ret->reason) && !inquiry->resolver->sampled) {
+	if ((ret->reason == PYC_R_NOT_CANONICAL || ret->reason == PYC_R_NEWER) &&
+	    !inquiry->resolver->sampled) {
 		resolver_sample_once(inquiry->resolver);
 		policy = resolver_current_policy(inquiry->resolver);
 	}

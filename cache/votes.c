@@ -20,25 +20,22 @@ struct votes {
 	size_t count;
 };
 
-static void votes_add(struct votes *votes, uint32_t mtime)
+/* Takes @path. */
+static void votes_ask(struct votes *votes, char *path)
 {
+	bool has_vote;
+	uint32_t mtime;
 	size_t i = 0;
 
-	while (i < votes->count && votes->votes[i].mtime != mtime)
+	has_vote = votes->ask(votes->context, path, &mtime);
+	free(path);
+	while (has_vote && i < votes->count && votes->votes[i].mtime != mtime)
 		i++;
-	if (i == VOTES_MAX)
+	if (!has_vote || i == VOTES_MAX)
 		return;
 	votes->count += i == votes->count;
 	votes->votes[i].mtime = mtime;
 	votes->votes[i].count++;
-}
-
-static void votes_ask(struct votes *votes, const char *path)
-{
-	uint32_t mtime;
-
-	if (votes->ask(votes->context, path, &mtime))
-		votes_add(votes, mtime);
 }
 
 /* Levels of python -O, and none. */
@@ -59,12 +56,10 @@ static void votes_ask_cache_dir(struct votes *votes, const char *dir, const char
 	for (size_t i = 0; i < pyc_magic_count; i++) {
 		for (size_t opt = 0; votes_begins_tag(i) && opt < ARRAY_SIZE(opt_suffixes);
 		     opt++) {
-			scope_free char *path = NULL;
+			char *path;
 
 			if (asprintf(&path, "%s" PYC_CACHE_DIR "/%s.%s%s.pyc", dir, stem,
-				     pyc_magic_table[i].tag, opt_suffixes[opt]) < 0)
-				path = NULL;
-			else
+				     pyc_magic_table[i].tag, opt_suffixes[opt]) >= 0)
 				votes_ask(votes, path);
 		}
 	}
@@ -76,11 +71,9 @@ static void votes_ask_beside(struct votes *votes, const char *dir, const char *s
 	static const char *const suffixes[] = {"pyc", "pyo"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-		scope_free char *path = NULL;
+		char *path;
 
-		if (asprintf(&path, "%s%s.%s", dir, stem, suffixes[i]) < 0)
-			path = NULL;
-		else
+		if (asprintf(&path, "%s%s.%s", dir, stem, suffixes[i]) >= 0)
 			votes_ask(votes, path);
 	}
 }

@@ -29,12 +29,6 @@ static enum pyc_header_kind kind_of(uint32_t flags)
 	return PYC_KIND_HASH_UNCHECKED;
 }
 
-static bool is_hash(const struct pyc_header *header)
-{
-	return header->kind == PYC_KIND_HASH_CHECKED ||
-	       header->kind == PYC_KIND_HASH_UNCHECKED;
-}
-
 enum pyc_header_status pyc_header_parse(const uint8_t *buf, size_t len,
 					struct pyc_header *ret_header)
 {
@@ -57,7 +51,8 @@ enum pyc_header_status pyc_header_parse(const uint8_t *buf, size_t len,
 	if (magic->flags_offset)
 		header.flags = load_le32(buf + magic->flags_offset);
 	header.kind = kind_of(header.flags);
-	if (is_hash(&header)) {
+	if (header.kind == PYC_KIND_HASH_CHECKED ||
+	    header.kind == PYC_KIND_HASH_UNCHECKED) {
 		memcpy(header.hash, buf + HASH_OFFSET, PYC_HASH_SIZE);
 	} else {
 		header.mtime = load_le32(buf + magic->mtime_offset);

@@ -64,11 +64,6 @@ static void store_place_make_dir(const char *path)
 	mkdir(dir, 0700);
 }
 
-static bool store_place_is_same(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 /* Could somebody else put another file at a name in this directory? */
 static bool store_place_is_ours_alone(const struct stat *st, bool sticky_will_do)
 {
@@ -102,7 +97,7 @@ static int store_place_check_ancestors(int dir_fd, struct reason *why)
 		}
 		close_fd(&fd);
 		fd = next;
-		if (store_place_is_same(&above, &st))
+		if (above.st_dev == st.st_dev && above.st_ino == st.st_ino)
 			return 0;
 		if (!store_place_is_ours_alone(&above, true))
 			return reason_set(why, -EPERM,
@@ -167,6 +162,14 @@ static const char *store_place_name(const struct store_place *place)
 	return path_last(place->path);
 }
 
+/* The name of a file beside the database, the caller's; NULL when out of memory. */
+static char *store_place_beside(const struct store_place *place, const char *suffix)
+{
+	char *name;
+
+	return asprintf(&name, "%s%s", store_place_name(place), suffix) < 0 ? NULL : name;
+}
+
 static int store_place_check_file(const struct store_place *place, const char *name,
 				  struct reason *why)
 {
@@ -190,13 +193,11 @@ static int store_place_check_file(const struct store_place *place, const char *n
 static int store_place_check_companions(const struct store_place *place, struct reason *why)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(companions); i++) {
-		scope_free char *name = NULL;
+		scope_free char *name = store_place_beside(place, companions[i]);
 		int r;
 
-		if (asprintf(&name, "%s%s", store_place_name(place), companions[i]) < 0) {
-			name = NULL;
+		if (!name)
 			return reason_set(why, -ENOMEM, "out of memory");
-		}
 		r = store_place_check_file(place, name, why);
 		if (r == -ENOENT)
 			continue;
@@ -232,20 +233,16 @@ int store_place_check(const struct store_place *place, bool create, struct reaso
 
 int store_place_set_aside(const struct store_place *place)
 {
-	scope_free char *bad = NULL;
+	scope_free char *bad = store_place_beside(place, ".bad");
 
-	if (asprintf(&bad, "%s.bad", store_place_name(place)) < 0) {
-		bad = NULL;
+	if (!bad)
 		return -ENOMEM;
-	}
 	if (renameat(place->dir_fd, store_place_name(place), place->dir_fd, bad) < 0)
 		return -errno;
 	for (size_t i = 0; i < ARRAY_SIZE(companions); i++) {
-		scope_free char *name = NULL;
+		scope_free char *name = store_place_beside(place, companions[i]);
 
-		if (asprintf(&name, "%s%s", store_place_name(place), companions[i]) < 0)
-			name = NULL;
-		else
+		if (name)
 			unlinkat(place->dir_fd, name, 0);
 	}
 	return 0;

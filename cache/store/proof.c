@@ -56,8 +56,9 @@ int proof_set_add(struct proof_set *set, const struct proof *proof)
 	return 0;
 }
 
-static int proof_compare_keys(const struct proof *a, const struct proof *b)
+static int proof_compare_keys(const void *first, const void *second)
 {
+	const struct proof *a = first, *b = second;
 	const uint64_t keys[][2] = {
 		{a->body.low, b->body.low},	{a->body.high, b->body.high},
 		{a->source.low, b->source.low}, {a->source.high, b->source.high},
@@ -93,11 +94,6 @@ void proof_set_seal(struct proof_set *set)
 	set->count = kept + 1;
 }
 
-static int proof_compare_with_key(const void *key, const void *element)
-{
-	return proof_compare_keys(key, element);
-}
-
 enum pyc_check proof_set_find(const struct proof_set *set, struct digest source,
 			      struct digest body, uint16_t magic, uint8_t level)
 {
@@ -108,7 +104,7 @@ enum pyc_check proof_set_find(const struct proof_set *set, struct digest source,
 	if (set->count == 0)
 		return PYC_CHECK_UNKNOWN;
 	found = bsearch(&key, set->proofs, set->count, sizeof(*set->proofs),
-			proof_compare_with_key);
+			proof_compare_keys);
 	return found ? found->result : PYC_CHECK_UNKNOWN;
 }
 
