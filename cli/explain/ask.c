@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 
-/* Has the source bytecode of that level? Nothing else is worth a question. */
+/* Does the source have bytecode of that level? An interpreter is asked of no other. */
 static bool explain_has_level(const struct explanation *explanation, int level)
 {
 	for (size_t i = 0; explanation->stem && i < explanation->pyc_count; i++)

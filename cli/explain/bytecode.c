@@ -17,7 +17,7 @@
 #include "cache/tree/pairing.h"
 #include "cli/print/shown.h"
 
-/* Where a path leads through links, for readers; NULL where there are none on the way. */
+/* Where a reader gets to by a path; NULL where no links are on the way. */
 static char *explain_follow_links(const struct explain_request *request, const char *path)
 {
 	scope_fd int fd = openat2_fd(request->root_fd, path, O_PATH, RESOLVE_IN_ROOT);
@@ -70,7 +70,7 @@ static bool explain_is_of_stem(const char *name, bool in_cache, const char *stem
 	       memcmp(parsed.stem, stem, parsed.stem_len) == 0;
 }
 
-/* An optimised one comes after the plain one of its tag. */
+/* By tag; the file without optimisation comes first. */
 static int explain_compare_pycs(const void *left, const void *right)
 {
 	const struct explain_pyc *a = left, *b = right;
@@ -88,7 +88,8 @@ static int explain_compare_pycs(const void *left, const void *right)
 	return order ? order : strverscmp(a->path, b->path);
 }
 
-/* Of the folder's __pycache__, which may have many entries of other sources. */
+/* Adds those in the folder's __pycache__, which also holds the bytecode of other sources.
+ */
 static int explain_add_cached(const struct explain_request *request,
 			      struct explanation *explanation)
 {
@@ -117,7 +118,8 @@ static int explain_add_cached(const struct explain_request *request,
 	return r;
 }
 
-/* Python 2's, or in place of a source. */
+/* Adds those beside the source: Python 2 writes them there, Python 3 runs them without one.
+ */
 static int explain_add_beside(const struct explain_request *request,
 			      struct explanation *explanation)
 {

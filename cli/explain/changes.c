@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What would change what Python does with a bytecode file: the rules of judge.c asked
- * again, as if something were otherwise; see explain.h.
+ * What would make Python use a bytecode file; see explain.h. Each try changes one fact or
+ * one option and applies the rules of judge.c again.
  */
 #include "cli/explain/explain.h"
 
@@ -14,10 +14,10 @@
 #include "cli/print/advice.h"
 
 /**
- * struct explain_trial - a file and a policy that are not what they are
+ * struct explain_trial - a file and a policy to be tried out
  * @tree:          of the file
- * @pyc:           the file, which gets what would help
- * @facts, @policy: theirs; changed for a try, and as they are between two tries
+ * @pyc:           the file; its changes are written
+ * @facts, @policy: copies that a try changes, and resets at its end
  */
 struct explain_trial {
 	const struct explain_request *request;
@@ -97,8 +97,8 @@ static void explain_try(struct explain_trial *trial, const char *option)
 }
 
 /*
- * Where a reader finds on disk what it calls @path and lies at @relative in the tree: in
- * the source of a mount, as a mount cannot be written to. The caller's.
+ * The path of a file that can be written. In a mount that is the file at @relative in the
+ * mount's source, elsewhere it is @path. The caller's.
  */
 static char *explain_path_on_disk(const struct explain_trial *trial, const char *path,
 				  const char *relative)
@@ -112,7 +112,7 @@ static char *explain_path_on_disk(const struct explain_trial *trial, const char 
 	return path_join(strcmp(trial->request->root, "/") != 0 ? below : source, relative);
 }
 
-/* Compiles and records; then the mount knows. The cache has one user at a time. */
+/* Verify records a proof for the mount. The mount ends first: a cache has one user. */
 static void explain_try_verify(struct explain_trial *trial)
 {
 	const struct mount_options *options = &trial->request->options;
@@ -138,7 +138,7 @@ static void explain_try_verify(struct explain_trial *trial)
 	explain_trial_reset(trial);
 }
 
-/* The source's time as a canonical one; where it is the later one, with trust=size. */
+/* The source's time becomes a canonical one. */
 static void explain_try_canonical(struct explain_trial *trial, enum pyc_trust trust)
 {
 	int64_t time = trial->pyc->disk.source_mtime.tv_sec;
@@ -154,7 +154,7 @@ static void explain_try_canonical(struct explain_trial *trial, enum pyc_trust tr
 	explain_try(trial, option);
 }
 
-/* Where no header can match the time that the source has. */
+/* For a source with a time that fits into no header. */
 static void explain_try_epoch(struct explain_trial *trial)
 {
 	trial->policy.view = PYC_VIEW_EPOCH;
@@ -163,7 +163,7 @@ static void explain_try_epoch(struct explain_trial *trial)
 	explain_try(trial, "mtime=1");
 }
 
-/* Whose file it would be, by its name, or by its magic where the name tells nobody's. */
+/* The version that the file belongs to: its header's, if the name agrees, or its name's. */
 static const struct pyc_magic *explain_owner(const struct pyc_facts *facts)
 {
 	const struct pyc_magic *found = NULL;
@@ -199,7 +199,7 @@ static void explain_try_compile(struct explain_trial *trial)
 	command = advise_compile(trial->request->root, program, level,
 				 is_hash ? " -f --invalidation-mode checked-hash" : " -f",
 				 path);
-	/* A mount over its own source hides it. */
+	/* A mount over its own source hides that source. */
 	umount = mount && path_below(path, mount) ? explain_umount_first(trial->tree)
 						  : strdup("");
 	if (command && umount)
@@ -222,7 +222,7 @@ void explain_find_changes(const struct explain_request *request,
 
 	if (!explain_is_bad(pyc->bare) && pyc->bare != PYC_LOADS_CHECKED)
 		return;
-	/* It is mounted, and that was enough. */
+	/* The mount that is there is enough. */
 	if (trial.tree->mount && pyc->served == PYC_LOADS)
 		return;
 	explain_trial_reset(&trial);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs explain: why a module is compiled again, and what would change that; see
- * explain.h.
+ * What canonfs explain does, step by step; see explain.h.
  */
 #include "cli/explain/explain.h"
 

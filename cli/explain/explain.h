@@ -2,12 +2,12 @@
 /*
  * canonfs explain: what is known of one source file and its bytecode, and what follows.
  *
- *	find	which source; with place (its directory and tree) and bytecode
- *	judge	facts, verdicts under each policy, outcomes
- *	changes	what would change them
- *	ask	the same from a real interpreter
- *	text, table, json	printing
- *	words	what all of them call things
+ *	find	finds the source; place finds its directory and tree, bytecode its files
+ *	judge	collects facts, and says what verdicts and outcomes follow
+ *	changes	tries what would change them
+ *	ask	asks real interpreters
+ *	text, table, json	print
+ *	words	has the words that all of them use
  */
 #ifndef CANONFS_CLI_EXPLAIN_EXPLAIN_H
 #define CANONFS_CLI_EXPLAIN_EXPLAIN_H
@@ -37,9 +37,9 @@
 
 /**
  * struct explain_tree - the tree of a source
- * @set:      of the request
- * @policy:   the options', with the time that the tree's sources share
- * @has_time: whether they share one, which is @time
+ * @set:      borrowed from the request
+ * @policy:   that of the options, with the time that the tree's sources share
+ * @has_time: whether they share one; it is @time
  * @mount:    where a canonfs is mounted, if the tree is one; owned, else NULL
  * @mount_source: what is mounted there; owned
  */
@@ -68,7 +68,7 @@ struct explain_asked {
 
 /**
  * struct explain_verdict - what a mount would decide
- * @known: it would decide something: the file is bytecode of the tree
+ * @known: whether it would decide: the file is bytecode of the tree
  */
 struct explain_verdict {
 	bool known;
@@ -79,21 +79,20 @@ struct explain_verdict {
  * struct explain_pyc - one bytecode file; the strings are owned
  * @path:     as readers see it, absolute
  * @relative: the part of @path below the tree; facts point into it
- * @title:    what tells it from the others of its source, for a terminal
+ * @title:    short name among the files of its source; safe for a terminal
  * @real:     where symlinks lead, absolute, in the readers' root; NULL where there are none
- * @problem:  why it could not be looked at, in words; then only the above is meaningful;
- *            static storage
+ * @problem:  a sentence that says why it cannot be read; static storage. NULL for none;
+ *            else what follows after @head is not set
  * @head, @head_len: its first bytes
  * @seen:     what is known of it as readers see it
- * @disk:     the same of the file on disk: differs from @seen in a mount that serves
- * another header
+ * @disk:     what is known of the file on disk; a mount may serve another header
  * @given:    verdict under the options that were given
- * @trust:    under each policy of trust=
+ * @trust:    verdict under each value of trust=
  * @bare:     what its interpreter does without canonfs
- * @served:   what it does with what a mount would serve
- * @reader:   an installed interpreter, where only those tell what @bare is; else NULL
- * @changes:  what would make Python use it: options, commands; owned
- * @mount_verdict, @mount_reason: of the mount that it lies in; NULL where that tells none
+ * @served:   what its interpreter does with what a mount serves
+ * @reader:   the installed interpreter that decided @bare; NULL if the file decides it
+ * @changes:  commands that would make Python use it; @change_count of them
+ * @mount_verdict, @mount_reason: what the mount says that holds it; else NULL
  * @asked:    @asked_count of them
  */
 struct explain_pyc {
@@ -121,13 +120,13 @@ struct explain_pyc {
 
 /**
  * struct explanation - a source and all of its bytecode; the strings are owned
- * @path:     of the source, absolute, as readers see it; of the bytecode itself, where no
- *            source can pair with it
- * @folder:   the directory that holds it
- * @stem:     its name without .py; NULL where @path is bytecode
+ * @path:     of the source, absolute, as readers see it. Where no source can pair with the
+ *            bytecode, it is the bytecode's path, and @stem is NULL.
+ * @folder:   the directory that holds the source
+ * @stem:     the source's name without .py
  * @relative: the part of @path below the tree
- * @link:     where it leads, if it is a symlink
- * @source:   what is there
+ * @link:     where @path leads, if it is a symlink
+ * @source:   what is at @path
  */
 struct explanation {
 	struct explain_tree tree;
@@ -178,17 +177,18 @@ void explain_fini(struct explain_request *request);
 /**
  * explain_find() - find a file's source and its bytecode, and put it into the request
  *
- * One that is there already is not put there again.
+ * A source that the request already has is not added again.
  * Return: 0, or an exit status with one line logged.
  */
 int explain_find(struct explain_request *request, const char *file);
 
 /**
  * struct explain_place - where a file is
- * @folder:   of the source, resolved: the file's own, or the one above its __pycache__.
- * That may be a link: who comes through it pairs what is there with his own sources.
- * @in_cache: whether it is in the folder's __pycache__
- * @path:     its own
+ * @folder:   directory of the source, without symlinks; of a file in a __pycache__ the one
+ *            above. If that __pycache__ is a link, Python pairs what it holds with this
+ * folder.
+ * @in_cache: whether the file is in the folder's __pycache__
+ * @path:     of the file
  */
 struct explain_place {
 	char *folder;
@@ -201,10 +201,10 @@ int explain_place_find(const struct explain_request *request, const char *file,
 		       struct explain_place *place);
 void explain_place_fini(struct explain_place *place);
 
-/* Is a file there? 0, also for a dangling link; -EISDIR, or why not. */
+/* Return: 0 for a file and for a dangling link; -EISDIR or another -errno. */
 int explain_look_at(const struct explain_request *request, const char *path);
 
-/* Finds and opens the tree of a folder. 0 or an exit status with one line logged. */
+/* Finds the tree of a folder. Return: 0, or an exit status with one line logged. */
 int explain_find_tree(struct explain_request *request, const char *folder,
 		      struct explain_tree *tree);
 
@@ -216,11 +216,10 @@ int explain_add_pyc(const struct explain_request *request, struct explanation *e
 		    const char *path);
 int explain_add_all(const struct explain_request *request, struct explanation *explanation);
 
-/* Everything that can be said without running an interpreter on the files. */
+/* Judges the files without running an interpreter on them. */
 void explain_judge(struct explain_request *request, struct explanation *explanation);
 
-/* What an interpreter would do with what a mount serves after @decision; see pyc_outcome().
- */
+/* What an interpreter does with the header and time that a mount serves after @decision. */
 enum pyc_outcome explain_outcome_after(const struct pyc_facts *facts,
 				       const struct pyc_decision *decision,
 				       const struct pyc_magic *reader);
@@ -252,7 +251,8 @@ const char *explain_date(int64_t seconds, char date[EXPLAIN_DATE_MAX]);
 /* "timestamp", "checked-hash"...; static storage. */
 const char *explain_kind(enum pyc_header_kind kind);
 
-/* Does Python find the source's time, its size, in the header? Unknown: it does not ask. */
+/* Does the header have the source's time, its size? Unknown where Python does not compare.
+ */
 enum pyc_check explain_time_matches(const struct pyc_facts *facts);
 enum pyc_check explain_size_matches(const struct pyc_facts *facts);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From a file to its source and all that is to be explained of it; see explain.h.
+ * From a file to its source and the source's bytecode; see explain.h.
  */
 #include "cli/explain/explain.h"
 
@@ -25,12 +25,12 @@ static void explain_read_link(const struct explain_request *request,
 	char target[PATH_MAX];
 	ssize_t len = fd < 0 ? -1 : readlinkat(fd, "", target, sizeof(target) - 1);
 
-	/* ENOENT is what that says of a file that is no link. */
+	/* For a file that is no link readlinkat() fails with ENOENT. */
 	if (len > 0)
 		explanation->link = strndup(target, (size_t)len);
 }
 
-/* What a file's name says of its source; takes the folder out of @place. */
+/* Sets path, folder and stem from the file's name; takes the folder out of @place. */
 static int explain_name(struct explain_place *place, struct explanation *explanation)
 {
 	const char *last = path_last(place->path);
@@ -104,7 +104,7 @@ static bool explain_is_known(const struct explain_request *request, const char *
 	return false;
 }
 
-/* Takes what @explanation owns. */
+/* Moves @explanation into the request. */
 static int explain_keep(struct explain_request *request, struct explanation *explanation)
 {
 	struct explanation *grown =

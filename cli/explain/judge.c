@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is known of bytecode files, and what follows; see explain.h. All rules are elsewhere
- * (pyc/verdict.h, pyc/outcome.h): here they are asked.
+ * What is known of bytecode files, and what follows; see explain.h. The rules are in
+ * pyc/verdict.h and pyc/outcome.h.
  */
 #include "cli/explain/explain.h"
 
@@ -39,7 +39,7 @@ static const char *explain_problem(int error)
 	}
 }
 
-/* What is known of an open file at @path, relative to the tree. 0 or -errno. */
+/* Finds the facts of an open file. @path: relative to the tree. Return: 0 or -errno. */
 static int explain_resolve(const struct explain_tree *tree, const char *path, int fd,
 			   struct pyc_facts *ret_facts)
 {
@@ -83,7 +83,7 @@ static void explain_take_original(struct explain_pyc *pyc, const char *text)
 		pyc_header_parse(raw, len < 0 ? 0 : (size_t)len, &pyc->disk.header);
 }
 
-/* What the mount tells of a file; nothing, if it is of an older version. */
+/* Takes what the mount says of a file. A mount of an older version says nothing. */
 static void explain_ask_mount(const struct explain_request *request,
 			      struct explain_pyc *pyc)
 {
@@ -123,7 +123,7 @@ static int explain_ignore_alias(void *context, uint64_t device, uint64_t inode)
 	return 0;
 }
 
-/* As a mount does, before a reader learns of a link: the file's own or its directory's. */
+/* The path or its directory may be a link: the resolver must know it, as in a mount. */
 static void explain_report_links(const struct explain_tree *tree, const char *path)
 {
 	scope_free char *dir = path_parent(path);
@@ -140,8 +140,8 @@ static void explain_report_links(const struct explain_tree *tree, const char *pa
 }
 
 /*
- * Readers get a linked file from where it lies, with the verdict of that place: none, where
- * that is outside of the tree, or where the name is not one of bytecode.
+ * Readers get a linked file from where it lies, with the verdict of that place. A place
+ * outside of the tree, or a name that is not bytecode's, has no verdict.
  */
 static void explain_decide_linked(const struct explain_tree *tree, struct explain_pyc *pyc,
 				  int fd)
@@ -171,8 +171,8 @@ enum pyc_outcome explain_outcome_after(const struct pyc_facts *facts,
 }
 
 /*
- * Some files do not say who reads them: the installed interpreters do, if those that look
- * for the file agree.
+ * Some files do not say which version reads them. Then the installed interpreters that
+ * look for the file decide, if they agree.
  */
 static const struct interpreter *explain_find_reader(struct explain_request *request,
 						     const struct pyc_facts *facts)

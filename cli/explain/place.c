@@ -3,8 +3,8 @@
  * From a file's name to its directory and tree, as readers in the root directory see them;
  * see explain.h.
  *
- * Directories are resolved, last components are not: Python looks for bytecode beside the
- * name that it was given, also where that is a link.
+ * Links in the directory are followed. A file that is a link is not followed: Python looks
+ * for bytecode beside the link.
  */
 #include "cli/explain/explain.h"
 
@@ -34,7 +34,7 @@ static char *explain_resolve_dir(const struct explain_request *request, const ch
 	return NULL;
 }
 
-/* A path from where we are, unless it is an image's. */
+/* A relative path starts at the working directory, or at the root of an image. */
 static char *explain_make_absolute(const struct explain_request *request, const char *file)
 {
 	scope_free char *here = NULL;
@@ -68,7 +68,8 @@ int explain_place_find(const struct explain_request *request, const char *file,
 	real = explain_resolve_dir(request, place->in_cache ? above : dir);
 	if (!real)
 		return -errno;
-	/* A relative name within a __pycache__, or a link of another name to one. */
+	/* The working directory is a __pycache__, or a link of another name leads to one.
+	 */
 	if (!place->in_cache && strcmp(path_last(real), PYC_CACHE_DIR) == 0) {
 		place->in_cache = true;
 		place->folder = path_parent(real);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A column for each bytecode file of a source, as many beside each other as fit; see
- * explain.h.
+ * A table with a column for each bytecode file of a source; as many columns as fit stand
+ * beside each other. See explain.h.
  */
 #include "cli/explain/explain.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs explain for people: the source's line, the table of its bytecode, then in words
- * why, and what to do.
+ * canonfs explain for people: the source, the table of its bytecode, why, and what to do.
  */
 #include "cli/explain/explain.h"
 
@@ -15,8 +14,8 @@
 #include "cli/print/shown.h"
 
 /*
- * Breaks @text at blanks, so that no line is longer than the width allows, and at newlines.
- * Lines that a newline ends are commands: to be copied, so they stay whole.
+ * Breaks @text at blanks, so that no line is longer than the width allows. A line that ends
+ * with a newline is a command: it stays whole, so that people can copy it.
  */
 static void explain_print_wrapped(const char *text, int indent)
 {
@@ -120,7 +119,7 @@ static void explain_print_asked(const struct explain_pyc *pyc,
 		printf("    (said: %s)\n", pyc_outcome_name(asked->expected));
 }
 
-/* What -v printed of this module: other lines tell of what reading the source needed. */
+/* Of what -v printed, the lines about this module. */
 static void explain_print_lines(const char *lines, const char *stem)
 {
 	scope_free char *mark = explain_format("/%s.", stem);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What explain calls things, in both of its outputs; see explain.h.
+ * Words that text and JSON share; see explain.h.
  */
 #include "cli/explain/explain.h"
 

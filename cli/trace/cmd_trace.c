@@ -58,7 +58,7 @@ struct trace_request {
 	char **command;
 };
 
-/* Each of the two has options that the other has not. */
+/* MOUNT and COMMAND take different options. */
 static int trace_run_request(const struct trace_request *request, int argc, char **argv)
 {
 	const struct trace_command_options *options = &request->options;
@@ -96,7 +96,7 @@ static int cmd_trace(int argc, char **argv)
 	int words = 1;
 	int option;
 
-	/* What follows "--" is not ours to look at, nor for getopt to move about. */
+	/* The words after "--" are the command's: getopt must not see or move them. */
 	while (words < argc && strcmp(argv[words], "--") != 0)
 		words++;
 	if (words < argc)

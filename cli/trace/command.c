@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From system calls to a summary; see trace.h.
+ * canonfs trace -- COMMAND: from the files that it opens to the summary; see trace.h.
  */
 #include "cli/trace/trace.h"
 
@@ -17,8 +17,8 @@
 
 /**
  * struct traced_process - a process that opened a file that is Python's by its name
- * @decided: it opened bytecode, or is called python: it is known whether it is one
- * @imports: of a Python; else NULL
+ * @decided: whether it is a Python was decided, by its name or its first bytecode
+ * @imports: what it imports, if it is a Python; else NULL
  */
 struct traced_process {
 	struct python_process process;
@@ -70,7 +70,7 @@ static struct traced_process *trace_get_process(const struct watch_open *open)
 	return traced;
 }
 
-/* Is it a Python? A program that was one once is one in its next process, too. */
+/* Decides whether it is a Python. A program that was one is one in each later process. */
 static void trace_decide(struct import_tracker *tracker, struct traced_process *traced,
 			 const struct watch_open *open)
 {

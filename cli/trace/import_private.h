@@ -8,7 +8,7 @@
 #include "cli/trace/import_tracker.h"
 #include "pyc/names.h"
 
-/* An interpreter; what its magic is, the first bytecode tells that it opens or takes. */
+/* An interpreter. Its magic is that of the first bytecode that it opens, or runs. */
 struct import_program {
 	char *path;
 	size_t processes;
@@ -16,7 +16,7 @@ struct import_program {
 	struct import_program *next;
 };
 
-/* @index: tsearch(3) of struct import_record; they are in @records, too */
+/* @index: the same records as in @records, in a tree of tsearch(3) */
 struct import_tracker {
 	struct import_program *programs;
 	void *index;
@@ -29,13 +29,13 @@ struct import_tracker {
 struct import_program *import_get_program(struct import_tracker *tracker, const char *path);
 
 /*
- * Counts a process for a record, which becomes the tracker's, also where it is NULL for
- * want of memory. Return: the record that counts from now on; NULL when out of memory.
+ * Counts a process for a record. Takes ownership; NULL means that memory ran out.
+ * Return: the tracker's record, which may be an older equal one; NULL when out of memory.
  */
 struct import_record *import_count_record(struct import_tracker *tracker,
 					  struct import_record *record);
 
-/* Frees what is known of a file, which is then none. */
+/* Frees the members of a file and makes it empty. */
 void import_forget(struct import_opened_file *file);
 
 #endif

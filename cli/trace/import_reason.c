@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Asks the resolver; see trace.h.
+ * Why imports did not use their bytecode, as the resolver says; see trace.h.
  */
 #include "cli/trace/trace.h"
 
@@ -22,7 +22,7 @@
 #include "pyc/mtime.h"
 #include "pyc/outcome.h"
 
-/* @trees: tree_set_get(); @mounts: those of now */
+/* @trees: the list of tree_set_get(); @mounts: read once, after the command */
 struct import_judge {
 	struct mount_options options;
 	struct tree_set *trees;
@@ -78,8 +78,8 @@ static bool import_is_unchanged(const struct statx *stx, const struct stat *st)
 }
 
 /*
- * A mount knows what it decided, and under which options: through it, its source's times do
- * not show. See fs/front/virtual_xattr.h.
+ * A mount says itself what it decided: its options are its own, and it does not show the
+ * times of its source. See fs/front/virtual_xattr.h.
  */
 static void import_ask_mount(int fd, struct pyc_decision *decision)
 {
@@ -121,7 +121,7 @@ static bool import_resolve(struct import_judge *judge, const char *seen, const c
 	question.path = path;
 	question.fd = fd;
 	question.stx = &stx;
-	/* Whole: the code and the hash matter to the interpreter, if not to the verdict. */
+	/* The whole file: the interpreter also looks at the code and the hash. */
 	if (fd < 0 || statx_at(fd, "", &stx) < 0 ||
 	    !import_is_unchanged(&stx, &record->pyc.st) ||
 	    resolve_pyc(set->resolver, &question, ret) < 0)
@@ -191,7 +191,7 @@ static bool import_reads_magic(const struct import_record *record)
 	       record->pyc.header.magic == record->reader;
 }
 
-/* What only the whole file tells. */
+/* Corrects what the header and the order of the files could not tell. */
 static void import_make_precise(struct import_record *record, const struct pyc_facts *facts)
 {
 	if (record->how == IMPORT_CHECKED && facts->hash == PYC_CHECK_BAD)
@@ -200,7 +200,7 @@ static void import_make_precise(struct import_record *record, const struct pyc_f
 		record->how = IMPORT_FAILED;
 }
 
-/* A verdict is about the mount; some say nothing about what the interpreter did. */
+/* Some verdicts say what a mount does, but not why the interpreter compiled. */
 static const char *import_text_of_verdict(const struct import_record *record,
 					  const struct import_reason *reason)
 {
@@ -258,7 +258,7 @@ static void import_judge(struct import_judge *judge, struct import_record *recor
 
 	if (seen)
 		reason.tree = seen[1] ? path_join(root, seen + 1) : strdup(root);
-	/* New bytecode is written where the old one's hash was another. */
+	/* It wrote new bytecode, so the hash of the old one differed. */
 	if (record->how == IMPORT_CHECKED && record->kept > 0)
 		record->how = IMPORT_COMPILED;
 	if (record->how == IMPORT_NO_PYC) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is known of programs and their imports in the end; see import_tracker.h.
+ * The programs and the records of a tracker; see import_tracker.h.
  */
 #include <search.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The order in which interpreters open files; see import_tracker.h.
+ * What the order of opened files says of imports; see import_tracker.h.
  */
 #include "cli/trace/import_tracker.h"
 
@@ -78,7 +78,7 @@ static bool import_pairs_in_prefix(const char *pyc, const struct pyc_name *name,
 	       strcmp(source + source_dir, expected) == 0;
 }
 
-/* Is that the source which Python would compile instead of this bytecode? As texts. */
+/* Would Python compile that source in place of this bytecode? Compares names only. */
 static bool import_pairs(const char *pyc, const char *source)
 {
 	scope_free char *expected = NULL;
@@ -182,7 +182,7 @@ static struct import_record *import_record_new(struct import_program *program,
 
 /* ---- what became of a module ---- */
 
-/* What became of @pyc, whose source the same thread opened. */
+/* What became of @pyc, if the same thread opened its source. */
 static enum import_how import_judge_header(const struct import_program *program,
 					   const struct import_opened_file *pyc,
 					   const struct import_opened_file *source)
@@ -212,7 +212,7 @@ static enum import_how import_judge_header(const struct import_program *program,
 	return IMPORT_COMPILED;
 }
 
-/* What became of @pyc, whose source nobody opened. */
+/* What became of @pyc, if nobody opened its source. */
 static enum import_how import_judge_used(struct import_program *program,
 					 const struct import_opened_file *pyc)
 {
@@ -233,7 +233,7 @@ static void import_settle(struct import_process *process, struct import_thread *
 	struct import_opened_file *pyc = &thread->pyc;
 	enum import_how how;
 
-	/* Where Python looked for it and nothing was there, there is no module. */
+	/* There is neither bytecode nor source, so there is no module. */
 	if (!pyc->name || (pyc->error && !source)) {
 		import_forget(pyc);
 		return;

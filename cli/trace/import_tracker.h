@@ -2,12 +2,13 @@
 /*
  * From the files that interpreters open to what became of their imports.
  *
- * Python 3 opens a module's bytecode; if it accepts that, it never opens the source, if
- * not, the source is the next thing that the same thread opens. Python 2 opens the source,
- * then the bytecode, and reads the one or the other: there, the header tells.
+ * Python 3 opens a module's bytecode. If it accepts that, it never opens the source. If it
+ * does not, the source is the next file that the same thread opens. Python 2 opens the
+ * source, then the bytecode, and reads one of them: there the header tells which one.
  * (importlib/_bootstrap_external.py, SourceLoader.get_code; Python/import.c of 2.7.)
  *
- * A source that is opened at another time is not an import: tracebacks, inspect, a script.
+ * A source that is opened at another time is no import: a traceback, inspect or a script
+ * needs it.
  */
 #ifndef CANONFS_CLI_TRACE_IMPORT_TRACKER_H
 #define CANONFS_CLI_TRACE_IMPORT_TRACKER_H
@@ -23,7 +24,7 @@ enum import_how {
 	IMPORT_CHECKED,	   /* read the source, found its hash, ran the bytecode */
 	IMPORT_SOURCELESS, /* ran the bytecode; there is no source */
 	IMPORT_COMPILED,   /* compiled the source, although there is bytecode */
-	IMPORT_NO_PYC,	   /* compiled the source: there is no bytecode, or no way to it */
+	IMPORT_NO_PYC,	   /* compiled the source: no bytecode could be opened */
 	IMPORT_FAILED,	   /* took the bytecode, which is damaged: the import failed */
 	IMPORT_HOWS
 };
@@ -32,7 +33,7 @@ enum import_how {
 const char *import_how_name(enum import_how how);
 const char *import_how_text(enum import_how how);
 
-/* Did the import do without compiling? */
+/* Did the import run bytecode, without compiling? */
 bool import_used_bytecode(enum import_how how);
 
 /**
@@ -61,14 +62,14 @@ struct import_opened_file {
  * struct import_record - what became of one module, in one or more processes
  * @program: the interpreter; owned by the tracker, one string for each
  * @reader:  the magic of the bytecode that it takes; NULL where no bytecode told
- * @pyc:     the bytecode, as the first process that did it found it
+ * @pyc:     the bytecode, as the first of the processes found it
  * @source:  absolute path; NULL where it is not known (a used file of PYTHONPYCACHEPREFIX);
  *           owned by the tracker
  * @prefixed: the bytecode lies in a tree of its own (PYTHONPYCACHEPREFIX)
  * @source_st: of the source; meaningful (not all 0) if it was opened
  * @processes: how many
  * @kept:    how many of these wrote new bytecode
- * @keep_error: errno of one that tried to and could not; 0 for none
+ * @keep_error: errno of a process that could not write it; 0 for none
  */
 struct import_record {
 	enum import_how how;
@@ -85,7 +86,7 @@ struct import_record {
 
 /**
  * struct import_open - an interpreter opened, or tried to open, a file
- * @name:  as it gave it; not IMPORT_FILE_OTHER
+ * @name:  as the interpreter gave it; not IMPORT_FILE_OTHER
  * @path:  the same as an absolute path of ours; borrowed
  * @root, @elsewhere: see struct import_opened_file; borrowed
  * @writes: it opened it for writing
@@ -136,18 +137,18 @@ void import_process_free(struct import_process *process);
 /* Return: the caller's to import_thread_end() when it ends; NULL when out of memory. */
 struct import_thread *import_thread_new(void);
 
-/* What was left open is settled: an import whose source nobody opened any more. */
+/* Settles the last bytecode: its source was not opened. */
 void import_thread_end(struct import_process *process, struct import_thread *thread);
 
 /**
- * import_opened() - one file, in the order in which a thread opens them
+ * import_opened() - take in the next file that a thread opens
  *
  * A module counts once in each process.
  */
 void import_opened(struct import_process *process, struct import_thread *thread,
 		   const struct import_open *open);
 
-/* Did the tracker run out of memory, so that imports are missing? */
+/* Are imports missing because memory ran out? */
 bool import_tracker_is_incomplete(const struct import_tracker *tracker);
 
 /* How many interpreters ran @program (all where NULL). */

@@ -2,9 +2,8 @@
 /*
  * Watching a mount; see trace.h.
  *
- * One loop waits for the signals, for the server while there is nothing to print, and for
- * the reader while there is: so neither a slow reader nor a silent server keeps a signal
- * waiting.
+ * One loop waits for signals, and either for the reader or, when nothing is left to print,
+ * for the server. So neither a slow reader nor a silent server keeps a signal waiting.
  */
 #include "cli/trace/trace.h"
 
@@ -28,10 +27,10 @@
 #include "fs/control/mounts.h"
 
 /**
- * struct trace_watch - a trace that goes on
+ * struct trace_watch - a running trace
  * @server_fd: the connection; -1 when the mount has ended
  * @signal_fd: readable when a signal asks us to end
- * @text, @len, @done: what is to be printed; @done bytes of it are
+ * @text, @len, @done: the lines to print, and how many bytes of them are printed
  */
 struct trace_watch {
 	const char *point;
@@ -57,7 +56,7 @@ static struct known_mount *trace_find_mount(struct known_mounts *mounts, const c
 	mount = mounts_at(mounts, path);
 	if (mount)
 		return mount;
-	/* One that mountinfo does not show has its place in its answer only. */
+	/* Of a mount that mountinfo does not show, only the answer says where it is. */
 	mounts_ask(mounts);
 	mount = mounts_at(mounts, path);
 	if (!mount)
@@ -67,7 +66,7 @@ static struct known_mount *trace_find_mount(struct known_mounts *mounts, const c
 	return mount;
 }
 
-/* Has the server begin. Return: whether it does; else @why is written. */
+/* Asks the server to begin. Return: whether it does; else @why is written. */
 static bool trace_ask(struct trace_watch *watch, bool all, struct reason *why)
 {
 	const char *request = all ? "{\"command\": \"trace\", \"all\": true}"
@@ -87,7 +86,7 @@ static bool trace_ask(struct trace_watch *watch, bool all, struct reason *why)
 	if (error)
 		reason_set(why, 0, "%s", error);
 	json_object_put(answer);
-	/* The first line is for programs. */
+	/* The answer is the first line of --json. */
 	watch->len = watch->json ? strlen(watch->text) : 0;
 	return !why->text[0];
 }
@@ -107,7 +106,7 @@ static int trace_open_signals(void)
 
 /* ---- the loop ---- */
 
-/* Makes lines of the server's next packet. Return: 0, or an exit status. */
+/* Turns the server's next packet into lines. Return: 0, or an exit status. */
 static int trace_take_packet(struct trace_watch *watch)
 {
 	scope_free char *packet = NULL;
@@ -131,13 +130,13 @@ static int trace_take_packet(struct trace_watch *watch)
 	return EX_OSERR;
 }
 
-/* Prints some. Return: 0, or an exit status; -EPIPE where the reader has gone. */
+/* Prints a part of them. Return: 0, or an exit status; -EPIPE if the reader has gone. */
 static int trace_print_some(struct trace_watch *watch)
 {
 	size_t left = watch->len - watch->done;
 	ssize_t n;
 
-	/* A pipe that is ready takes that much at once. */
+	/* A pipe that poll(2) reports as ready takes that much at once. */
 	if (left > PIPE_BUF)
 		left = PIPE_BUF;
 	n = write(STDOUT_FILENO, watch->text + watch->done, left);

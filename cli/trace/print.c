@@ -16,7 +16,7 @@
 /* Room for the longest verdict, "hash-unchecked", and most opcodes. */
 #define WORD_WIDTH 14
 
-/* For what is not known, @other. */
+/* A text of the event; @other where it is missing or empty. */
 static const char *trace_member_or(struct json_object *event, const char *key,
 				   const char *other)
 {

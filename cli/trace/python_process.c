@@ -112,7 +112,7 @@ char *python_process_path(const struct python_process *process, int dir, const c
 ssize_t python_process_file(const struct python_process *process, int fd,
 			    uint8_t *ret_header, struct stat *ret_st)
 {
-	/* The very descriptor: opening its file anew may need rights that we lack. */
+	/* A copy of the descriptor: we may lack the rights to open the file again. */
 	scope_fd int ours = (int)syscall(SYS_pidfd_getfd, process->pidfd, fd, 0);
 	ssize_t len = 0;
 	struct stat st;

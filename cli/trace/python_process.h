@@ -27,7 +27,10 @@ struct python_process {
 	bool elsewhere;
 };
 
-/* What is not to be found out stays empty. Return: 0 or -ENOMEM; _close() either way. */
+/*
+ * What /proc does not show stays empty. Return: 0 or -ENOMEM; python_process_close() either
+ * way.
+ */
 int python_process_open(struct python_process *process, pid_t pid);
 
 void python_process_close(struct python_process *process);
@@ -36,9 +39,9 @@ void python_process_close(struct python_process *process);
  * python_process_is_python() - can this process import modules?
  * @bytecode: name of the bytecode file that it opens first; NULL as long as there is none
  *
- * So it is if the program is called python, pypy or graalpy, or, by the time that it opens
- * bytecode, has libpython or libpypy in memory. A program that has Python built in is known
- * by what it opens first: that is the package encodings, in every Python 3.
+ * It can if the program is called python, pypy or graalpy, or has libpython or libpypy in
+ * memory when it opens bytecode. A program with Python built in is known by the bytecode
+ * that every Python 3 opens first: that of the package encodings.
  */
 bool python_process_is_python(const struct python_process *process, const char *bytecode);
 
@@ -46,7 +49,7 @@ bool python_process_is_python(const struct python_process *process, const char *
  * python_process_path() - the path, for us, of a name that the process gave the kernel
  * @dir: the descriptor of the process that the name is relative to, or AT_FDCWD
  *
- * As text: no symbolic link is followed but those of the working directory.
+ * Only links in the path of the working directory or of @dir are resolved.
  * Return: absolute, the caller's; NULL when out of memory.
  */
 char *python_process_path(const struct python_process *process, int dir, const char *name);

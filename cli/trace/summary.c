@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The end of canonfs trace -- COMMAND; see trace.h.
+ * The summary of canonfs trace -- COMMAND; see trace.h.
  */
 #include "cli/trace/trace.h"
 
@@ -79,7 +79,7 @@ static bool trace_is_same_tree(const struct trace_report *report, size_t a, size
 	       strcmp(report->records[a]->pyc.root, report->records[b]->pyc.root) == 0;
 }
 
-/* What is the same for several modules is said once. */
+/* Is the same to be said of both records? Then it is said once. */
 static bool trace_is_same_case(const struct trace_report *report, size_t a, size_t b)
 {
 	const struct import_reason *left = &report->reasons[a];
@@ -97,7 +97,7 @@ static const char *trace_path_of(const struct import_record *record)
 	return record->source ? record->source : record->pyc.path;
 }
 
-/* What a process in the record's root calls a path of ours. */
+/* A path of ours as a process in the record's root calls it. */
 static const char *trace_seen_path(const struct import_record *record, const char *path)
 {
 	const char *rest = record->pyc.root[0] ? path_below(path, record->pyc.root) : NULL;

@@ -2,8 +2,9 @@
 /*
  * A tracer; see syscall_watch.h. ptrace(2) has the rules that this follows.
  *
- * For each open that is of interest a thread stops twice: before it, where its arguments
- * are read (PTRACE_EVENT_SECCOMP), and after it (the exit stop), where the result is.
+ * For each open that is of interest a thread stops twice: before it (PTRACE_EVENT_SECCOMP),
+ * where the tracer reads the arguments, and after it (the exit stop), where it reads the
+ * result.
  */
 #include "cli/trace/syscall_watch.h"
 
@@ -25,12 +26,12 @@
 #include "base/scope.h"
 #include "cli/trace/watch_private.h"
 
-/* How long the processes that a command leaves behind are waited for in silence. */
+/* After that we say that we wait for the processes that the command left behind. */
 #define PATIENCE_S 1
 
 /* ---- stops ---- */
 
-/* A thread that was killed meanwhile is not there any more, and that is all right. */
+/* This fails for a thread that was killed meanwhile; nothing is left to do then. */
 static void watch_resume(pid_t tid, enum __ptrace_request request, int number)
 {
 	ptrace(request, tid, NULL, (void *)(intptr_t)number);
@@ -97,7 +98,7 @@ static void watch_kill_leader(struct watch *watch, struct watch_thread *thread, 
 		kill(thread->tid, number);
 }
 
-/* What the terminal sends, it sends to the command, too. */
+/* The command has got what a terminal sends; it gets what a process sends from us. */
 static void watch_pass_on(struct watch *watch, const siginfo_t *info)
 {
 	if (watch->ended)
@@ -123,7 +124,7 @@ static void watch_wait_for_signal(struct watch *watch)
 	}
 }
 
-/* Until nobody is left. */
+/* Until no process is left. */
 static void watch_run(struct watch *watch)
 {
 	for (;;) {
@@ -143,7 +144,7 @@ static void watch_run(struct watch *watch)
 
 /* ---- the start ---- */
 
-/* 32-bit programs on a 64-bit kernel; a filter that does not know them lets them pass. */
+/* Programs of 32 bits on a kernel of 64: without this the filter would ignore them. */
 static void watch_add_architectures(scmp_filter_ctx filter)
 {
 	switch (seccomp_arch_native()) {
@@ -170,7 +171,7 @@ static scmp_filter_ctx watch_make_filter(void)
 
 	if (!filter)
 		return NULL;
-	/* It is no sandbox: what it does not know may pass, and speculation may stay on. */
+	/* The filter is no sandbox: unknown calls pass, and speculation stays on. */
 	seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
 	watch_add_architectures(filter);
@@ -193,9 +194,9 @@ static int watch_load_filter(scmp_filter_ctx filter)
 }
 
 /*
- * The child: waits at @parent, a socket, until it is traced. What it says there ends it:
- * the errno of exec, or -errno where there is no filter. Nothing here may open a file
- * before exec.
+ * The child. It waits at @parent, a socket, until it is traced. If it does not become the
+ * command it sends the reason: the errno of exec, or -errno of the filter. It must not open
+ * a file before exec.
  */
 static _Noreturn void watch_become_command(char *const argv[], scmp_filter_ctx filter,
 					   int parent, const sigset_t *mask)
@@ -306,7 +307,7 @@ int syscall_watch(char *const argv[], const struct watch_events *events, void *c
 	status = watch_run_command(&watch, argv, filter, &mask);
 	seccomp_release(filter);
 	*ret_started = watch.started;
-	/* Still pending from the terminal: meant for the command, which has ended. */
+	/* Signals that are still pending were for the command, which has ended. */
 	while (sigtimedwait(&watch.signals, NULL, &(struct timespec){0}) > 0)
 		;
 	sigprocmask(SIG_SETMASK, &mask, NULL);

@@ -2,10 +2,9 @@
 /*
  * Runs a command and watches the files that it, and everything that it starts, opens.
  *
- * The kernel stops a process for us at open, openat and openat2 only (seccomp(2)), so that
- * all else runs at full speed; ptrace(2) then shows what was opened. 32-bit programs are
- * watched as others are. Nothing else about them changes: signals, job control, exec and
- * threads are passed on as they come.
+ * seccomp(2) stops a process at open, openat and openat2 only, so all other calls run at
+ * full speed; ptrace(2) then shows what was opened. Programs of 32 bits are watched, too.
+ * Signals, job control, exec and threads work as without the tracer.
  */
 #ifndef CANONFS_CLI_TRACE_SYSCALL_WATCH_H
 #define CANONFS_CLI_TRACE_SYSCALL_WATCH_H
@@ -36,8 +35,8 @@ struct watch_open {
 
 /**
  * struct watch_events - what the watcher wants to hear of
- * @wanted:  is what becomes of opening @name of interest? Any other costs half as much.
- *           What the name says may have changed by the time that the kernel reads it.
+ * @wanted:  whether to report the open of @name. Others cost half as much. The program may
+ *           change the name before the kernel reads it.
  * @opened:  see struct watch_open
  * @thread_ended: a thread ended, or its process began to run another program
  * @process_ended: the same of the process, after its threads; its data is to be freed
@@ -49,7 +48,7 @@ struct watch_events {
 	void (*process_ended)(void *context, void *process_data);
 };
 
-/* What a shell, env(1) or timeout(1) answer for a command that did not run. */
+/* As of a shell, env(1) and timeout(1), for a command that did not run. */
 #define EXIT_WATCH_FAILED   125
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND	    127

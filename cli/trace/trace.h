@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs trace MOUNT: what a mount decides, as it decides it (mount, print).
+ * canonfs trace MOUNT: prints what a mount decides while it decides (mount, print).
  *
  * canonfs trace -- COMMAND: runs it, and says which of its imports used bytecode and which
  * did not, and why. The kernel tells which files are opened (syscall_watch), so nothing is
@@ -21,11 +21,11 @@
  * trace_mount() - print a line for each decision until the mount, the reader or a signal
  * ends it
  * @path: the mount, as the user gave it
- * @all:  for every request of the kernel, too
+ * @all:  also for each request of the kernel
  * @json: JSON lines (cli/schema/trace.json)
  *
- * While the reader does not read, nothing is read from the server, which then drops lines,
- * counts them and goes on.
+ * While the reader does not read, nothing is read from the server. The server then drops
+ * lines and counts them.
  * Return: an exit status (sysexits.h); 0 for each of these ends.
  */
 int trace_mount(const char *path, bool all, bool json);
@@ -93,9 +93,9 @@ struct import_reason {
  * @records: .how is made precise: checked bytecode whose hash is another was compiled;
  *           bytecode whose code is damaged did not load
  *
- * The resolver answers, as it would for a mount; where it cannot (the file was replaced, or
- * is in another mount namespace), the bytecode's header and the source's attributes as they
- * were when the files were opened.
+ * The resolver answers as it would for a mount. If it cannot, because the file was replaced
+ * or is in another mount namespace, then the header and the attributes answer that the
+ * files had when they were opened.
  * Return: a reason for each record, the caller's to import_reasons_free(); NULL when out of
  * memory.
  */

@@ -24,7 +24,7 @@ static size_t watch_read_memory(pid_t tid, uint64_t address, void *buffer, size_
 	return len < 0 ? 0 : (size_t)len;
 }
 
-/* The string at @address, the caller's; a page at a time, as the next may not be there. */
+/* The string at @address, the caller's. Read by pages: the next one may not exist. */
 static char *watch_read_string(pid_t tid, uint64_t address)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -73,7 +73,7 @@ bool watch_enter_open(struct watch *watch, struct watch_thread *thread)
 	return false;
 }
 
-/* Errors that only the kernel sees: it calls again. */
+/* Errors that the program never sees: the kernel starts the call again. */
 static bool watch_is_restart(int64_t error)
 {
 	return error >= 512;

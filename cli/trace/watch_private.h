@@ -12,8 +12,8 @@
 #define WATCH_BUCKETS 256
 
 /*
- * Which call it was: the data of the filter's answer. So the numbers of the calls, which
- * differ between architectures, matter to libseccomp only.
+ * Which call it was; the filter answers with that. Only libseccomp needs the numbers of the
+ * calls, which differ between architectures.
  */
 enum watched_call { CALL_OPEN = 1, CALL_OPENAT, CALL_OPENAT2 };
 
@@ -35,7 +35,7 @@ struct watch_thread {
 	int flags;
 };
 
-/* @told: that we wait for others, after the command */
+/* @told: we have said that we wait for what the command left behind */
 struct watch {
 	const struct watch_events *events;
 	void *context;
@@ -48,7 +48,7 @@ struct watch {
 	sigset_t signals;
 };
 
-/* NULL where the thread is gone, or memory. */
+/* NULL if the thread is gone, or when out of memory. */
 struct watch_thread *watch_get_thread(struct watch *watch, pid_t tid);
 
 void watch_end_thread(struct watch *watch, pid_t tid);
@@ -59,13 +59,13 @@ void watch_each_thread(struct watch *watch,
 				     int number),
 		       int number);
 
-/* Of a process's threads only the leader is left, and it is another program. */
+/* After exec: the leader is the only thread left, and runs another program. */
 void watch_begin_program(struct watch *watch, struct watch_thread *leader);
 
-/* Before an open. Return: whether the exit stop is wanted. */
+/* At the stop before an open. Return: whether to stop after it, too. */
 bool watch_enter_open(struct watch *watch, struct watch_thread *thread);
 
-/* After it. */
+/* At the stop after it. */
 void watch_leave_open(struct watch *watch, struct watch_thread *thread);
 
 #endif

@@ -35,7 +35,7 @@ static pid_t watch_group(pid_t tid)
 	return group;
 }
 
-/* A process's first thread is seen before its others, because it starts them. */
+/* The first thread of a process is seen before the others, because it starts them. */
 static struct watch_process *watch_process_of(struct watch *watch, pid_t tid)
 {
 	pid_t group = watch_group(tid);

@@ -22,7 +22,7 @@ static bool mountable_is_read_only(const char *point)
 	return statvfs(point, &st) == 0 && (st.f_flag & ST_RDONLY);
 }
 
-/* Is @name there, and no directory? A link counts, wherever it leads. */
+/* Is @name there, and not a directory? A link counts, wherever it leads. */
 static bool mountable_has_file(const char *root, const char *folder, const char *name)
 {
 	scope_free char *host = path_join(root, folder + 1);
@@ -33,8 +33,8 @@ static bool mountable_has_file(const char *root, const char *folder, const char 
 }
 
 /*
- * The length of the path of the mount that holds a folder; 0 for that of the root.
- * @ret_point: where it is for us; written where it is another, the caller's
+ * The length of the path of the mount that holds a folder; 0 for the mount of the root.
+ * @ret_point: that path for us, the caller's; written unless it is 0
  */
 static size_t mountable_mount(const char *root, const char *folder, char **ret_point)
 {
@@ -79,7 +79,7 @@ static size_t mountable_prefix(const char *path)
 	return first ? (size_t)(first - path) : 0;
 }
 
-/* The length of the folder above the packages that @folder is in: itself, in none. */
+/* The length of the folder above the packages that @folder is in; all of it in none. */
 static size_t mountable_packages(const char *root, const char *folder)
 {
 	scope_free char *path = strdup(folder);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which tree would be mounted for a file, where nobody says: what explain and trace look
- * at, and what they tell people to mount. (check and verify are told.)
+ * Guesses the tree that people would mount for a file. explain and trace look at that tree
+ * and name it in the commands that they suggest.
  */
 #ifndef CANONFS_CLI_TREES_MOUNTABLE_H
 #define CANONFS_CLI_TREES_MOUNTABLE_H
@@ -10,15 +10,15 @@
  * mountable_tree() - guess the tree of a file
  * @root:   the readers' root directory: absolute, without symlinks; "/" for ours
  * @folder: the directory that holds the source, as a reader in @root calls it: absolute,
- *          without symlinks; of bytecode the one above its __pycache__
+ *          without symlinks. For bytecode it is the one above the __pycache__.
  *
- * The first that there is of: the canonfs mount that holds the folder; the folder's path up
- * to a first component "usr"; the prefix of a Python (before lib/python3.11); the mount
- * that holds it, if that is read-only; what lies above its packages. None reaches beyond
- * the mount that holds the folder, since a mount of ours would not. None is "/", whose
- * mixture of times tells nothing, but for a file right in it.
+ * The guess is the first of these that exists: the canonfs mount that holds the folder; the
+ * folder's path up to a component "usr"; the prefix of a Python (before lib/python3.11);
+ * the mount that holds the folder, if it is read-only; the folder above the packages. The
+ * tree never reaches beyond the mount that holds the folder, since a canonfs mount would
+ * not. It is "/" only for a file in "/" itself, because the times there are mixed.
  *
- * Return: as a reader in @root calls it; the caller's; NULL when out of memory.
+ * Return: the tree as a reader in @root calls it; the caller's; NULL when out of memory.
  */
 char *mountable_tree(const char *root, const char *folder);
 

@@ -85,11 +85,11 @@ static int tree_set_open_at(struct tree_set *set, const char *path, const char *
 	set->root = realpath(root ? root : "/", NULL);
 	if (!set->root)
 		return -errno;
-	/* Without a root, a relative path is one from the working directory. */
+	/* Without a root, a relative path starts at the working directory. */
 	set->path = root ? tree_set_locate(set->root, path) : realpath(path, NULL);
 	if (!set->path)
 		return -errno;
-	/* Moved away while we looked, or a magic link. */
+	/* It was moved away meanwhile, or a magic link led out of the root. */
 	if (!path_below(set->path, set->root))
 		return -EXDEV;
 	return tree_open(&set->tree, set->path, set->root,

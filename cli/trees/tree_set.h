@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A tree as the commands look at it: opened as a mount would open it, judged by the same
- * resolver under the same options and proofs, but not mounted, and never written.
+ * A tree as the commands look at it. They open it as a mount would, and judge it by the
+ * same resolver, options and proofs. They do not mount it, and never write to it.
  */
 #ifndef CANONFS_CLI_TREES_TREE_SET_H
 #define CANONFS_CLI_TREES_TREE_SET_H
@@ -16,7 +16,7 @@
  * @path: where the tree is for this process: absolute, without symlinks; owned. What a
  *        reader in the root directory calls it is tree.view_path.
  * @root: absolute path of the readers' root directory, "/" or an image's; owned
- * @next: in a list of tree_set_get()
+ * @next: in the list of tree_set_get()
  */
 struct tree_set {
 	char *path;
