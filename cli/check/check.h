@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * canonfs check: what its parts share. check.c has the run, walk.c walks, judge.c
- * counts, text.c and json.c print.
+ * canonfs check: what its parts share. check.c has the run, walk.c walks, judge.c counts,
+ * groups.c by directory, distribution or package, owners.c knows those; text.c and json.c
+ * print.
  */
 #ifndef CANONFS_CLI_CHECK_CHECK_H
 #define CANONFS_CLI_CHECK_CHECK_H
@@ -12,12 +13,112 @@
 #include <stdint.h>
 #include <sysexits.h>
 
-#include "cli/check/groups.h"
-#include "cli/check/owners.h"
+#include "cache/tree/walk.h"
 #include "cli/print/progress.h"
 #include "cli/python/interpreters.h"
 #include "cli/trees/tree_set.h"
 #include "pyc/outcome.h"
+
+/* ---- owners: to which distribution of Python or package of the system a file belongs ----
+ */
+
+enum check_by {
+	CHECK_BY_DIRECTORY,
+	CHECK_BY_DISTRIBUTION, /* what pip installs */
+	CHECK_BY_PACKAGE,      /* what dpkg installs */
+	CHECK_BYS
+};
+
+/**
+ * struct owner - whose a file is
+ * @name:     borrowed from the owners; NULL where nobody is known
+ * @path_len: length of the part of the directory that stands for all of the owner's files
+ */
+struct owner {
+	const char *name;
+	size_t path_len;
+};
+
+/* Safe from any thread. */
+struct owners;
+
+/* Return: NULL when out of memory. */
+struct owners *owners_new(enum check_by by);
+
+void owners_free(struct owners *owners);
+
+/**
+ * owners_load_packages() - CHECK_BY_PACKAGE: read the lists of dpkg
+ * @root_fd: of the readers' root directory
+ * Return: 0 or -errno (ENOENT: dpkg installed nothing there).
+ */
+int owners_load_packages(struct owners *owners, int root_fd);
+
+/**
+ * owners_learn() - CHECK_BY_DISTRIBUTION: learn which distributions are installed in a
+ * directory
+ * @tree, @dir: where it is. Call this before owner_of() for what is below it.
+ * @path:       absolute path of @dir
+ */
+void owners_learn(struct owners *owners, const struct tree *tree,
+		  const struct walk_dir *dir, const char *path);
+
+/**
+ * owner_of() - who owns a source file, and its bytecode
+ * @path: the source's directory, absolute; for packages, as a reader in the root sees it
+ * @name: of the source; "" for what is not in @path itself
+ */
+struct owner owner_of(struct owners *owners, const char *path, const char *name);
+
+/* ---- groups: counts by owner ---- */
+
+/**
+ * struct group_counts - of some bytecode files
+ * @files:    all
+ * @stale:    compiled again today
+ * @hopeless: those that canonfs does not help either, and damaged ones
+ * @bytes:    of source that is compiled again at a start, without -O
+ */
+struct group_counts {
+	uint64_t files;
+	uint64_t stale;
+	uint64_t hopeless;
+	uint64_t bytes;
+};
+
+/**
+ * struct group - files that belong together
+ * @name: of the distribution or package; NULL for none; owned
+ * @path: a directory; owned
+ */
+struct group {
+	char *name;
+	char *path;
+	struct group_counts counts;
+};
+
+/* Not safe from several threads: the caller locks. */
+struct groups;
+
+/* Files of further groups are counted as "elsewhere", so that memory is bounded. */
+#define GROUPS_MAX 8192
+
+/* Return: NULL when out of memory. */
+struct groups *groups_new(void);
+
+void groups_free(struct groups *groups);
+
+/* Removes all groups. */
+void groups_clear(struct groups *groups);
+
+/* Adds to the group of that name and path; makes it if there is none. */
+void groups_add(struct groups *groups, const char *name, const char *path,
+		const struct group_counts *counts);
+
+/* All of them, the worst first; borrowed. */
+const struct group **groups_sorted(struct groups *groups, size_t *ret_count);
+
+/* ---- the run ---- */
 
 enum check_status {
 	CHECK_CLEAN = 0,

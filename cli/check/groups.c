@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Groups in a tree of tsearch(3); see groups.h.
+ * Groups in a tree of tsearch(3); see check.h.
  */
-#include "cli/check/groups.h"
+#include "cli/check/check.h"
 
 #include <search.h>
 #include <stdlib.h>

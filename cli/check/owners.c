@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Owners; see owners.h.
+ * Owners; see check.h.
  *
  * Distributions say which files are theirs in NAME-VERSION.dist-info/RECORD (PEP 376, PEP
  * 627), older ones and Debian's in NAME-VERSION.egg-info/top_level.txt. Only the first
@@ -9,7 +9,7 @@
  * dpkg says it in var/lib/dpkg/info/NAME.list, by whole paths. On merged systems /lib is
  * /usr/lib, and lists name either: so /usr is left out of paths.
  */
-#include "cli/check/owners.h"
+#include "cli/check/check.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -15,7 +15,6 @@
 #include "base/clock.h"
 #include "base/scope.h"
 #include "cli/print/progress.h"
-#include "cli/verify/worker.h"
 #include "pyc/marshal.h"
 
 /* Interpreters that a thread keeps running; and for starting one. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Interpreters as compilers; see worker.h. The protocol is in worker.py.
+ * Interpreters as compilers; see verify.h. The protocol is in worker.py.
  */
-#include "cli/verify/worker.h"
+#include "cli/verify/verify.h"
 
 #include <errno.h>
 #include <fcntl.h>
