@@ -14,27 +14,25 @@
 #include "base/scope.h"
 #include "cli/check/check.h"
 
-/* The stems of the bytecode in a directory and its cache, sorted. */
+/* The stem of the name of a bytecode file. */
 struct check_stem {
 	const char *text;
 	size_t len;
 };
 
-struct check_stems {
-	struct check_stem *stem;
-	size_t count;
-	bool incomplete; /* there may be more than was seen */
-};
-
 /**
  * struct check_dir - one directory
  * @owner_path: absolute; what owner_of() wants to know
+ * @stem:       of all bytecode that was seen; there is room for one of each name
+ * @incomplete: there may be more of them
  */
 struct check_dir {
 	const struct check_pass *pass;
 	const struct walk_dir *dir;
 	char *owner_path;
-	struct check_stems stems;
+	struct check_stem *stem;
+	size_t stem_count;
+	bool incomplete;
 };
 
 static bool is_cache_dir(const char *path)
@@ -271,8 +269,6 @@ static void check_judge_or_say(struct check_dir *visit, const struct walk_dir *l
 static void check_judge_listing(struct check_dir *visit, const struct walk_dir *listing,
 				bool in_cache)
 {
-	struct check_stems *stems = &visit->stems;
-
 	for (size_t i = 0; i < listing->count; i++) {
 		const struct listing_entry *entry = &listing->entries[i];
 		struct pyc_name name;
@@ -280,8 +276,8 @@ static void check_judge_listing(struct check_dir *visit, const struct walk_dir *
 		if (entry->type == DT_DIR ||
 		    pyc_name_parse(entry->name, in_cache, &name) == PYC_PLACE_NONE)
 			continue;
-		if (name.stem && stems->stem)
-			stems->stem[stems->count++] =
+		if (name.stem && visit->stem)
+			visit->stem[visit->stem_count++] =
 				(struct check_stem){name.stem, name.stem_len};
 		if (entry->type == DT_REG)
 			check_judge_or_say(visit, listing, entry->name);
@@ -301,12 +297,12 @@ static int compare_stems(const void *a, const void *b)
 	return order ? order : (x->len > y->len) - (x->len < y->len);
 }
 
-static bool has_stem(const struct check_stems *stems, const char *source)
+static bool has_stem(const struct check_dir *visit, const char *source)
 {
 	struct check_stem key = {source, strlen(source) - strlen(".py")};
 
-	return stems->count && bsearch(&key, stems->stem, stems->count,
-				       sizeof(*stems->stem), compare_stems);
+	return visit->stem_count && bsearch(&key, visit->stem, visit->stem_count,
+					    sizeof(*visit->stem), compare_stems);
 }
 
 static void check_count_uncached(struct check_dir *visit, const char *name)
@@ -328,19 +324,18 @@ static void check_count_uncached(struct check_dir *visit, const char *name)
 
 static void check_look_at_sources(struct check_dir *visit)
 {
-	struct check_stems *stems = &visit->stems;
 	struct check *check = visit->pass->check;
 	uint64_t sources = 0;
 
-	if (stems->count)
-		qsort(stems->stem, stems->count, sizeof(*stems->stem), compare_stems);
+	if (visit->stem_count)
+		qsort(visit->stem, visit->stem_count, sizeof(*visit->stem), compare_stems);
 	for (size_t i = 0; i < visit->dir->count; i++) {
 		const struct listing_entry *entry = &visit->dir->entries[i];
 
 		if (entry->type != DT_REG || !pyc_name_is_source(entry->name))
 			continue;
 		sources++;
-		if (!stems->incomplete && !has_stem(stems, entry->name))
+		if (!visit->incomplete && !has_stem(visit, entry->name))
 			check_count_uncached(visit, entry->name);
 	}
 	check_add(check, &check->tally.sources, sources);
@@ -380,18 +375,16 @@ void check_judge(const struct check_pass *pass, const struct walk_dir *dir,
 		.pass = pass,
 		.dir = dir,
 		.owner_path = check_owner_path(pass, dir),
-		.stems.stem =
-			calloc(dir->count + cache->count + 1, sizeof(struct check_stem)),
+		.stem = calloc(dir->count + cache->count + 1, sizeof(struct check_stem)),
 	};
 
-	visit.stems.incomplete = !visit.stems.stem || has_unseen_cache(dir, cache);
-
+	visit.incomplete = !visit.stem || has_unseen_cache(dir, cache);
 	check_add(pass->check, &pass->check->tally.directories, 1 + (cache->fd >= 0));
 	if (visit.owner_path)
 		owners_learn(pass->check->owners, &pass->tree->tree, dir, visit.owner_path);
 	check_judge_listing(&visit, dir, is_cache_dir(dir->path));
 	check_judge_listing(&visit, cache, true);
 	check_look_at_sources(&visit);
-	free(visit.stems.stem);
+	free(visit.stem);
 	free(visit.owner_path);
 }

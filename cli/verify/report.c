@@ -83,13 +83,14 @@ struct verify_row {
 	size_t counts[VERIFY_RESULTS];
 };
 
-/* Files with the same sentence said of them. */
+/* Files of which the same sentence is said. */
 struct verify_group {
 	enum verify_result result;
 	const struct verify_file *first;
 	size_t count;
 };
 
+/* @rows, @groups: there is room for one of each file; NULL when out of memory. */
 struct verify_summary {
 	size_t counts[VERIFY_RESULTS];
 	struct verify_row *rows;
@@ -113,41 +114,29 @@ static bool verify_is_same_group(const struct verify_file *a, const struct verif
 static void verify_count_group(struct verify_summary *summary,
 			       const struct verify_file *file)
 {
-	struct verify_group *grown;
+	size_t i = 0;
 
-	for (size_t i = 0; i < summary->group_count; i++) {
-		if (verify_is_same_group(summary->groups[i].first, file)) {
-			summary->groups[i].count++;
-			return;
-		}
-	}
-	grown = reallocarray(summary->groups, summary->group_count + 1, sizeof(*grown));
-	if (!grown)
-		return;
-	summary->groups = grown;
-	grown[summary->group_count++] =
-		(struct verify_group){verify_why_result(file->why), file, 1};
+	while (i < summary->group_count &&
+	       !verify_is_same_group(summary->groups[i].first, file))
+		i++;
+	if (i == summary->group_count)
+		summary->groups[summary->group_count++] = (struct verify_group){
+			.result = verify_why_result(file->why), .first = file};
+	summary->groups[i].count++;
 }
 
 static void verify_count_row(struct verify_summary *summary, const struct verify_file *file)
 {
 	enum verify_result result = verify_why_result(file->why);
-	struct verify_row *grown;
+	size_t i = 0;
 
 	if (result == VERIFY_NOT_TRIED)
 		return;
-	for (size_t i = 0; i < summary->row_count; i++) {
-		if (summary->rows[i].by == file->by) {
-			summary->rows[i].counts[result]++;
-			return;
-		}
-	}
-	grown = reallocarray(summary->rows, summary->row_count + 1, sizeof(*grown));
-	if (!grown)
-		return;
-	summary->rows = grown;
-	grown[summary->row_count] = (struct verify_row){.by = file->by};
-	grown[summary->row_count++].counts[result]++;
+	while (i < summary->row_count && summary->rows[i].by != file->by)
+		i++;
+	if (i == summary->row_count)
+		summary->rows[summary->row_count++].by = file->by;
+	summary->rows[i].counts[result]++;
 }
 
 static int verify_compare_rows(const void *a, const void *b)
@@ -172,13 +161,18 @@ static int verify_compare_groups(const void *a, const void *b)
 
 static void verify_summarise(const struct verify_list *list, struct verify_summary *ret)
 {
-	*ret = (struct verify_summary){.rows = NULL};
+	*ret = (struct verify_summary){
+		.rows = calloc(list->count + 1, sizeof(*ret->rows)),
+		.groups = calloc(list->count + 1, sizeof(*ret->groups)),
+	};
 	for (size_t i = 0; i < list->count; i++) {
 		const struct verify_file *file = &list->files[i];
 
 		ret->counts[verify_why_result(file->why)]++;
-		verify_count_row(ret, file);
-		verify_count_group(ret, file);
+		if (ret->rows)
+			verify_count_row(ret, file);
+		if (ret->groups)
+			verify_count_group(ret, file);
 	}
 	if (ret->row_count > 0)
 		qsort(ret->rows, ret->row_count, sizeof(*ret->rows), verify_compare_rows);
