@@ -174,9 +174,9 @@ static void verify_summarise(const struct verify_list *list, struct verify_summa
 		if (ret->groups)
 			verify_count_group(ret, file);
 	}
-	if (ret->row_count > 0)
+	if (ret->rows)
 		qsort(ret->rows, ret->row_count, sizeof(*ret->rows), verify_compare_rows);
-	if (ret->group_count > 0)
+	if (ret->groups)
 		qsort(ret->groups, ret->group_count, sizeof(*ret->groups),
 		      verify_compare_groups);
 }
