@@ -47,6 +47,7 @@ def make_state(config):
         state.mkdir()
     else:
         state = pathlib.Path(tempfile.mkdtemp(prefix="canonfs-tests-"))
+        config.option.basetemp = config.option.basetemp or str(state / "pytest")
     config.add_cleanup(lambda: remove_state(state))
     state.chmod(0o711)  # others have folders below it
     tempfile.tempdir = None  # the next one to ask reads TMPDIR
