@@ -254,7 +254,7 @@ static int interpreter_learn(struct interpreter *interpreter, const char *root,
 		free_strings(fields);
 		return -ENOMEM;
 	}
-	if (interpreter_take_fields(interpreter, fields))
+	if (fields && interpreter_take_fields(interpreter, fields))
 		return 0;
 	free_strings(fields);
 	if (!root)
