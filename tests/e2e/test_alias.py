@@ -60,9 +60,10 @@ def before_links():
 TAG = sys.implementation.cache_tag
 
 
-@pytest.fixture
-def tree(folder):
-    tree = folder / "source"
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """Nobody changes it, so one is enough for all tests."""
+    tree = tmp_path_factory.mktemp("alias") / "source"
     module(tree / "a", 1, compiled=True)
     # Another source of the same size, whose __pycache__ is a's.
     module(tree / "b", 2)
