@@ -335,15 +335,16 @@ def test_others_are_not_answered(place):
               "except OSError: print(b'')")
     with mounted(place / "one", place / "at-one") as point:
         path = socket_of(point)
-        state = directory().parent
+        modes = {folder: stat.S_IMODE(os.stat(folder).st_mode)
+                 for folder in (directory().parent, directory())}
         try:
-            for folder in (state, directory()):
+            for folder in modes:
                 folder.chmod(0o711)
             path.chmod(0o666)
             outcome = run(*AS_USER, "/usr/bin/python3", "-c", script, path).stdout
         finally:
-            for folder in (state, directory()):
-                folder.chmod(0o700)
+            for folder, mode in modes.items():
+                folder.chmod(mode)
         assert outcome == "b''\n"
         assert run("/usr/bin/python3", "-c", script, path).stdout.startswith("b'{")
 
