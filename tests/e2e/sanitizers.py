@@ -24,6 +24,12 @@ def sanitizer_of(program):
     return next((name for name in OPTIONS if f"__{name}_init".encode() in data), None)
 
 
+# libfuse reads from a file that a reader has open (fs/front/handle.h), and we close it at
+# RELEASE. The kernel sends that after the last READ was answered, which ThreadSanitizer cannot
+# see: to it, the two calls race for the descriptor.
+SUPPRESSIONS = {"tsan": "called_from_lib:libfuse3.so\n"}
+
+
 class Reports:
     """The folder of the reports; whatever user a process has, it can write there."""
 
@@ -32,6 +38,10 @@ class Reports:
         self.folder.mkdir()
         self.folder.chmod(0o1777)
         common = f"log_path={self.folder}/report:exitcode={EXIT_STATUS}"
+        if sanitizer in SUPPRESSIONS:
+            suppressions = self.folder.parent / "suppressions"
+            suppressions.write_text(SUPPRESSIONS[sanitizer])
+            common += f":suppressions={suppressions}"
         self.variables = {f"{name}_OPTIONS": f"{common}:{options}"
                           for name, options in OPTIONS[sanitizer].items()}
         os.environ.update(self.variables)
