@@ -74,22 +74,31 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 	fuse_reply_none(req);
 }
 
+/* Looks at the file of a node. @ret_st: as the mount shows it. Return: 0 or -errno. */
+static int op_look(struct passthrough *passthrough, fuse_ino_t ino, struct statx *ret_stx,
+		   struct stat *ret_st)
+{
+	scope_free char *path = NULL;
+	scope_fd int fd = passthrough_reach(passthrough, ino, O_PATH, &path, ret_stx);
+
+	if (fd < 0)
+		return fd;
+	passthrough_attr(passthrough, path, ret_stx, ret_st);
+	return 0;
+}
+
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct passthrough *passthrough = passthrough_of(req);
-	scope_free char *path = NULL;
-	scope_fd int fd = -1;
 	struct statx stx;
 	struct stat st;
+	int r = op_look(passthrough, ino, &stx, &st);
 
 	(void)fi;
-	fd = passthrough_reach(passthrough, ino, O_PATH, &path, &stx);
-	if (fd < 0) {
-		op_fail(req, -fd);
-		return;
-	}
-	passthrough_attr(passthrough, path, &stx, &st);
-	fuse_reply_attr(req, &st, passthrough->front.timeout_s);
+	if (r < 0)
+		op_fail(req, -r);
+	else
+		fuse_reply_attr(req, &st, passthrough->front.timeout_s);
 }
 
 #ifdef HAVE_STRUCT_FUSE_LOWLEVEL_OPS_STATX
@@ -97,18 +106,15 @@ void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask,
 	      struct fuse_file_info *fi)
 {
 	struct passthrough *passthrough = passthrough_of(req);
-	scope_free char *path = NULL;
-	scope_fd int fd = -1;
 	struct statx stx;
 	struct stat st;
+	int r = op_look(passthrough, ino, &stx, &st);
 
 	(void)flags, (void)mask, (void)fi;
-	fd = passthrough_reach(passthrough, ino, O_PATH, &path, &stx);
-	if (fd < 0) {
-		op_fail(req, -fd);
+	if (r < 0) {
+		op_fail(req, -r);
 		return;
 	}
-	passthrough_attr(passthrough, path, &stx, &st);
 	stx.stx_ino = st.st_ino;
 	stx.stx_mtime.tv_sec = st.st_mtim.tv_sec;
 	stx.stx_mtime.tv_nsec = (uint32_t)st.st_mtim.tv_nsec;

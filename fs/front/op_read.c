@@ -84,10 +84,8 @@ static void op_read_replaced(fuse_req_t req, fuse_ino_t ino, size_t size, off_t 
 
 	if (r < 0)
 		op_fail(req, -r);
-	else if (offset < PYC_HEADER_MAX && pyc_name_is_bytecode(path))
-		served_reply_replaced(req, path, fd, &header, size, offset);
 	else
-		served_reply_plain(req, fd, size, offset);
+		served_reply_as(req, path, fd, &header, size, offset);
 }
 
 /*

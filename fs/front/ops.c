@@ -6,6 +6,8 @@
 
 #include "fs/front/ops.h"
 
+#include <errno.h>
+
 #include "fs/front/alias_reply.h"
 
 /*
@@ -37,6 +39,51 @@ static void op_destroy(void *userdata)
 {
 	alias_reply_finish(passthrough_from(userdata));
 }
+
+/*
+ * A handler of a request that would change the source. The mount is read-only, so the
+ * kernel refuses such requests first; but somebody can remount it read-write.
+ */
+#define OP_REFUSE(handler, ...)                          \
+	static void handler(fuse_req_t req, __VA_ARGS__) \
+	{                                                \
+		fuse_reply_err(req, EROFS);              \
+	}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+OP_REFUSE(op_setattr, fuse_ino_t ino, struct stat *attr, int to_set,
+	  struct fuse_file_info *fi)
+OP_REFUSE(op_mknod, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+OP_REFUSE(op_mkdir, fuse_ino_t parent, const char *name, mode_t mode)
+OP_REFUSE(op_unlink, fuse_ino_t parent, const char *name)
+OP_REFUSE(op_symlink, const char *link, fuse_ino_t parent, const char *name)
+OP_REFUSE(op_rename, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	  const char *new_name, unsigned int flags)
+OP_REFUSE(op_link, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
+OP_REFUSE(op_write, fuse_ino_t ino, const char *buffer, size_t size, off_t offset,
+	  struct fuse_file_info *fi)
+OP_REFUSE(op_create, fuse_ino_t parent, const char *name, mode_t mode,
+	  struct fuse_file_info *fi)
+OP_REFUSE(op_setxattr, fuse_ino_t ino, const char *name, const char *value, size_t size,
+	  int flags)
+OP_REFUSE(op_removexattr, fuse_ino_t ino, const char *name)
+OP_REFUSE(op_fallocate, fuse_ino_t ino, int mode, off_t offset, off_t length,
+	  struct fuse_file_info *fi)
+OP_REFUSE(op_copy_file_range, fuse_ino_t in, off_t in_offset, struct fuse_file_info *in_fi,
+	  fuse_ino_t out, off_t out_offset, struct fuse_file_info *out_fi, size_t size,
+	  int flags)
+
+/* isatty() asks with TCGETS for every file that Python before 3.14 opens. */
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void *argument,
+		     struct fuse_file_info *fi, unsigned flags, const void *in,
+		     size_t in_size, size_t out_size)
+{
+	fuse_reply_err(req, ENOTTY);
+}
+
+#pragma GCC diagnostic pop
 
 const struct fuse_lowlevel_ops passthrough_ops = {
 	.init = op_init,

@@ -60,16 +60,23 @@ static int served_read_under(const struct served_header *header, int fd, size_t 
 	return 0;
 }
 
-int served_read_pyc(struct front *front, const char *path, int fd, const struct statx *stx,
-		    size_t size, off_t offset, struct served_bytes *ret)
+static struct served_header served_decide(struct front *front, const char *path, int fd,
+					  const struct statx *stx)
 {
 	const struct pyc_question question = {
 		.path = path, .fd = fd, .stx = stx, .source_dir = -1};
-	struct served_header header = {.resolved = false};
 	struct resolution resolution;
 
-	if (resolve_pyc(front->resolver, &question, &resolution) == 0)
-		header = served_header(&resolution);
+	return resolve_pyc(front->resolver, &question, &resolution) == 0
+		       ? served_header(&resolution)
+		       : (struct served_header){.resolved = false};
+}
+
+int served_read_pyc(struct front *front, const char *path, int fd, const struct statx *stx,
+		    size_t size, off_t offset, struct served_bytes *ret)
+{
+	struct served_header header = served_decide(front, path, fd, stx);
+
 	return served_read_under(&header, fd, size, offset, ret);
 }
 
@@ -81,16 +88,10 @@ void served_reply_bytes(fuse_req_t req, const char *path, struct served_bytes *b
 	free(bytes->data);
 }
 
-static void served_reply_pyc(fuse_req_t req, const char *path, int fd,
-			     const struct statx *stx, size_t size, off_t offset)
+/* Is there a part of a bytecode file's header from @offset on? */
+static bool served_has_header(const char *path, off_t offset)
 {
-	struct served_bytes bytes;
-	int r = served_read_pyc(front_of(req), path, fd, stx, size, offset, &bytes);
-
-	if (r < 0)
-		op_fail(req, -r);
-	else
-		served_reply_bytes(req, path, &bytes);
+	return offset < PYC_HEADER_MAX && pyc_name_is_bytecode(path);
 }
 
 void served_reply_plain(fuse_req_t req, int fd, size_t size, off_t offset)
@@ -103,12 +104,17 @@ void served_reply_plain(fuse_req_t req, int fd, size_t size, off_t offset)
 	fuse_reply_data(req, &buffer, FUSE_BUF_SPLICE_MOVE);
 }
 
-void served_reply_replaced(fuse_req_t req, const char *path, int fd,
-			   const struct served_header *header, size_t size, off_t offset)
+void served_reply_as(fuse_req_t req, const char *path, int fd,
+		     const struct served_header *header, size_t size, off_t offset)
 {
 	struct served_bytes bytes;
-	int r = served_read_under(header, fd, size, offset, &bytes);
+	int r;
 
+	if (!served_has_header(path, offset)) {
+		served_reply_plain(req, fd, size, offset);
+		return;
+	}
+	r = served_read_under(header, fd, size, offset, &bytes);
 	if (r < 0)
 		op_fail(req, -r);
 	else
@@ -118,8 +124,9 @@ void served_reply_replaced(fuse_req_t req, const char *path, int fd,
 void served_reply(fuse_req_t req, const char *path, int fd, const struct statx *stx,
 		  size_t size, off_t offset)
 {
-	if (offset < PYC_HEADER_MAX && pyc_name_is_bytecode(path))
-		served_reply_pyc(req, path, fd, stx, size, offset);
-	else
-		served_reply_plain(req, fd, size, offset);
+	struct served_header header = {.resolved = false};
+
+	if (served_has_header(path, offset))
+		header = served_decide(front_of(req), path, fd, stx);
+	served_reply_as(req, path, fd, &header, size, offset);
 }

@@ -61,9 +61,8 @@ void served_reply(fuse_req_t req, const char *path, int fd, const struct statx *
 /* The same where @fd is no bytecode file, or @offset lies behind its header. */
 void served_reply_plain(fuse_req_t req, int fd, size_t size, off_t offset);
 
-/* The same for the beginning of a bytecode file with a header that was decided on before.
- */
-void served_reply_replaced(fuse_req_t req, const char *path, int fd,
-			   const struct served_header *header, size_t size, off_t offset);
+/* The same with a header that was decided on before. */
+void served_reply_as(fuse_req_t req, const char *path, int fd,
+		     const struct served_header *header, size_t size, off_t offset);
 
 #endif
