@@ -110,7 +110,8 @@ uint64_t handle_keep(struct handle_table *table, uint64_t id, int fd,
 
 int handle_fd(const struct handle_table *table, uint64_t fh)
 {
-	return fh >> HANDLE_TAG_SHIFT == table->tag ? (int)(fh & HANDLE_FD_MASK) : -1;
+	return table && fh >> HANDLE_TAG_SHIFT == table->tag ? (int)(fh & HANDLE_FD_MASK)
+							     : -1;
 }
 
 bool handle_is_bytecode(uint64_t fh)
@@ -120,10 +121,13 @@ bool handle_is_bytecode(uint64_t fh)
 
 void handle_release(struct handle_table *table, uint64_t id, uint64_t fh)
 {
-	struct handle **at = &table->bucket[id % HANDLE_BUCKETS];
-	struct handle *handle;
 	int fd = handle_fd(table, fh);
+	struct handle *handle;
+	struct handle **at;
 
+	if (fd < 0)
+		return;
+	at = &table->bucket[id % HANDLE_BUCKETS];
 	pthread_mutex_lock(&table->lock);
 	while ((handle = *at) && handle->fd != fd)
 		at = &handle->next;
@@ -139,6 +143,8 @@ int handle_dup(struct handle_table *table, uint64_t id, struct served_header *re
 	struct handle *handle;
 	int fd = -ESTALE;
 
+	if (!table)
+		return fd;
 	pthread_mutex_lock(&table->lock);
 	handle = table->bucket[id % HANDLE_BUCKETS];
 	while (handle && handle->id != id)

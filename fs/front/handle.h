@@ -7,6 +7,9 @@
  * (fh) names the descriptor and the process that has it: a process that takes the session
  * over has none of them, and opens such files by their paths. So does everybody where
  * descriptors are scarce: half of them are for the requests themselves.
+ *
+ * A source that cannot change has no table: readers do not tell us what they open there. So
+ * NULL stands for a table in which nothing is found, but handle_keep() wants a real one.
  */
 #ifndef CANONFS_FS_FRONT_HANDLE_H
 #define CANONFS_FS_FRONT_HANDLE_H

@@ -62,8 +62,9 @@ int passthrough_init(struct passthrough *passthrough, const struct tree *tree,
 		return r;
 	root = node_key_of(&stx);
 	passthrough->nodes = node_table_new(&root, PASSTHROUGH_MAX_NODES);
-	passthrough->handles = handle_table_new();
-	return passthrough->nodes && passthrough->handles ? 0 : -ENOMEM;
+	if (!immutable)
+		passthrough->handles = handle_table_new();
+	return passthrough->nodes && (immutable || passthrough->handles) ? 0 : -ENOMEM;
 }
 
 void passthrough_fini(struct passthrough *passthrough)

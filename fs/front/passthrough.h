@@ -18,7 +18,7 @@
 /**
  * struct passthrough - a tree that is shown by FUSE alone
  * @nodes:        what the kernel's node ids mean
- * @handles:      what readers have open, if the source can change
+ * @handles:      what readers have open; NULL if the source cannot change
  * @posix_acl:    the source's file system has POSIX ACLs, so the kernel must ask for them
  * @many_devices: st_ino is made up for some files (node_ino())
  * @aliases:      lookups of links to bytecode, which are answered one by one

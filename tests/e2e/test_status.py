@@ -243,6 +243,22 @@ def test_errors(place):
     assert not any(errors.values())
 
 
+@pytest.mark.parametrize("option", ["immutable", "mutable"])
+def test_limit_of_open_files(place, option):
+    """Only the server of a source that can change keeps files open for its readers."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    low = limits[1] // 2
+    resource.setrlimit(resource.RLIMIT_NOFILE, (low, limits[1]))
+    try:
+        before = servers()
+        with mounted(place / "one", place / "at-one", f"{option},stack=off"):
+            _, worker = processes(before)
+            raised = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert raised == (low if option == "immutable" else limits[1], limits[1])
+
+
 # ---- who may ask ----
 
 def test_directory_and_socket_are_the_owners(place):

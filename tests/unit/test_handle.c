@@ -106,6 +106,22 @@ static void test_of_another_process(void **state)
 	handle_table_free(ours);
 }
 
+static void test_no_table_has_nothing(void **state)
+{
+	struct handle_table *table = handle_table_new();
+	int fd = open_null();
+	uint64_t fh = handle_keep(table, NODE, fd, NULL);
+
+	(void)state;
+	assert_int_equal(handle_fd(NULL, fh), -1);
+	assert_int_equal(handle_fd(NULL, 0), -1);
+	assert_int_equal(handle_dup(NULL, NODE, NULL), -ESTALE);
+	handle_release(NULL, NODE, fh);
+	assert_true(is_open(fd));
+	handle_table_free(NULL);
+	handle_table_free(table);
+}
+
 static void test_descriptors_stay_free(void **state)
 {
 	struct handle_table *table;
@@ -133,6 +149,7 @@ int main(void)
 		cmocka_unit_test(test_kept_until_released),
 		cmocka_unit_test(test_found_by_node),
 		cmocka_unit_test(test_of_another_process),
+		cmocka_unit_test(test_no_table_has_nothing),
 		cmocka_unit_test(test_descriptors_stay_free), /* lowers the limit: last */
 	};
 
