@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/hex.h"
 #include "base/scope.h"
@@ -40,20 +41,14 @@ bool proof_is_valid(const struct proof *proof)
 
 int proof_set_add(struct proof_set *set, const struct proof *proof)
 {
+	int r;
+
 	if (set->count == PROOF_MAX)
 		return -E2BIG;
-	if (set->count == set->room) {
-		size_t room = set->room ? 2 * set->room : 64;
-		struct proof *proofs = realloc(set->proofs, room * sizeof(*proofs));
-
-		if (!proofs)
-			return -ENOMEM;
-		set->proofs = proofs;
-		set->room = room;
-	}
-	set->proofs[set->count++] = *proof;
-	set->has[proof->result] = true;
-	return 0;
+	r = array_add(set->proofs, set->count, *proof);
+	if (r == 0)
+		set->has[proof->result] = true;
+	return r;
 }
 
 static int proof_compare_keys(const void *first, const void *second)

@@ -53,7 +53,6 @@ bool proof_is_valid(const struct proof *proof);
 struct proof_set {
 	struct proof *proofs; /* owned */
 	size_t count;
-	size_t room;
 	bool has[PYC_CHECK_BAD + 1];
 };
 

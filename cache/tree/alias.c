@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/array.h"
 #include "base/listing.h"
 #include "base/path.h"
 #include "base/scope.h"
@@ -27,7 +28,6 @@ struct alias_set {
 	pthread_rwlock_t lock;	 /* guards the rest; no i/o under it */
 	struct alias_file *file; /* sorted */
 	size_t count;
-	size_t capacity;
 };
 
 /* ---- the set ---- */
@@ -96,17 +96,11 @@ bool alias_set_has(struct alias_set *set, uint64_t device, uint64_t inode)
 static int alias_set_insert_locked(struct alias_set *set, const struct alias_file *file)
 {
 	size_t place = alias_set_place_locked(set, file);
+	struct alias_file *grown = array_room(set->file, set->count, sizeof(*grown));
 
-	if (set->count == set->capacity) {
-		size_t capacity = set->capacity ? 2 * set->capacity : 64;
-		struct alias_file *grown =
-			reallocarray(set->file, capacity, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		set->file = grown;
-		set->capacity = capacity;
-	}
+	if (!grown)
+		return -ENOMEM;
+	set->file = grown;
 	memmove(&set->file[place + 1], &set->file[place],
 		(set->count - place) * sizeof(set->file[0]));
 	set->file[place] = *file;

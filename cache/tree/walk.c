@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/path.h"
 #include "base/scope.h"
@@ -22,7 +23,6 @@ struct walk_paths {
 	char **path;
 	size_t first;
 	size_t count;
-	size_t capacity;
 };
 
 struct walk_queue {
@@ -49,21 +49,13 @@ struct walk_worker {
 static int walk_paths_put(struct walk_paths *paths, char *path)
 {
 	size_t end = paths->first + paths->count;
+	int r = array_add(paths->path, end, path);
 
-	if (end == paths->capacity) {
-		size_t capacity = end ? 2 * end : 64;
-		char **grown = reallocarray(paths->path, capacity, sizeof(*grown));
-
-		if (!grown) {
-			free(path);
-			return -ENOMEM;
-		}
-		paths->path = grown;
-		paths->capacity = capacity;
-	}
-	paths->path[end] = path;
-	paths->count++;
-	return 0;
+	if (r < 0)
+		free(path);
+	else
+		paths->count++;
+	return r;
 }
 
 /* The next one, which is the caller's; NULL for none. */

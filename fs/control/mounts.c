@@ -15,6 +15,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/listing.h"
 #include "base/path.h"
@@ -74,15 +75,11 @@ static struct known_mount *mounts_find_device(struct known_mounts *mounts, uint6
 static struct known_mount *mounts_add(struct known_mounts *mounts, uint64_t device,
 				      uid_t owner)
 {
-	struct known_mount *grown =
-		reallocarray(mounts->mounts, mounts->count + 1, sizeof(*grown));
+	struct known_mount mount = {.device = device, .owner = owner, .fd = -1};
 
-	if (!grown)
+	if (array_add(mounts->mounts, mounts->count, mount) < 0)
 		return NULL;
-	mounts->mounts = grown;
-	grown += mounts->count++;
-	*grown = (struct known_mount){.device = device, .owner = owner, .fd = -1};
-	return grown;
+	return &mounts->mounts[mounts->count - 1];
 }
 
 static int mounts_find_visible(struct known_mounts *mounts)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/scope.h"
 #include "fs/front/ops.h"
 
@@ -54,14 +55,9 @@ static void alias_job_free(struct alias_job *job)
 static int alias_job_add(void *context, uint64_t device, uint64_t inode)
 {
 	struct alias_job *job = context;
-	struct node_file *grown =
-		reallocarray(job->files, job->count + 1, sizeof(job->files[0]));
+	struct node_file file = {.device = device, .inode = inode};
 
-	if (!grown)
-		return -ENOMEM;
-	job->files = grown;
-	job->files[job->count++] = (struct node_file){.device = device, .inode = inode};
-	return 0;
+	return array_add(job->files, job->count, file);
 }
 
 static void alias_check_job(struct passthrough *passthrough, struct alias_job *job)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/array.h"
 #include "base/path.h"
 #include "base/scope.h"
 
@@ -57,6 +58,7 @@ static bool mountinfo_parse(char *line, struct mount_entry *ret_entry)
 	char *source;
 	char *options;
 	char *user;
+	bool ours;
 
 	if (!rest || sscanf(line, "%u %u %u:%u", &id, &parent, &major, &minor) != 4)
 		return false;
@@ -74,6 +76,7 @@ static bool mountinfo_parse(char *line, struct mount_entry *ret_entry)
 	mountinfo_unescape(point);
 	if (source)
 		mountinfo_unescape(source);
+	ours = mountinfo_names_us(type, options);
 	*ret_entry = (struct mount_entry){
 		.id = id,
 		.parent = parent,
@@ -81,29 +84,13 @@ static bool mountinfo_parse(char *line, struct mount_entry *ret_entry)
 		.point = point,
 		.type = type,
 		.source = source ? source : "",
-		.ours = mountinfo_names_us(type, options),
-		.serverless = mountinfo_names_us(type, options) &&
-			      strcmp(type, MOUNT_TYPE) != 0 && options &&
-			      !strstr(options, "::"),
+		.ours = ours,
+		.serverless =
+			ours && strcmp(type, MOUNT_TYPE) != 0 && !strstr(options, "::"),
 		.user_id =
 			user ? (unsigned)strtoul(user + strlen("user_id="), NULL, 10) : 0,
 	};
 	return true;
-}
-
-static int mountinfo_add(struct mountinfo *list, const struct mount_entry *entry)
-{
-	struct mount_entry *grown = list->entry;
-
-	/* Room for a power of two. */
-	if ((list->count & (list->count - 1)) == 0)
-		grown = reallocarray(grown, list->count ? 2 * list->count : 1,
-				     sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	list->entry = grown;
-	list->entry[list->count++] = *entry;
-	return 0;
 }
 
 int mountinfo_read_file(struct mountinfo *ret_list, FILE *file)
@@ -120,7 +107,7 @@ int mountinfo_read_file(struct mountinfo *ret_list, FILE *file)
 	for (char *line = strtok_r(ret_list->text, "\n", &save); line && r == 0;
 	     line = strtok_r(NULL, "\n", &save))
 		if (mountinfo_parse(line, &entry))
-			r = mountinfo_add(ret_list, &entry);
+			r = array_add(ret_list->entry, ret_list->count, entry);
 	if (r < 0)
 		ret_list->count = 0;
 	return r;
