@@ -61,21 +61,33 @@ bool mount_options_size(const char *text, int64_t *ret_bytes)
 	return *ret_bytes >= CACHE_SIZE_MIN;
 }
 
+static int option_refuse(const struct option_word *word, const char *value,
+			 const char *must_be, struct reason *why)
+{
+	return reason_set(why, -EINVAL, "option %s= must be %s, not %s", word->name,
+			  must_be, quoted(value ? value : ""));
+}
+
+/* The number of a value among those that an option can have; -1 for another value. */
+static int option_choose(const char *value, const char *const *values, int count)
+{
+	for (int i = 0; value && i < count; i++)
+		if (strcmp(value, values[i]) == 0)
+			return i;
+	return -1;
+}
+
 static int option_trust(struct mount_options *options, const struct option_word *word,
 			const char *value, struct reason *why)
 {
-	(void)word;
-	if (value && strcmp(value, "canonical") == 0)
-		options->policy.trust = PYC_TRUST_CANONICAL;
-	else if (value && strcmp(value, "size") == 0)
-		options->policy.trust = PYC_TRUST_SIZE;
-	else if (value && strcmp(value, "verified") == 0)
-		options->policy.trust = PYC_TRUST_VERIFIED;
-	else
-		return reason_set(
-			why, -EINVAL,
-			"option trust= must be canonical, size or verified, not %s",
-			quoted(value ? value : ""));
+	static const char *const values[] = {[PYC_TRUST_CANONICAL] = "canonical",
+					     [PYC_TRUST_SIZE] = "size",
+					     [PYC_TRUST_VERIFIED] = "verified"};
+	int choice = option_choose(value, values, ARRAY_SIZE(values));
+
+	if (choice < 0)
+		return option_refuse(word, value, "canonical, size or verified", why);
+	options->policy.trust = (enum pyc_trust)choice;
 	return 0;
 }
 
@@ -84,7 +96,6 @@ static int option_mtime(struct mount_options *options, const struct option_word 
 {
 	struct pyc_policy *policy = &options->policy;
 
-	(void)word;
 	if (value && strcmp(value, "source") == 0) {
 		policy->view = PYC_VIEW_SOURCE;
 	} else if (value && strcmp(value, "embedded") == 0) {
@@ -94,11 +105,10 @@ static int option_mtime(struct mount_options *options, const struct option_word 
 		/* 2.7 reads the word as signed: beyond, no pyc of it could match. */
 		policy->view = PYC_VIEW_EPOCH;
 	} else {
-		return reason_set(
-			why, -EINVAL,
-			"option mtime= must be source, embedded or a time in seconds "
-			"from 0 to 2147483647, not %s",
-			quoted(value ? value : ""));
+		return option_refuse(word, value,
+				     "source, embedded or a time in seconds from 0 to "
+				     "2147483647",
+				     why);
 	}
 	return 0;
 }
@@ -106,15 +116,13 @@ static int option_mtime(struct mount_options *options, const struct option_word 
 static int option_hash(struct mount_options *options, const struct option_word *word,
 		       const char *value, struct reason *why)
 {
-	(void)word;
-	if (value && strcmp(value, "keep") == 0)
-		options->policy.hash = PYC_HASH_KEEP;
-	else if (value && strcmp(value, "unchecked") == 0)
-		options->policy.hash = PYC_HASH_UNCHECK;
-	else
-		return reason_set(why, -EINVAL,
-				  "option hash= must be keep or unchecked, not %s",
-				  quoted(value ? value : ""));
+	static const char *const values[] = {
+		[PYC_HASH_KEEP] = "keep", [PYC_HASH_UNCHECK] = "unchecked"};
+	int choice = option_choose(value, values, ARRAY_SIZE(values));
+
+	if (choice < 0)
+		return option_refuse(word, value, "keep or unchecked", why);
+	options->policy.hash = (enum pyc_hash_policy)choice;
 	return 0;
 }
 
@@ -124,12 +132,8 @@ static int option_canonical(struct mount_options *options, const struct option_w
 	struct pyc_policy *policy = &options->policy;
 	int64_t seconds;
 
-	(void)word;
 	if (!value || !option_seconds(value, &seconds))
-		return reason_set(
-			why, -EINVAL,
-			"option canonical= must be a time in seconds since 1970, not %s",
-			quoted(value ? value : ""));
+		return option_refuse(word, value, "a time in seconds since 1970", why);
 	/* One place stays free for the time that the tree's own sources share. */
 	if (policy->canonical_count + 1 >= PYC_CANONICAL_MAX)
 		return reason_set(why, -EINVAL,
@@ -142,17 +146,13 @@ static int option_canonical(struct mount_options *options, const struct option_w
 static int option_stack(struct mount_options *options, const struct option_word *word,
 			const char *value, struct reason *why)
 {
-	(void)word;
-	if (value && strcmp(value, "auto") == 0)
-		options->stack = STACK_AUTO;
-	else if (value && strcmp(value, "on") == 0)
-		options->stack = STACK_ON;
-	else if (value && strcmp(value, "off") == 0)
-		options->stack = STACK_OFF;
-	else
-		return reason_set(why, -EINVAL,
-				  "option stack= must be auto, on or off, not %s",
-				  quoted(value ? value : ""));
+	static const char *const values[] = {
+		[STACK_AUTO] = "auto", [STACK_ON] = "on", [STACK_OFF] = "off"};
+	int choice = option_choose(value, values, ARRAY_SIZE(values));
+
+	if (choice < 0)
+		return option_refuse(word, value, "auto, on or off", why);
+	options->stack = (enum stack_mode)choice;
 	return 0;
 }
 
@@ -223,14 +223,10 @@ static int option_cache(struct mount_options *options, const struct option_word 
 static int option_cache_size(struct mount_options *options, const struct option_word *word,
 			     const char *value, struct reason *why)
 {
-	(void)word;
-	if (!value || !mount_options_size(value, &options->cache_size))
-		return reason_set(
-			why, -EINVAL,
-			"option cache-size= must be a number of bytes, 256K or more, "
-			"with K, M or G, not %s",
-			quoted(value ? value : ""));
-	return 0;
+	if (value && mount_options_size(value, &options->cache_size))
+		return 0;
+	return option_refuse(word, value, "a number of bytes, 256K or more, with K, M or G",
+			     why);
 }
 
 /* Collected with a comma before each, ready to be put after other mount data. */
@@ -250,14 +246,6 @@ static int option_context(struct mount_options *options, const struct option_wor
 		return -ENOMEM;
 	free(options->context);
 	options->context = joined;
-	return 0;
-}
-
-/* Words for mount(8), init scripts and systemd, and what this mount is anyway. */
-static int option_nothing(struct mount_options *options, const struct option_word *word,
-			  const char *value, struct reason *why)
-{
-	(void)options, (void)word, (void)value, (void)why;
 	return 0;
 }
 
@@ -285,43 +273,21 @@ static const struct option_word option_words[] = {
 	{.name = "fscontext", .take = option_context},
 	{.name = "defcontext", .take = option_context},
 	{.name = "rootcontext", .take = option_context},
-	{.name = "ro", .take = option_nothing},
-	{.name = "rw", .take = option_nothing}, /* mount(8) adds it on its own */
-	{.name = "default_permissions", .take = option_nothing},
-	{.name = "user_id",
-	 .take = option_nothing}, /* mount(8) repeats them on a remount */
-	{.name = "group_id", .take = option_nothing},
-	{.name = "rootmode", .take = option_nothing},
-	{.name = "defaults", .take = option_nothing},
-	{.name = "auto", .take = option_nothing},
-	{.name = "noauto", .take = option_nothing},
-	{.name = "user", .take = option_nothing},
-	{.name = "nouser", .take = option_nothing},
-	{.name = "users", .take = option_nothing},
-	{.name = "owner", .take = option_nothing},
-	{.name = "group", .take = option_nothing},
-	{.name = "nofail", .take = option_nothing},
-	{.name = "_netdev", .take = option_nothing},
-	{.name = "comment", .take = option_nothing},
-	{.name = "async", .take = option_nothing},
-	{.name = "sync", .take = option_nothing},
-	{.name = "atime", .take = option_nothing},
-	{.name = "noatime", .take = option_nothing},
-	{.name = "relatime", .take = option_nothing},
-	{.name = "norelatime", .take = option_nothing},
-	{.name = "strictatime", .take = option_nothing},
-	{.name = "nostrictatime", .take = option_nothing},
-	{.name = "lazytime", .take = option_nothing},
-	{.name = "nolazytime", .take = option_nothing},
-	{.name = "diratime", .take = option_nothing},
-	{.name = "nodiratime", .take = option_nothing},
-	{.name = "iversion", .take = option_nothing},
-	{.name = "noiversion", .take = option_nothing},
-	{.name = "silent", .take = option_nothing},
-	{.name = "loud", .take = option_nothing},
-	{.name = "mand", .take = option_nothing},
-	{.name = "nomand", .take = option_nothing},
 };
+
+/*
+ * Words for mount(8), init scripts and systemd, and what this mount is anyway. mount(8)
+ * adds rw on its own; on a remount it repeats user_id, group_id and rootmode.
+ */
+/* clang-format off */
+static const char *const option_ignored_words[] = {
+	"ro", "rw", "user_id", "group_id", "rootmode", "default_permissions", "defaults",
+	"auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail", "_netdev", "comment",
+	"async", "sync", "atime", "noatime", "relatime", "norelatime", "strictatime", "nostrictatime",
+	"lazytime", "nolazytime", "diratime", "nodiratime", "iversion", "noiversion",
+	"silent", "loud", "mand", "nomand",
+};
+/* clang-format on */
 
 void mount_options_init(struct mount_options *options)
 {
@@ -353,6 +319,9 @@ static int option_take(struct mount_options *options, char *name, struct reason 
 	for (size_t i = 0; i < ARRAY_SIZE(option_words); i++)
 		if (strcmp(option_words[i].name, name) == 0)
 			return option_words[i].take(options, &option_words[i], value, why);
+	if (option_choose(name, option_ignored_words, ARRAY_SIZE(option_ignored_words)) >=
+	    0)
+		return 0;
 	return reason_set(why, -EINVAL, "unknown option %s; see canonfs --help",
 			  quoted(name));
 }

@@ -1043,7 +1043,7 @@ def option_words():
     found = OPTION_WORD.findall(source)
     assert len(found) == source.count("{.name = "), "the table has another form"
     return {"context" if take == "option_context" else name for name, take, clears in found
-            if take != "option_nothing" and not clears} - {"remount"}
+            if not clears} - {"remount"}
 
 
 def test_help_names_every_option():
