@@ -130,17 +130,19 @@ static void control_dir_unlock(int dir_fd)
 	flock(dir_fd, LOCK_UN);
 }
 
-static int control_dir_listen_as(int dir_fd, const char *temporary, const char *name,
-				 uint64_t *ret_inode)
+int control_dir_listen(int dir_fd, const char *name, uint64_t *ret_inode)
 {
-	struct sockaddr_un address = control_address(dir_fd, temporary);
+	char temporary[CONTROL_NAME_MAX + 16];
 	scope_fd int fd = control_new_socket();
+	struct sockaddr_un address;
 	struct stat st = {0};
 	bool locked;
 	int r = 0;
 
 	if (fd < 0)
 		return fd;
+	snprintf(temporary, sizeof(temporary), ".%s.%d", name, (int)getpid());
+	address = control_address(dir_fd, temporary);
 	unlinkat(dir_fd, temporary, 0);
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
@@ -157,14 +159,6 @@ static int control_dir_listen_as(int dir_fd, const char *temporary, const char *
 		return r;
 	*ret_inode = st.st_ino;
 	return take_fd(&fd);
-}
-
-int control_dir_listen(int dir_fd, const char *name, uint64_t *ret_inode)
-{
-	char temporary[CONTROL_NAME_MAX + 16];
-
-	snprintf(temporary, sizeof(temporary), ".%s.%d", name, (int)getpid());
-	return control_dir_listen_as(dir_fd, temporary, name, ret_inode);
 }
 
 void control_dir_remove(int dir_fd, const char *name, uint64_t inode)

@@ -65,8 +65,7 @@ static void control_drop(struct control_server *server, struct control_client *c
 	bool watched = client->kinds != 0;
 
 	close_fd(&client->fd);
-	client->kinds = 0;
-	client->lost = 0;
+	*client = (struct control_client){.fd = -1};
 	if (watched)
 		control_update_wanted(server);
 }
@@ -79,34 +78,66 @@ static int control_send_packet(struct control_client *client, const char *text, 
 	return 0;
 }
 
-/* Takes ownership. */
+/* Lines for one client, and how many. */
+struct control_packet {
+	char *text;
+	size_t len;
+	size_t size;
+	unsigned lines;
+};
+
+static bool packet_add_line(struct control_packet *packet, struct json_object *object)
+{
+	const char *text = object ? json_object_to_json_string_ext(
+					    object, JSON_C_TO_STRING_NOSLASHESCAPE)
+				  : NULL;
+	size_t len = text ? strlen(text) : 0;
+
+	if (text && packet->len + len + 1 > packet->size) {
+		size_t size = packet->len + len + 1 + CONTROL_PACKET_BYTES;
+		char *grown = realloc(packet->text, size);
+
+		if (!grown)
+			return false;
+		packet->text = grown;
+		packet->size = size;
+	}
+	if (!text)
+		return false;
+	memcpy(packet->text + packet->len, text, len);
+	packet->text[packet->len + len] = '\n';
+	packet->len += len + 1;
+	packet->lines++;
+	return true;
+}
+
+/* Takes ownership; NULL when out of memory. */
 static int control_send(struct control_client *client, struct json_object *object)
 {
-	const char *text;
-	scope_free char *line = NULL;
-	int len;
-	int r = -ENOMEM;
+	struct control_packet packet = {.len = 0};
+	int r = packet_add_line(&packet, object)
+			? control_send_packet(client, packet.text, packet.len)
+			: -ENOMEM;
 
-	text = object ? json_object_to_json_string_ext(object,
-						       JSON_C_TO_STRING_NOSLASHESCAPE)
-		      : NULL;
-	len = text ? asprintf(&line, "%s\n", text) : -1;
-	if (len < 0)
-		line = NULL;
-	else
-		r = control_send_packet(client, line, (size_t)len);
+	free(packet.text);
 	json_object_put(object);
 	return r;
+}
+
+/* {KEY: TEXT}; NULL when out of memory. */
+static struct json_object *control_new_object(const char *key, const char *text)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (object)
+		json_add_text(object, key, text);
+	return object;
 }
 
 static void control_refuse(struct control_server *server, struct control_client *client,
 			   const char *why)
 {
-	struct json_object *object = json_object_new_object();
-
-	if (object)
-		json_add_text(object, "error", why);
-	control_send(client, object);
+	control_send(client, control_new_object("error", why));
 	control_drop(server, client);
 }
 
@@ -170,20 +201,16 @@ static void control_begin_trace(struct control_server *server,
 {
 	static const int bytes = 1
 				 << 20; /* the kernel takes what net.core.wmem_max allows */
-	struct json_object *object = json_object_new_object();
 
 	if (client->kinds == 0 && control_count_watchers(server) >= CONTROL_WATCHERS_MAX) {
-		json_object_put(object);
 		control_refuse(server, client, "there are too many who watch this mount");
 		return;
 	}
 	setsockopt(client->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	if (object)
-		json_add_text(object, "event", "begin");
 	/* First: who reads "begin" is to see all that comes after. */
 	client->kinds = all ? TRACE_DECISION | TRACE_REQUEST : TRACE_DECISION;
 	control_update_wanted(server);
-	if (control_send(client, object) < 0)
+	if (control_send(client, control_new_object("event", "begin")) < 0)
 		control_drop(server, client);
 }
 
@@ -220,64 +247,19 @@ static void control_hear(struct control_server *server, struct control_client *c
 
 /* ---- events ---- */
 
-/* Lines for one client, and how many. */
-struct control_packet {
-	char *text;
-	size_t len;
-	size_t size;
-	unsigned lines;
-};
-
-static bool packet_add_line(struct control_packet *packet, struct json_object *object)
-{
-	const char *text = object ? json_object_to_json_string_ext(
-					    object, JSON_C_TO_STRING_NOSLASHESCAPE)
-				  : NULL;
-	size_t len = text ? strlen(text) : 0;
-
-	if (text && packet->len + len + 1 > packet->size) {
-		size_t size = packet->len + len + 1 + CONTROL_PACKET_BYTES;
-		char *grown = realloc(packet->text, size);
-
-		if (!grown)
-			return false;
-		packet->text = grown;
-		packet->size = size;
-	}
-	if (!text)
-		return false;
-	memcpy(packet->text + packet->len, text, len);
-	packet->text[packet->len + len] = '\n';
-	packet->len += len + 1;
-	packet->lines++;
-	return true;
-}
-
-/* One more line, which says what was lost before. */
-static bool packet_add_lost(struct control_packet *packet, uint64_t lost)
-{
-	struct json_object *object = json_object_new_object();
-	bool added = false;
-
-	if (object) {
-		json_add_text(object, "event", "lost");
-		json_add_number(object, "lines", (int64_t)lost);
-		added = packet_add_line(packet, object);
-	}
-	json_object_put(object);
-	return added;
-}
-
 /* Sends what was lost before, then the lines; or counts them as lost. Empties the packet.
  */
 static void control_flush(struct control_server *server, struct control_client *client,
 			  struct control_packet *packet)
 {
-	struct control_packet before = {.len = 0};
 	int r = 0;
 
-	if (client->lost > 0 && packet_add_lost(&before, client->lost)) {
-		r = control_send_packet(client, before.text, before.len);
+	if (client->lost > 0) {
+		struct json_object *lost = control_new_object("event", "lost");
+
+		if (lost)
+			json_add_number(lost, "lines", (int64_t)client->lost);
+		r = control_send(client, lost);
 		if (r == 0)
 			client->lost = 0;
 	}
@@ -287,7 +269,6 @@ static void control_flush(struct control_server *server, struct control_client *
 		client->lost += packet->lines;
 	packet->len = 0;
 	packet->lines = 0;
-	free(before.text);
 	if (r < 0 && r != -EAGAIN && r != -ENOBUFS && r != -ENOMEM && r != -EMSGSIZE)
 		control_drop(server, client);
 }

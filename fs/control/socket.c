@@ -20,8 +20,6 @@ int control_init(struct control *control)
 		.listen_fd = -1,
 		.dir_fd = -1,
 		.supervisor = getpid(),
-		.mode = "passthrough",
-		.mode_reason = "",
 		.stats = stats_new(),
 	};
 	clock_gettime(CLOCK_BOOTTIME, &control->started);
@@ -47,8 +45,7 @@ static int control_open_own_dir(void)
 	return fd;
 }
 
-/* @name: CONTROL_NAME_MAX bytes */
-static void control_listen(struct control *control, const char *name)
+void control_open(struct control *control)
 {
 	int r = control_open_own_dir();
 
@@ -59,7 +56,8 @@ static void control_listen(struct control *control, const char *name)
 	}
 	control->dir_fd = r;
 	control_dir_clean(control->dir_fd);
-	memcpy(control->name, name, sizeof(control->name));
+	snprintf(control->name, sizeof(control->name), CONTROL_NEW_PREFIX "%d",
+		 (int)getpid());
 	r = control_dir_listen(control->dir_fd, control->name, &control->inode);
 	if (r < 0)
 		log_info("cannot make the control socket: %s; canonfs status and trace "
@@ -69,41 +67,18 @@ static void control_listen(struct control *control, const char *name)
 		control->listen_fd = r;
 }
 
-void control_open(struct control *control, uint64_t device)
-{
-	char name[CONTROL_NAME_MAX];
-
-	control->stats->device = control->device = device;
-	control_name(device, name);
-	control_listen(control, name);
-}
-
-void control_prepare(struct control *control)
-{
-	char name[CONTROL_NAME_MAX];
-
-	snprintf(name, sizeof(name), CONTROL_NEW_PREFIX "%d", (int)getpid());
-	control_listen(control, name);
-}
-
 void control_publish(struct control *control, uint64_t device)
 {
 	char name[CONTROL_NAME_MAX];
 
-	control->stats->device = control->device = device;
-	if (control->dir_fd < 0)
+	control->stats->device = device;
+	if (control->listen_fd < 0)
 		return;
 	control_name(device, name);
 	if (renameat(control->dir_fd, control->name, control->dir_fd, name) < 0)
 		log_info("cannot name the control socket: %s", strerror(errno));
 	else
 		memcpy(control->name, name, sizeof(name));
-}
-
-void control_set_mode(struct control *control, const char *mode, const char *reason)
-{
-	control->mode = mode;
-	control->mode_reason = reason;
 }
 
 void control_close(struct control *control)

@@ -20,18 +20,17 @@ struct stats;
  * @listen_fd:   the socket; -1 where there is none
  * @dir_fd:      its directory; -1 where there is none
  * @name:        its name; @inode: and which of that name is ours
- * @device:      st_dev of the mount; a worker's may be 0, see stats.device
  * @supervisor:  pid
  * @started:     CLOCK_BOOTTIME; @started_s: the same in seconds since 1970
- * @mode:        how the view is shown: "passthrough"; @mode_reason: and why so
- * @stats:       shared with the worker
+ * @mode:        how the worker's mount shows the source; @mode_reason: and why so; static
+ *               storage, or that of the mount. The supervisor has none
+ * @stats:       shared with the worker; it has st_dev of the mount, too
  */
 struct control {
 	int listen_fd;
 	int dir_fd;
 	char name[CONTROL_NAME_MAX];
 	uint64_t inode;
-	uint64_t device;
 	pid_t supervisor;
 	struct timespec started;
 	int64_t started_s;
@@ -43,23 +42,15 @@ struct control {
 /* Return: 0 or -ENOMEM; control_fini() either way. */
 int control_init(struct control *control);
 
-/* How the mount shows the source, and why so. Static storage, or that of the mount. */
-void control_set_mode(struct control *control, const char *mode, const char *reason);
-
 /**
- * control_open() - make the socket
- * @device: st_dev of the mount
+ * control_open() - make the socket of a mount that may have no device yet
  *
- * Where that is not possible the mount goes on without, with a line for -v.
+ * Nobody finds the socket until control_publish() names it, which may be after a worker has
+ * begun. If it cannot be made, the mount goes on without it, with a line for -v.
  */
-void control_open(struct control *control, uint64_t device);
+void control_open(struct control *control);
 
-/**
- * control_prepare() - make the socket of a mount that has no device yet
- *
- * Nobody finds it until control_publish(), which may come after workers have begun.
- */
-void control_prepare(struct control *control);
+/* @device: st_dev of the mount */
 void control_publish(struct control *control, uint64_t device);
 
 /* Removes the socket; there may be another one. */

@@ -40,7 +40,8 @@ static int64_t control_kib_after(const char *text, const char *key)
 	return found ? strtoll(found + strlen(key), NULL, 10) * 1024 : -1;
 }
 
-bool control_memory(pid_t pid, int64_t *ret_rss, int64_t *ret_anon)
+/* The resident bytes of a process, and those of them that no file backs. */
+static bool control_memory(pid_t pid, int64_t *ret_rss, int64_t *ret_anon)
 {
 	char path[sizeof("/proc//status") + 12];
 	char text[4096];
@@ -87,22 +88,20 @@ static void control_add_requests(struct json_object *object, const struct stats 
 	struct json_object *requests = json_add_object(object, "requests");
 	struct json_object *by_opcode = json_object_new_object();
 	double over = uptime_s < STATS_RATE_OVER ? uptime_s : STATS_RATE_OVER;
-	uint64_t total = 0;
+	uint64_t total = 0, others = 0;
 
 	for (uint32_t i = 0; i < STATS_OPCODES; i++) {
 		uint64_t count = control_counter(&stats->requests[i]);
 		const char *name = stats_opcode_name(i);
-		uint64_t others = 0;
-		struct json_object *old;
 
 		total += count;
-		if (count == 0)
-			continue;
-		name = name ? name : "other";
-		if (json_object_object_get_ex(by_opcode, name, &old))
-			others = json_object_get_int64(old);
-		json_add_number(by_opcode, name, others + count);
+		if (!name)
+			others += count;
+		else if (count > 0)
+			json_add_number(by_opcode, name, count);
 	}
+	if (others > 0)
+		json_add_number(by_opcode, "other", others);
 	json_add_number(requests, "total", total);
 	json_add_decimal(requests, "per_s", uptime_s > 0 ? (double)total / uptime_s : 0, 2);
 	json_add_decimal(

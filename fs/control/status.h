@@ -32,11 +32,4 @@ struct json_object *control_status(const struct control_view *view);
 /* One traced event; likewise. */
 struct json_object *control_event(const struct trace_event *event);
 
-/**
- * control_memory() - the memory of a process
- * @ret_rss, @ret_anon: resident bytes, and those of them that no file backs
- * Return: whether /proc told.
- */
-bool control_memory(pid_t pid, int64_t *ret_rss, int64_t *ret_anon);
-
 #endif

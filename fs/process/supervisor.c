@@ -190,6 +190,9 @@ static void supervisor_become_worker(struct supervisor *supervisor, struct stack
 
 	events_close(&supervisor->events);
 	close_fd(&supervisor->control.dir_fd);
+	supervisor->control.mode = stack ? "stacked" : "passthrough";
+	supervisor->control.mode_reason =
+		stack ? "overlayfs shows the source itself" : supervisor->mode.why_not.text;
 	if (stack)
 		close_fd(&stack->fuse_mount); /* or it would outlive its users */
 	_exit(worker_run(&task));
@@ -276,9 +279,7 @@ static int supervisor_start_stacked(struct supervisor *supervisor)
 
 	mode->stacked = r == 0;
 	if (r == 0) {
-		control_set_mode(&supervisor->control, "stacked",
-				 "overlayfs shows the source itself");
-		control_prepare(&supervisor->control);
+		control_open(&supervisor->control);
 		r = supervisor_write_stubs(supervisor, &stack);
 	}
 	if (r == 0)
@@ -305,10 +306,10 @@ static int supervisor_start_passthrough(struct supervisor *supervisor)
 
 	if (r < 0)
 		return r;
-	control_set_mode(&supervisor->control, "passthrough",
-			 supervisor->mode.why_not.text);
-	if (mount_is_ours(point, &supervisor->device))
-		control_open(&supervisor->control, supervisor->device);
+	if (mount_is_ours(point, &supervisor->device)) {
+		control_open(&supervisor->control);
+		control_publish(&supervisor->control, supervisor->device);
+	}
 	/* The worker's is the only one then: if it dies, requests fail and do not hang. */
 	r = supervisor_start_worker(supervisor, NULL, fuse_fd, -1);
 	if (r < 0)
