@@ -17,7 +17,7 @@ static size_t sequence_length(const char *text)
 	return utf8_length((const uint8_t *)text, SIZE_MAX);
 }
 
-static bool is_utf8(const char *text)
+bool json_is_utf8(const char *text)
 {
 	size_t len = 1;
 
@@ -56,7 +56,7 @@ struct json_object *json_text(const char *text)
 {
 	struct json_object *string = text ? json_object_new_string(text) : NULL;
 
-	if (string && !is_utf8(text))
+	if (string && !json_is_utf8(text))
 		json_object_set_serializer(string, print_bytes, NULL, NULL);
 	return string;
 }
@@ -99,4 +99,20 @@ struct json_object *json_add_object(struct json_object *object, const char *key)
 struct json_object *json_add_array(struct json_object *object, const char *key)
 {
 	return add_member(object, key, json_object_new_array());
+}
+
+struct json_object *json_member(struct json_object *object, const char *key)
+{
+	struct json_object *found = NULL;
+
+	json_object_object_get_ex(object, key, &found);
+	return found;
+}
+
+const char *json_member_text(struct json_object *object, const char *key, const char *other)
+{
+	struct json_object *found = json_member(object, key);
+
+	return json_object_is_type(found, json_type_string) ? json_object_get_string(found)
+							    : other;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Making JSON (json-c), with file names, which need not be UTF-8.
+ * JSON (json-c) with file names, which need not be UTF-8.
  */
 #ifndef CANONFS_BASE_JSON_TEXT_H
 #define CANONFS_BASE_JSON_TEXT_H
@@ -19,6 +19,9 @@
  */
 struct json_object *json_text(const char *text);
 
+/* Is all of a text UTF-8? */
+bool json_is_utf8(const char *text);
+
 /*
  * Members of @object; @key is static or lives as long as @object. A member that there is no
  * memory for is left out.
@@ -34,5 +37,13 @@ void json_add_decimal(struct json_object *object, const char *key, double value,
 /* An empty one, to be filled. Return: what was added, borrowed; NULL when out of memory. */
 struct json_object *json_add_object(struct json_object *object, const char *key);
 struct json_object *json_add_array(struct json_object *object, const char *key);
+
+/*
+ * Members of what others sent, which may be anything: NULL or @other where there is no such
+ * member, or it is of another type. Borrowed from the object.
+ */
+struct json_object *json_member(struct json_object *object, const char *key);
+const char *json_member_text(struct json_object *object, const char *key,
+			     const char *other);
 
 #endif

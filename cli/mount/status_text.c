@@ -19,7 +19,7 @@
 #define LABEL "  %-10s"
 
 /* For people: "12,345"; lives until the end of the calling block. */
-#define count(object, key) HUMAN_COUNT((uint64_t)json_member_number(object, key))
+#define count(object, key) HUMAN_COUNT(json_member_number(object, key))
 
 /* Text of any kind, made safe. */
 #define text(object, key) shown(json_member_text(object, key, "?"))
@@ -40,7 +40,7 @@ static void status_print_uptime(double seconds)
 		printf("%.1f s", seconds);
 }
 
-#define bytes(process, key) HUMAN_BYTES((uint64_t)json_member_number(process, key))
+#define bytes(process, key) HUMAN_BYTES(json_member_number(process, key))
 
 static void status_print_processes(struct json_object *status)
 {
@@ -50,7 +50,7 @@ static void status_print_processes(struct json_object *status)
 
 	printf(LABEL, "up");
 	status_print_uptime(json_member_decimal(status, "uptime_s"));
-	printf("; canonfs %s, supervisor %" PRId64 ", worker %" PRId64 "\n",
+	printf("; canonfs %s, supervisor %" PRIu64 ", worker %" PRIu64 "\n",
 	       text(status, "version"), json_member_number(supervisor, "pid"),
 	       json_member_number(worker, "pid"));
 	printf(LABEL "worker %s (%s anonymous), supervisor %s\n", "memory",
@@ -66,8 +66,8 @@ static void status_print_processes(struct json_object *status)
 static int status_larger_first(const void *a, const void *b)
 {
 	const struct json_object_iter *one = a, *other = b;
-	int64_t left = json_object_get_int64(one->val);
-	int64_t right = json_object_get_int64(other->val);
+	uint64_t left = json_number(one->val);
+	uint64_t right = json_number(other->val);
 
 	if (left != right)
 		return left < right ? 1 : -1;
@@ -91,9 +91,9 @@ static void status_print_counts(struct json_object *counts)
 	}
 	json_object_object_foreachC(counts, i) sorted[used++] = i;
 	qsort(sorted, used, sizeof(*sorted), status_larger_first);
-	for (size_t k = 0; k < used && json_object_get_int64(sorted[k].val) > 0; k++) {
+	for (size_t k = 0; k < used && json_number(sorted[k].val) > 0; k++) {
 		printf("%s%s %s", comma, shown(sorted[k].key),
-		       HUMAN_COUNT((uint64_t)json_object_get_int64(sorted[k].val)));
+		       HUMAN_COUNT(json_number(sorted[k].val)));
 		comma = ", ";
 	}
 	if (!*comma)

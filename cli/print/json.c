@@ -9,7 +9,8 @@ static struct json_object *json_retext_object(struct json_object *object)
 	struct json_object *copy = json_object_new_object();
 	struct json_object_iter i;
 
-	json_object_object_foreachC(object, i)
+	/* Names are printed as they are. */
+	json_object_object_foreachC(object, i) if (json_is_utf8(i.key))
 		json_object_object_add(copy, i.key, json_retext(i.val));
 	return copy;
 }
@@ -39,30 +40,30 @@ struct json_object *json_retext(struct json_object *object)
 	}
 }
 
-struct json_object *json_member(struct json_object *object, const char *key)
+/* json-c would also read numbers from texts, and convert decimals without a look. */
+uint64_t json_number(struct json_object *number)
 {
-	struct json_object *found = NULL;
+	int64_t value = json_object_is_type(number, json_type_int)
+				? json_object_get_int64(number)
+				: 0;
 
-	json_object_object_get_ex(object, key, &found);
-	return found;
+	return value > 0 ? (uint64_t)value : 0;
 }
 
-int64_t json_member_number(struct json_object *object, const char *key)
+uint64_t json_member_number(struct json_object *object, const char *key)
 {
-	return json_object_get_int64(json_member(object, key));
+	return json_number(json_member(object, key));
 }
 
 double json_member_decimal(struct json_object *object, const char *key)
 {
-	return json_object_get_double(json_member(object, key));
-}
-
-const char *json_member_text(struct json_object *object, const char *key, const char *other)
-{
 	struct json_object *found = json_member(object, key);
+	bool is_number = json_object_is_type(found, json_type_double) ||
+			 json_object_is_type(found, json_type_int);
+	double value = is_number ? json_object_get_double(found) : 0;
 
-	return json_object_is_type(found, json_type_string) ? json_object_get_string(found)
-							    : other;
+	/* A comparison with NaN is false. */
+	return value >= 0 && value <= JSON_DECIMAL_MAX ? value : 0;
 }
 
 void json_print_to(FILE *file, struct json_object *object, bool is_line)

@@ -7,6 +7,7 @@
 
 #include <json-c/json.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/json_text.h"
@@ -14,19 +15,23 @@
 /**
  * json_retext() - a copy for others to read
  * @object: may hold strings of any bytes; borrowed
- * Return: the same with strings as json_text() makes them; the caller's.
+ * Return: the same with strings as json_text() makes them, without members whose names are
+ * not UTF-8; the caller's.
  */
 struct json_object *json_retext(struct json_object *object);
 
+/* Seconds or a rate. Each one up to here is also a time_t, and has a year. */
+#define JSON_DECIMAL_MAX 1e15
+
+/* A number as above that is no member. */
+uint64_t json_number(struct json_object *number);
+
 /*
- * Members of what others sent, which may be anything: NULL, 0 or @other where there is no
- * such member, or it is of another type. json_member_text() is borrowed from the object.
+ * As json_member_text(); 0 where there is no such member. Numbers are counts and times: one
+ * below 0, and a decimal above JSON_DECIMAL_MAX, is 0.
  */
-struct json_object *json_member(struct json_object *object, const char *key);
-int64_t json_member_number(struct json_object *object, const char *key);
+uint64_t json_member_number(struct json_object *object, const char *key);
 double json_member_decimal(struct json_object *object, const char *key);
-const char *json_member_text(struct json_object *object, const char *key,
-			     const char *other);
 
 /*
  * Print @object and a newline, indented or, as in JSON Lines (jsonlines.org), in one line;

@@ -21,9 +21,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/reason.h"
 #include "base/scope.h"
 #include "cli/print/json.h"
+#include "cli/print/shown.h"
 #include "fs/control/mounts.h"
 
 /**
@@ -66,29 +66,41 @@ static struct known_mount *trace_find_mount(struct known_mounts *mounts, const c
 	return mount;
 }
 
-/* Asks the server to begin. Return: whether it does; else @why is written. */
-static bool trace_ask(struct trace_watch *watch, bool all, struct reason *why)
+/* Keeps a packet as lines to be printed. Return: 0, or an exit status with a line logged.
+ */
+static int trace_keep(struct trace_watch *watch, char *packet)
+{
+	bool understood = false;
+	FILE *file;
+
+	free(take_ptr(watch->text));
+	watch->len = watch->done = 0;
+	file = open_memstream(&watch->text, &watch->len);
+	if (file)
+		understood = trace_print(file, packet, watch->json);
+	if (!file || fclose(file) != 0) {
+		log_error("out of memory");
+		return EX_OSERR;
+	}
+	if (understood)
+		return EX_OK;
+	/* Whoever sends only that would keep us busy for ever. */
+	log_error("%s: its server sends what is no event", quoted(watch->point));
+	return EX_UNAVAILABLE;
+}
+
+/* The server's answer; NULL if there is none in time. */
+static char *trace_ask(int server_fd, bool all)
 {
 	const char *request = all ? "{\"command\": \"trace\", \"all\": true}"
 				  : "{\"command\": \"trace\"}";
-	struct pollfd fd = {.fd = watch->server_fd, .events = POLLIN};
-	struct json_object *answer;
-	const char *error;
+	struct pollfd fd = {.fd = server_fd, .events = POLLIN};
+	char *answer;
 
-	if (send(watch->server_fd, request, strlen(request), MSG_NOSIGNAL) < 0 ||
-	    poll(&fd, 1, MOUNTS_ANSWER_MS) <= 0 ||
-	    mount_receive(watch->server_fd, &watch->text) <= 0) {
-		reason_set(why, 0, "%s", mount_state_text(MOUNT_SILENT));
-		return false;
-	}
-	answer = json_tokener_parse(watch->text);
-	error = json_object_get_string(json_member(answer, "error"));
-	if (error)
-		reason_set(why, 0, "%s", error);
-	json_object_put(answer);
-	/* The answer is the first line of --json. */
-	watch->len = watch->json ? strlen(watch->text) : 0;
-	return !why->text[0];
+	if (send(server_fd, request, strlen(request), MSG_NOSIGNAL) < 0 ||
+	    poll(&fd, 1, MOUNTS_ANSWER_MS) <= 0 || mount_receive(server_fd, &answer) <= 0)
+		return NULL;
+	return answer;
 }
 
 static int trace_open_signals(void)
@@ -111,7 +123,6 @@ static int trace_take_packet(struct trace_watch *watch)
 {
 	scope_free char *packet = NULL;
 	ssize_t n = mount_receive(watch->server_fd, &packet);
-	FILE *file;
 
 	if (n == -EAGAIN || n == -EINTR)
 		return EX_OK;
@@ -119,15 +130,7 @@ static int trace_take_packet(struct trace_watch *watch)
 		close_fd(&watch->server_fd);
 		return EX_OK;
 	}
-	free(take_ptr(watch->text));
-	watch->len = watch->done = 0;
-	file = open_memstream(&watch->text, &watch->len);
-	if (file)
-		trace_print(file, packet, watch->json);
-	if (file && fclose(file) == 0)
-		return EX_OK;
-	log_error("out of memory");
-	return EX_OSERR;
+	return trace_keep(watch, packet);
 }
 
 /* Prints a part of them. Return: 0, or an exit status; -EPIPE if the reader has gone. */
@@ -198,17 +201,29 @@ static int trace_watch_loop(struct trace_watch *watch)
 /* Connects, and has the server begin. Return: 0, or an exit status with a line logged. */
 static int trace_begin(struct trace_watch *watch, struct known_mount *mount, bool all)
 {
-	struct reason why = {""};
+	scope_free char *answer = NULL;
+	struct json_object *object;
+	const char *error;
+	int status;
 
 	if (!mount_connect(mount)) {
 		log_error("%s: %s", quoted(mount->point), mount_state_text(mount->state));
 		return mount_state_exit(mount->state);
 	}
 	watch->server_fd = take_fd(&mount->fd);
-	if (trace_ask(watch, all, &why))
-		return EX_OK;
-	log_error("%s: %s", quoted(mount->point), why.text);
-	return EX_UNAVAILABLE;
+	answer = trace_ask(watch->server_fd, all);
+	if (!answer) {
+		log_error("%s: %s", quoted(mount->point), mount_state_text(MOUNT_SILENT));
+		return EX_UNAVAILABLE;
+	}
+	object = json_tokener_parse(answer);
+	error = json_member_text(object, "error", NULL);
+	if (error)
+		log_error("%s: its server refuses: %s", quoted(mount->point), shown(error));
+	/* The answer is the first line of --json. */
+	status = error ? EX_UNAVAILABLE : trace_keep(watch, answer);
+	json_object_put(object);
+	return status;
 }
 
 static int trace_watch_mount(struct known_mount *mount, bool all, bool json)

@@ -27,7 +27,7 @@ static const char *trace_member_or(struct json_object *event, const char *key,
 
 static void trace_print_time(FILE *file, struct json_object *event)
 {
-	double seconds = json_member_decimal(event, "time");
+	double seconds = json_member_decimal(event, "time"); /* up to JSON_DECIMAL_MAX */
 	time_t whole = (time_t)seconds;
 	struct tm local;
 
@@ -42,7 +42,7 @@ static void trace_print_line(FILE *file, struct json_object *event, enum colour 
 			     const char *word, const char *path, const char *rest)
 {
 	trace_print_time(file, event);
-	fprintf(file, "%s[%" PRId64 "]  %s%-*s%s %s%s%s\n",
+	fprintf(file, "%s[%" PRIu64 "]  %s%-*s%s %s%s%s\n",
 		shown(trace_member_or(event, "process", "?")),
 		json_member_number(event, "pid"), colour_code(colour), WORD_WIDTH,
 		shown(word), colour_code(COLOUR_NONE), shown(path), rest ? ": " : "",
@@ -67,18 +67,17 @@ static void trace_print_request(FILE *file, struct json_object *event)
 
 static void trace_print_lost(FILE *file, struct json_object *event)
 {
-	int64_t count = json_member_number(event, "lines");
-
 	fprintf(file, "%s... %s lines lost%s\n", colour_code(COLOUR_WARN),
-		HUMAN_COUNT((uint64_t)(count > 0 ? count : 0)), colour_code(COLOUR_NONE));
+		HUMAN_COUNT(json_member_number(event, "lines")), colour_code(COLOUR_NONE));
 }
 
-static void trace_print_event(FILE *file, struct json_object *event, bool json)
+/* Return: whether it is one. */
+static bool trace_print_event(FILE *file, struct json_object *event, bool json)
 {
 	const char *kind = json_member_text(event, "event", NULL);
 
 	if (!kind)
-		return;
+		return false;
 	if (json)
 		json_print_to(file, json_retext(event), true);
 	else if (strcmp(kind, "decision") == 0)
@@ -87,18 +86,20 @@ static void trace_print_event(FILE *file, struct json_object *event, bool json)
 		trace_print_request(file, event);
 	else if (strcmp(kind, "lost") == 0)
 		trace_print_lost(file, event);
+	return true;
 }
 
-void trace_print(FILE *file, char *packet, bool json)
+bool trace_print(FILE *file, char *packet, bool json)
 {
+	bool understood = false;
 	char *save = NULL;
 
 	for (char *line = strtok_r(packet, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		struct json_object *event = json_tokener_parse(line);
 
-		if (json_object_is_type(event, json_type_object))
-			trace_print_event(file, event, json);
+		understood |= trace_print_event(file, event, json);
 		json_object_put(event);
 	}
+	return understood;
 }

@@ -35,8 +35,9 @@ int trace_mount(const char *path, bool all, bool json);
  * @packet: lines of JSON, zero-terminated; changed. It comes from another process: what is
  *          not understood is left out.
  * @json:   as JSON lines, else for people
+ * Return: whether there was an event in it, known or not.
  */
-void trace_print(FILE *file, char *packet, bool json);
+bool trace_print(FILE *file, char *packet, bool json);
 
 /**
  * struct trace_command_options - the form of the summary

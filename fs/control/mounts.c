@@ -17,6 +17,7 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/listing.h"
 #include "base/path.h"
 #include "base/scope.h"
@@ -311,20 +312,11 @@ static void mount_ask(struct known_mount *mount)
 	}
 }
 
-static char *mount_copy_member(struct json_object *object, const char *key)
-{
-	struct json_object *member;
-
-	return json_object_object_get_ex(object, key, &member) &&
-			       json_object_is_type(member, json_type_string)
-		       ? strdup(json_object_get_string(member))
-		       : NULL;
-}
-
 static void mount_take_answer(struct known_mount *mount)
 {
 	scope_free char *text = NULL;
 	struct json_object *answer;
+	const char *name;
 	ssize_t n = mount_receive(mount->fd, &text);
 
 	if (n == -EAGAIN || n == -EINTR)
@@ -339,10 +331,10 @@ static void mount_take_answer(struct known_mount *mount)
 	}
 	mount->state = MOUNT_ANSWERS;
 	mount->answer = answer;
-	if (!mount->point)
-		mount->point = mount_copy_member(answer, "point");
-	if (!mount->source)
-		mount->source = mount_copy_member(answer, "source");
+	if (!mount->point && (name = json_member_text(answer, "point", NULL)))
+		mount->point = strdup(name);
+	if (!mount->source && (name = json_member_text(answer, "source", NULL)))
+		mount->source = strdup(name);
 }
 
 /* Waits for one or more answers; false when all have come, or it is too late. */

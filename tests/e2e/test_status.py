@@ -19,7 +19,8 @@ import pytest
 
 import corpus
 from conftest import CANONFS, missing, mounted, mounts_at, requests_of, run, servers, wait_until
-from control import ask, canonfs, connected, device_of, directory, processes, socket_of, status, \
+from control import HOSTILE_ANSWERS, HOSTILE_NUMBERS, HOSTILE_TEXTS, LIMIT, answering, ask, canonfs, \
+    connected, device_of, directory, harmless, processes, short, socket_of, status, \
     status_of
 
 pytestmark = pytest.mark.usefixtures("passthrough")
@@ -553,32 +554,6 @@ def test_garbage(place):
 
 # ---- a server that does not behave ----
 
-@contextlib.contextmanager
-def answering(answer):
-    """Somebody who listens like the server of a mount, and answers that."""
-    directory().mkdir(mode=0o700, exist_ok=True)
-    path = directory() / "0:1048575"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(str(path))
-        listener.listen()
-
-        def serve():
-            with contextlib.suppress(OSError):  # the end, or a client that has left
-                while True:
-                    client, _ = listener.accept()
-                    with client, contextlib.suppress(OSError):
-                        if client.recv(4096):
-                            client.send(answer)
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-            path.unlink(missing_ok=True)
-
-
 @pytest.mark.parametrize("point", ["null", "7", "[]"])
 def test_an_answer_without_names(point):
     """What comes from a socket may be of any form."""
@@ -586,6 +561,39 @@ def test_an_answer_without_names(point):
         mount, = json.loads(canonfs("status", "--json").stdout)["mounts"]
         assert (mount["state"], mount["point"], mount["source"]) == ("answers", None, None)
         assert canonfs("status").returncode == 0
+
+
+@pytest.mark.parametrize("number", HOSTILE_NUMBERS, ids=short)
+def test_an_answer_of_odd_numbers(number):
+    """None makes the program do what C does not define, or print what is no count."""
+    answer = (b'{"uptime_s": N, "supervisor": {"pid": N}, "requests": {"total": N, "per_s": N},'
+              b' "nodes": {"count": N}, "errors": {"A\\u001b[2J": 3, "B\xff": 2, "C": N}}')
+    with answering(answer.replace(b"N", number)):
+        done = canonfs("status")
+        mount, = json.loads(canonfs("status", "--json").stdout)["mounts"]
+    assert done.returncode == 0 and not done.stderr
+    assert re.search(r"^  up +0\.0 s; canonfs \?, supervisor \d+, worker 0$", done.stdout, re.M)
+    assert re.search(r"^  errors .*'A\\x1b\[2J' 3", done.stdout, re.M)
+    assert not re.search(r"-\d|nan|inf", done.stdout)
+    assert list(mount["status"]["errors"]) == ["A\x1b[2J", "C"], "that name is no text"
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=short)
+def test_an_answer_of_odd_texts(text):
+    """A terminal gets no text of another process raw."""
+    with answering(b'{"point": "%s", "source": "%s", "version": "%s", "mode": "%s", "mode_reason":'
+                   b' "%s", "options": "%s", "cache": {"path": "%s"}}' % ((text,) * 7)):
+        done = subprocess.run([CANONFS, "status"], capture_output=True, timeout=LIMIT)
+    assert done.returncode == 0 and not done.stderr
+    assert harmless(done.stdout)
+
+
+@pytest.mark.parametrize("answer", HOSTILE_ANSWERS, ids=short)
+def test_an_answer_that_is_none(answer):
+    """Silence, too, ends in time."""
+    with answering(answer):
+        mount, = status(expect=69)
+        assert (mount["state"], mount["point"]) == ("does-not-answer", None)
 
 
 @pytest.mark.parametrize("size", [4096, 4097, 100000, 1 << 20])

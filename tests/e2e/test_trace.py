@@ -2,6 +2,7 @@
 """canonfs trace MOUNT: everything that happens while somebody watches is seen or counted as
 lost, and neither a slow watcher nor a stopped one holds the mount up."""
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -18,7 +19,8 @@ import pytest
 
 import corpus
 from conftest import CANONFS, mounted, requests_of, run, servers, wait_until
-from control import LIMIT, canonfs, connected, directory, processes, schema, socket_of, status_of
+from control import HOSTILE_ANSWERS, HOSTILE_NUMBERS, HOSTILE_TEXTS, LIMIT, answering, canonfs, \
+    connected, directory, harmless, processes, schema, short, socket_of, status_of
 
 # A stacked mount decides before anybody reads; then there is nothing to watch.
 pytestmark = pytest.mark.usefixtures("passthrough")
@@ -403,3 +405,60 @@ def test_wrong_usage_and_help():
         assert canonfs("trace", *words).returncode == 64, words
     done = canonfs("trace", "--help")
     assert done.returncode == 0 and "Example" in done.stdout and not done.stderr
+
+
+# ---- a server that does not behave ----
+
+BEGIN = b'{"event": "begin"}'
+
+
+def traced(packets, *words):
+    """What is printed of a server that sends that: its mount is known by its own answer."""
+    with answering(b'{"point": "/hostile"}', packets):
+        return subprocess.run([CANONFS, "trace", *words, "/hostile"], capture_output=True,
+                              timeout=LIMIT)
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+@pytest.mark.parametrize("answer", HOSTILE_ANSWERS, ids=short)
+def test_an_answer_that_is_none(answer, words):
+    done = traced([answer], *words)
+    line, = done.stderr.decode().splitlines()
+    assert done.returncode == 69 and re.search("does not answer|is no event", line)
+    assert not done.stdout and harmless(done.stderr)
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=short)
+def test_odd_texts_of_a_server(text, words):
+    """A terminal gets none of them raw."""
+    refused = traced([b'{"error": "%s"}' % text], *words)
+    line, = refused.stderr.decode().splitlines()
+    assert refused.returncode == 69 and "its server refuses" in line
+    assert not refused.stdout and harmless(refused.stderr)
+    event = b'{"event": "%s", "process": "%s", "verdict": "%s", "path": "%s", "why": "%s", "%s": 1}'
+    done = traced([BEGIN, *(event % (kind, *[text] * 5) for kind in (b"decision", text))], *words)
+    assert done.returncode == 0
+    if words:
+        begin, *events, end = [json.loads(line) for line in done.stdout.splitlines()]
+        assert (begin, end) == ({"event": "begin"}, {"event": "end"}) and len(events) == 2
+        assert b"\x1b" not in done.stdout and b"\xff" not in done.stdout
+    else:
+        assert harmless(done.stdout) and done.stdout.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("number", HOSTILE_NUMBERS, ids=short)
+def test_odd_numbers_of_a_server(number):
+    done = traced([BEGIN, b'{"event": "decision", "time": %s, "pid": %s, "verdict": "fresh"}'
+                   % (number, number), b'{"event": "lost", "lines": %s}' % number])
+    assert done.returncode == 0
+    assert re.fullmatch(r"[\d:]{8}\.000  \?\[\d+\]  fresh +\?: \?\n\.\.\. [\d,]+ lines lost\n",
+                        done.stdout.decode())
+    refused = traced([b'{"error": %s}' % number])
+
+
+@pytest.mark.parametrize("garbage", [b"garbage", b"\n" * 10000, b"x" * 100000, b'{"event": 7}'],
+                         ids=short)
+def test_garbage_without_an_end(garbage):
+    done = traced(itertools.chain([BEGIN], itertools.repeat(garbage)))
+    assert done.returncode == 69 and b"is no event" in done.stderr and harmless(done.stderr)
