@@ -164,10 +164,7 @@ static void status_print_answer(struct json_object *status)
 
 	printf(LABEL "%s (%s)\n", "mode", text(status, "mode"),
 	       text(status, "mode_reason"));
-	printf(LABEL "%s\n", "source",
-	       json_object_get_boolean(json_member(status, "immutable"))
-		       ? "never changes: names and contents are cached for ever"
-		       : "may change: names and attributes hold for 1 s");
+	printf(LABEL "%s\n", "source", text(status, "immutable_why"));
 	printf(LABEL "%s\n", "options", *options ? text(status, "options") : "none given");
 	status_print_processes(status);
 	status_print_requests(status);

@@ -108,6 +108,7 @@ int tree_set_open(struct tree_set *set, const char *path, const char *root,
 			  root ? quoted(root) : "", strerror(-r));
 		return r;
 	}
+	set->mutability = mutability_of(&set->tree, set->path, options->mutability);
 	tree_set_read_cache(options, &set->proofs);
 	set->resolver = resolver_new_for_walk(&set->tree, &options->policy, &set->proofs);
 	if (!set->resolver) {

@@ -9,12 +9,14 @@
 #include "cache/resolve.h"
 #include "cache/store/db.h"
 #include "cache/tree/tree.h"
+#include "fs/mount/mutability.h"
 #include "fs/mount/options.h"
 
 /**
  * struct tree_set - an open tree
  * @path: where the tree is for this process: absolute, without symlinks; owned. What a
  *        reader in the root directory calls it is tree.view_path.
+ * @mutability: can the tree change? As a mount of it would judge
  * @root: absolute path of the readers' root directory, "/" or an image's; owned
  * @next: in the list of tree_set_get()
  */
@@ -22,6 +24,7 @@ struct tree_set {
 	char *path;
 	char *root;
 	struct tree tree;
+	struct mutability mutability;
 	struct proof_set proofs;
 	struct resolver *resolver;
 	struct tree_set *next;

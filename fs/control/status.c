@@ -206,6 +206,10 @@ struct json_object *control_status(const struct control_view *view)
 	control_add_text(object, "options",
 			 view->options->given ? view->options->given : "");
 	json_add_bool(object, "immutable", view->front->immutable);
+	control_add_text(object, "immutable_reason",
+			 mutability_name(view->ends->mutability.reason));
+	control_add_text(object, "immutable_why",
+			 mutability_text(view->ends->mutability.reason));
 	json_add_number(object, "started_s", control->started_s);
 	json_add_decimal(object, "uptime_s", uptime_s, 3);
 	control_add_process(object, "supervisor", control->supervisor);

@@ -155,20 +155,11 @@ int mount_ends_open(struct mount_ends *ends, const struct mount_options *options
 		r = mount_ends_refuse_submounts(ends->source);
 	if (r == 0)
 		r = mount_ends_open_source(ends, options->root ? options->root : "/");
-	if (r == 0)
-		mount_ends_find_cache(ends, options);
-	return r;
-}
-
-bool mount_ends_immutable(const struct mount_ends *ends,
-			  const struct mount_options *options)
-{
-	struct statvfs statistics;
-
-	if (options->mutability != MUTABILITY_AUTO)
-		return options->mutability == MUTABILITY_NEVER;
-	return fstatvfs(ends->tree.root_fd, &statistics) == 0 &&
-	       statistics.f_flag & ST_RDONLY;
+	if (r < 0)
+		return r;
+	ends->mutability = mutability_of(&ends->tree, ends->source, options->mutability);
+	mount_ends_find_cache(ends, options);
+	return 0;
 }
 
 unsigned long mount_ends_flags(const struct mount_ends *ends)

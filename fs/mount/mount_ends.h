@@ -10,18 +10,21 @@
 
 #include "cache/store/place.h"
 #include "cache/tree/tree.h"
+#include "fs/mount/mutability.h"
 #include "fs/mount/options.h"
 
 /**
  * struct mount_ends - the two ends of a mount
  * @source, @point: absolute, without symlinks
  * @tree:           the source, open: a mount over it does not hide it any more
+ * @mutability:     can the source change while it is mounted?
  * @cache:          where the cache lies; .path is NULL where there is none
  */
 struct mount_ends {
 	char source[PATH_MAX];
 	char point[PATH_MAX];
 	struct tree tree;
+	struct mutability mutability;
 	struct store_place cache;
 };
 
@@ -32,10 +35,6 @@ struct mount_ends {
  */
 int mount_ends_open(struct mount_ends *ends, const struct mount_options *options,
 		    const char *source, const char *point);
-
-/* Can the source not change while it is mounted? As was said, or as it is mounted. */
-bool mount_ends_immutable(const struct mount_ends *ends,
-			  const struct mount_options *options);
 
 /* MS_NOSUID, MS_NODEV and MS_NOEXEC, as the source is mounted. */
 unsigned long mount_ends_flags(const struct mount_ends *ends);

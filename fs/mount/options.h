@@ -13,8 +13,8 @@
 #include "base/reason.h"
 #include "pyc/verdict.h"
 
-enum mutability {
-	MUTABILITY_AUTO,  /* immutable if the source is mounted read-only */
+enum mutability_option {
+	MUTABILITY_AUTO,  /* as mutability_of() finds it */
 	MUTABILITY_NEVER, /* -o immutable */
 	MUTABILITY_ALWAYS /* -o mutable */
 };
@@ -45,7 +45,7 @@ enum stack_mode {
  */
 struct mount_options {
 	struct pyc_policy policy;
-	enum mutability mutability;
+	enum mutability_option mutability;
 	enum stack_mode stack;
 	bool remount;
 	bool xdev;

@@ -57,9 +57,8 @@ static int worker_serve(const struct worker_task *task, struct front *front)
 
 	if (task->background)
 		log_to_syslog();
-	log_info("%s: the source is %s", quoted(point),
-		 front->immutable ? "immutable"
-				  : "mutable: names and attributes hold for 1 s");
+	log_info("%s: the source %s", quoted(point),
+		 mutability_text(task->ends->mutability.reason));
 	server = control_start(&(struct control_view){.control = task->control,
 						      .options = task->options,
 						      .ends = task->ends,
@@ -81,8 +80,7 @@ static int worker_run_passthrough(const struct worker_task *task)
 	struct passthrough passthrough;
 	struct front *front = &passthrough.front;
 	int r = passthrough_init(&passthrough, &task->ends->tree,
-				 mount_ends_immutable(task->ends, task->options),
-				 task->control->stats);
+				 task->ends->mutability.immutable, task->control->stats);
 	int status;
 
 	if (r == 0)

@@ -394,22 +394,16 @@ static int open_fuse_layer(struct stack *stack, struct reason *why)
 }
 
 /* What would be wrong although the kernel took it. */
-static int check_source(const struct mount_options *options, const struct mount_ends *ends,
-			struct reason *why)
+static int check_source(const struct mount_ends *ends, struct reason *why)
 {
 	struct statx stx;
 	int r;
 
-	if (options->mutability == MUTABILITY_ALWAYS)
+	if (!ends->mutability.immutable)
 		return reason_set(why, -EINVAL,
-				  "the source is mutable, and overlayfs does not "
-				  "allow changes below it");
-	if (!mount_ends_immutable(ends, options))
-		return reason_set(
-			why, -EINVAL,
-			"the source is mounted read-write, and overlayfs does not "
-			"allow changes below it: mount it read-only, or say -o "
-			"immutable");
+				  "the source %s; stacked needs one that never changes (-o "
+				  "immutable)",
+				  mutability_text(ends->mutability.reason));
 	/* It would be looked into first, and what is there shown as other files' data. */
 	r = tree_stat(&ends->tree, DATA_DIR, &stx);
 	if (r != -ENOENT)
@@ -443,7 +437,7 @@ int stack_open(struct stack *stack, const struct mount_options *options,
 	int r;
 
 	*stack = (struct stack){.stubs_fd = -1, .fuse_mount = -1, .fuse_fd = -1};
-	r = check_source(options, ends, ret_why);
+	r = check_source(ends, ret_why);
 	if (r < 0)
 		return r;
 	stack->stubs_fd = stubs_mount();

@@ -403,8 +403,8 @@ def test_stopped_server_holds_up_unread_bytecode_only(place):
 # ---- what is refused, and what is not left behind ----
 
 def test_read_write_source_is_not_stacked(place):
-    refuses_to_stack(place / "source", place / "point", "the source is mounted read-write", "nodev")
-    refuses_to_stack(place / "source", place / "point", "the source is mutable", "mutable")
+    refuses_to_stack(place / "source", place / "point", "the source may change: it is mounted read-write", "nodev")
+    refuses_to_stack(place / "source", place / "point", "the source may change: -o mutable says so", "mutable")
 
 
 def test_read_only_source_is_stacked(place):

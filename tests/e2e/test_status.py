@@ -86,6 +86,8 @@ def test_two_mounts(place):
         assert (told["point"], told["source"]) == (mount["point"], str(place / name))
         assert (told["supervisor"]["pid"], told["worker"]["pid"]) == pids
         assert (told["options"], told["immutable"]) == (f"{options},stack=off", immutable)
+        assert told["immutable_reason"] == ("said-immutable" if immutable else "said-mutable")
+        assert f"  source    {told['immutable_why']}\n" in text
         assert told["mode"] == "passthrough" and told["mode_reason"]
         assert f"{mount['point']}: {place / name}\n" in text and options in text
     assert mounts[str(place / "at-two")]["status"]["cache"]["path"] is None
