@@ -126,6 +126,20 @@ static bool size_agrees(const struct pyc_facts *facts)
 	       facts->header.source_size == (uint32_t)facts->source_size;
 }
 
+static bool contains(const int64_t *times, size_t count, int64_t time)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (times[i] == time)
+			return true;
+	}
+	return false;
+}
+
+static bool is_constant(int64_t time)
+{
+	return contains(canonical_times, ARRAY_SIZE(canonical_times), time);
+}
+
 static bool time_agrees(const struct pyc_facts *facts, struct timespec mtime)
 {
 	return pyc_mtime_matches(&facts->header, mtime);
@@ -153,8 +167,12 @@ static enum pyc_reason judge_times(const struct pyc_facts *facts,
 		return earlier ? PYC_R_NOT_CANONICAL : PYC_R_NEWER;
 	if (earlier)
 		return records_size(facts) ? PYC_R_CANONICAL : PYC_R_CANONICAL_NO_SIZE;
-	/* A later time is what an edit leaves too; then the size has to speak. */
-	if (policy->trust == PYC_TRUST_SIZE && records_size(facts))
+	/*
+	 * A later time is what an edit leaves too; then the size has to speak. Not if the
+	 * source had a canonical time before: one tool set 0, the next one 1.
+	 */
+	if (records_size(facts) &&
+	    (policy->trust == PYC_TRUST_SIZE || is_constant((int64_t)facts->header.mtime)))
 		return PYC_R_CANONICAL_LATER;
 	return PYC_R_NEWER;
 }
@@ -396,21 +414,12 @@ struct timespec pyc_view_mtime(const struct pyc_policy *policy,
 	}
 }
 
-static bool contains(const int64_t *times, size_t count, int64_t time)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (times[i] == time)
-			return true;
-	}
-	return false;
-}
-
 /* Tools set whole seconds; an edit almost never happens on one. */
 bool pyc_is_canonical_time(const struct pyc_policy *policy, struct timespec mtime)
 {
 	if (mtime.tv_nsec != 0)
 		return false;
-	return contains(canonical_times, ARRAY_SIZE(canonical_times), mtime.tv_sec) ||
+	return is_constant(mtime.tv_sec) ||
 	       contains(policy->canonical, policy->canonical_count, mtime.tv_sec);
 }
 

@@ -38,7 +38,7 @@ enum pyc_reason {
 	/* restamped */
 	PYC_R_VIEW,	       /* fresh on the source; the view shows another mtime */
 	PYC_R_CANONICAL,       /* the source's mtime was canonicalised */
-	PYC_R_CANONICAL_LATER, /* the same, to a time after the embedded one (trust=size) */
+	PYC_R_CANONICAL_LATER, /* the same, to a time after the embedded one */
 	PYC_R_CANONICAL_NO_SIZE, /* the same, in a layout that records no size */
 	PYC_R_EMPTY,		 /* source and embedded size are both 0 */
 	PYC_R_PROVED,		 /* a recompile proved that the body is the source's */

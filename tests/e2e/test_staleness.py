@@ -262,6 +262,10 @@ def fixed_cases():
         "embedded_0": Case(vouched=True, mtime=0),
         "canonical_later": Case(needs="trust=size", vouched=True, mtime=1000, mtime_ns=315532800 * SECOND,
                                 since=(3, 3)),
+        "canonical_twice": Case(vouched=True, mtime=0, mtime_ns=SECOND, since=(3, 3)),
+        "canonical_twice_far": Case(vouched=True, mtime=1, mtime_ns=315532801 * SECOND, since=(3, 3)),
+        "canonical_twice_no_size": Case(vouched=None, mtime=0, mtime_ns=SECOND),
+        "edited_after_0": Case(mtime=0, mtime_ns=5 * SECOND),
         "edited_after_1970": Case(mtime=1000, mtime_ns=5000 * SECOND),
         "option": Case(needs=f"canonical={EXTRA}", vouched=True, mtime_ns=EXTRA * SECOND),
         "rounded_up": Case(vouched=None, mtime=REAL + 1, mtime_ns=REAL * SECOND + 999_999_900),
@@ -556,7 +560,8 @@ def random_pair(rng, python, body):
         data = data[:rng.randrange(len(data))]
     whole = data[python.header_size:] == body
     canonical = mtime_ns % SECOND == 0 and mtime_ns // SECOND in CANONICAL
-    forgiven = canonical and seconds < mtime or has_size and source == ""
+    forgiven = (canonical and (seconds < mtime or has_size and mtime in CANONICAL)
+                or has_size and source == "")
     # Before 3.7 no word matches some times: then a source is compiled as ever.
     matchable = has_flags or 0 <= seconds < 2**31 and mtime < 2**31
     may = magic == python.magic and flags in (0, 2) and (size is None or size == len(source)) and forgiven

@@ -507,6 +507,49 @@ static void test_later_canonical_times(void **state)
 	expect_as_on_disk(&s, PYC_R_NEWER, false);
 }
 
+/* Two tools, one after the other: the bytecode embeds the time that the first one set. */
+static void test_canonical_after_canonical(void **state)
+{
+	static const int64_t times[] = {0, 1, 315532800, 315532801};
+	struct setting s = usual();
+
+	(void)state;
+	for (size_t i = 1; i < LENGTH(times); i++) {
+		set_times(&s, times[i]);
+		set_header(&s, PYTHON311, 0, (uint32_t)times[i - 1], SIZE);
+		expect_restamped(&s, PYC_R_CANONICAL_LATER, (uint32_t)times[i]);
+		/* The other way round it is earlier, as ever. */
+		set_times(&s, times[i - 1]);
+		set_header(&s, PYTHON311, 0, (uint32_t)times[i], SIZE);
+		expect_restamped(&s, PYC_R_CANONICAL, (uint32_t)times[i - 1]);
+	}
+
+	/* A source that is newer by no tool. */
+	set_header(&s, PYTHON311, 0, 0, SIZE);
+	set_times(&s, 2);
+	expect_as_on_disk(&s, PYC_R_NEWER, false);
+	s.facts.source_mtime = (struct timespec){1, 1};
+	expect_as_on_disk(&s, PYC_R_NEWER, false);
+	/* A time of the policy is canonical for a source, and in no header. */
+	s.policy.canonical[0] = 1000;
+	s.policy.canonical[1] = 2000;
+	s.policy.canonical_count = 2;
+	set_times(&s, 2000);
+	expect_restamped(&s, PYC_R_CANONICAL_LATER, 2000);
+	set_header(&s, PYTHON311, 0, 1000, SIZE);
+	expect_as_on_disk(&s, PYC_R_NEWER, false);
+
+	/* Without a size nothing speaks for it. */
+	s = usual_of(PYTHON27);
+	set_times(&s, 1);
+	set_header(&s, PYTHON27, 0, 0, 0);
+	expect_as_on_disk(&s, PYC_R_NEWER, false);
+	s = usual_of(PYTHON36);
+	set_times(&s, 1);
+	set_header(&s, PYTHON36, 0, 0, SIZE + 1);
+	expect_as_on_disk(&s, PYC_R_SIZE, false);
+}
+
 /* Python compares sizes modulo 2^32; that is not enough to forgive a time. */
 static void test_huge_sources(void **state)
 {
@@ -822,6 +865,7 @@ struct grid_time {
 static const struct grid_time grid_times[] = {
 	{{0, 0}, 0},
 	{{0, 5}, 0},
+	{{1, 0}, 1},
 	{{5, 0}, 5},
 	{{COMPILED, 0}, COMPILED},
 	{{COMPILED, 999999999}, COMPILED + 1},
@@ -962,9 +1006,10 @@ static bool forgiven(const struct point *p)
 	enum pyc_trust trust = p->s.policy.trust;
 	int64_t embedded = load_le32(facts->header.raw + (p->number == PYTHON311 ? 8 : 4));
 	bool sized = p->number == PYTHON36 || p->number == PYTHON311;
-	/* The other canonical times are not in the grid. */
+	/* Of the canonical times, 0 and 1 are in the grid, and of the embedded ones, 0. */
 	bool canonical =
-		facts->source_mtime.tv_sec == 0 && facts->source_mtime.tv_nsec == 0;
+		facts->source_mtime.tv_nsec == 0 &&
+		(facts->source_mtime.tv_sec == 0 || facts->source_mtime.tv_sec == 1);
 
 	if (!python_accepts_size(p->number, facts->header.raw, facts->source_size) ||
 	    facts->source_size > UINT32_MAX)
@@ -975,14 +1020,14 @@ static bool forgiven(const struct point *p)
 		return false;
 	if (sized && facts->source_size == 0)
 		return true;
-	return canonical &&
-	       (p->source_int < embedded || (trust == PYC_TRUST_SIZE && sized));
+	return canonical && (p->source_int < embedded ||
+			     (sized && (trust == PYC_TRUST_SIZE || embedded == 0)));
 }
 
 /* What the three promises together allow for a timestamp pyc, no more and no less. */
 static bool may_be_vouched(const struct point *p)
 {
-	static const uint32_t probes[] = {0, 5, COMPILED, COMPILED + 1, UINT32_MAX};
+	static const uint32_t probes[] = {0, 1, 5, COMPILED, COMPILED + 1, UINT32_MAX};
 	const struct pyc_facts *facts = &p->s.facts;
 	uint8_t raw[PYC_HEADER_MAX] = {0};
 	bool matchable = false;
@@ -1182,6 +1227,7 @@ int main(void)
 		cmocka_unit_test(test_nanoseconds_are_not_canonical),
 		cmocka_unit_test(test_canonical_times_of_the_policy),
 		cmocka_unit_test(test_later_canonical_times),
+		cmocka_unit_test(test_canonical_after_canonical),
 		cmocka_unit_test(test_huge_sources),
 		cmocka_unit_test(test_empty_sources),
 		cmocka_unit_test(test_proofs),
