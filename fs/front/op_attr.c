@@ -16,7 +16,8 @@
 #include "fs/front/alias_reply.h"
 
 static int op_lookup_in(struct passthrough *passthrough, fuse_ino_t parent,
-			const char *name, struct passthrough_entry *ret_entry)
+			const char *name, struct fuse_entry_param *ret_entry,
+			char **ret_path)
 {
 	scope_free char *path = NULL;
 	scope_fd int dir = -1;
@@ -25,7 +26,8 @@ static int op_lookup_in(struct passthrough *passthrough, fuse_ino_t parent,
 	dir = passthrough_open(passthrough, parent, O_PATH | O_DIRECTORY, &path, &stx);
 	if (dir < 0)
 		return dir;
-	return passthrough_lookup(passthrough, parent, dir, path, name, ret_entry);
+	return passthrough_lookup(passthrough, parent, dir, path, name, ret_entry,
+				  ret_path);
 }
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -35,8 +37,8 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		.attr_timeout = passthrough->front.timeout_s,
 		.entry_timeout = passthrough->front.timeout_s,
 	};
-	struct passthrough_entry entry;
-	int r = op_lookup_in(passthrough, parent, name, &entry);
+	scope_free char *path = NULL;
+	int r = op_lookup_in(passthrough, parent, name, &param, &path);
 
 	if (r == -ENOENT) {
 		/* A negative entry: node id 0, believed as long as a positive one. */
@@ -47,18 +49,13 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		op_fail(req, -r);
 		return;
 	}
-	param.ino = entry.id;
-	param.generation = entry.generation;
-	param.attr = entry.st;
-	if (S_ISLNK(entry.st.st_mode) && alias_is_link_name(name)) {
-		alias_reply_entry(req, passthrough, entry.path, &param);
-		free(entry.path);
+	if (S_ISLNK(param.attr.st_mode) && alias_is_link_name(name)) {
+		alias_reply_entry(req, passthrough, path, &param);
 		return;
 	}
-	free(entry.path);
 	/* An interrupted lookup never reached the kernel: it will not forget it either. */
 	if (fuse_reply_entry(req, &param) == -ENOENT)
-		node_forget(passthrough->nodes, entry.id, 1);
+		node_forget(passthrough->nodes, param.ino, 1);
 }
 
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)

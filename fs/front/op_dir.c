@@ -70,7 +70,6 @@ static bool dir_add_plus(struct listing *listing, const struct dirent64 *dirent)
 		.attr_timeout = passthrough->front.timeout_s,
 		.entry_timeout = passthrough->front.timeout_s,
 	};
-	struct passthrough_entry entry;
 	size_t need;
 
 	/*
@@ -78,14 +77,9 @@ static bool dir_add_plus(struct listing *listing, const struct dirent64 *dirent)
 	 * kernel then asks when somebody needs it. So it is with links to bytecode, which
 	 * only op_lookup may show.
 	 */
-	if (!dir_is_dot(dirent->d_name) && !dir_is_bytecode_link(dirent) &&
-	    passthrough_lookup(passthrough, listing->id, listing->fd, listing->path,
-			       dirent->d_name, &entry) == 0) {
-		param.ino = entry.id;
-		param.generation = entry.generation;
-		param.attr = entry.st;
-		free(entry.path);
-	}
+	if (!dir_is_dot(dirent->d_name) && !dir_is_bytecode_link(dirent))
+		(void)passthrough_lookup(passthrough, listing->id, listing->fd,
+					 listing->path, dirent->d_name, &param, NULL);
 	need = fuse_add_direntry_plus(listing->req, listing->buffer + listing->used,
 				      listing->size - listing->used, dirent->d_name, &param,
 				      dirent->d_off);

@@ -124,10 +124,9 @@ bool passthrough_hides(struct passthrough *passthrough, int dir_fd, const char *
 
 int passthrough_lookup(struct passthrough *passthrough, uint64_t parent, int dir_fd,
 		       const char *dir_path, const char *name,
-		       struct passthrough_entry *ret_entry)
+		       struct fuse_entry_param *ret_entry, char **ret_path)
 {
 	scope_free char *path = NULL;
-	struct passthrough_entry entry;
 	struct node_key key;
 	struct statx stx;
 	int r = statx_at(dir_fd, name, &stx);
@@ -139,13 +138,13 @@ int passthrough_lookup(struct passthrough *passthrough, uint64_t parent, int dir
 	path = path_join(dir_path, name);
 	if (!path)
 		return -ENOMEM;
-	passthrough_attr(passthrough, path, &stx, &entry.st);
 	key = node_key_of(&stx);
-	r = node_lookup(passthrough->nodes, parent, name, &key, &entry.id,
-			&entry.generation);
+	r = node_lookup(passthrough->nodes, parent, name, &key, &ret_entry->ino,
+			&ret_entry->generation);
 	if (r < 0)
 		return r;
-	entry.path = take_ptr(path);
-	*ret_entry = entry;
+	passthrough_attr(passthrough, path, &stx, &ret_entry->attr);
+	if (ret_path)
+		*ret_path = take_ptr(path);
 	return 0;
 }

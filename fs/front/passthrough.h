@@ -12,6 +12,8 @@
 #include "fs/front/handle.h"
 #include "fs/front/node_table.h"
 
+struct fuse_entry_param;
+
 /* Nodes at most; 110 bytes and a page of the kernel's own for each. */
 #define PASSTHROUGH_MAX_NODES (UINT32_C(1) << 24)
 
@@ -71,27 +73,18 @@ void passthrough_attr(struct passthrough *passthrough, const char *path,
 		      const struct statx *stx, struct stat *ret_st);
 
 /**
- * struct passthrough_entry - the answer to a lookup
- * @id, @generation: of the node; one kernel reference was counted
- * @path: relative to the tree; the caller's to free
- */
-struct passthrough_entry {
-	uint64_t id;
-	uint64_t generation;
-	struct stat st;
-	char *path;
-};
-
-/**
  * passthrough_lookup() - look a name up in an open directory
  * @parent: its node
  * @dir_fd: the directory; @dir_path: where it is
- * Return: 0 or -errno; -ENOENT also for what the mount hides (submounts). @ret_entry is
+ * @ret_entry: gets the node, of which one kernel reference is counted, and the attributes;
+ *             how long they hold is the caller's to say
+ * @ret_path:  relative to the tree; the caller's to free; may be NULL
+ * Return: 0 or -errno; -ENOENT also for what the mount hides (submounts). Outputs are
  * written on success only.
  */
 int passthrough_lookup(struct passthrough *passthrough, uint64_t parent, int dir_fd,
 		       const char *dir_path, const char *name,
-		       struct passthrough_entry *ret_entry);
+		       struct fuse_entry_param *ret_entry, char **ret_path);
 
 /* Whether a name in the directory @dir_fd is hidden from readers. */
 bool passthrough_hides(struct passthrough *passthrough, int dir_fd, const char *name);
