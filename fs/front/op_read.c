@@ -8,13 +8,46 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/clock.h"
 #include "base/scope.h"
-#include "fs/front/page_stamp.h"
 #include "fs/front/served.h"
 #include "pyc/names.h"
+
+/*
+ * When the kernel's cached pages of a file are still right. On an immutable source there is
+ * no OPEN, and pages stay. Elsewhere each OPEN compares what the pages depend on with what
+ * they depended on before, and drops them if that changed. A kept page with a constant
+ * served mtime would vouch for an edited source.
+ */
+struct op_page_basis {
+	struct identity file;
+	struct identity source; /* of bytecode, as is the header */
+	uint8_t header[PYC_HEADER_MAX];
+};
+
+/*
+ * A digest of the basis, for node_stamp(); 0, which never compares equal, where a change
+ * may have left no trace in it yet. @pyc: NULL where the file is not bytecode
+ */
+static uint64_t op_page_stamp(const struct statx *stx, const struct resolution *pyc)
+{
+	struct op_page_basis basis = {.file = identity_of(stx, 0)};
+	struct timespec now = clock_real();
+
+	if (pyc) {
+		basis.source = pyc->source;
+		memcpy(basis.header, pyc->decision.header.raw, sizeof(basis.header));
+	}
+	if (!identity_is_settled(&basis.file, now) ||
+	    (pyc && pyc->facts.source == PYC_SOURCE_REGULAR &&
+	     !identity_is_settled(&basis.source, now)))
+		return 0;
+	return XXH3_64bits(&basis, sizeof(basis)) | 1;
+}
 
 /* Fills in @fi for the file @fd, which is taken if it can be kept. */
 static void op_keep_open(struct passthrough *passthrough, fuse_ino_t ino, const char *path,
@@ -29,9 +62,10 @@ static void op_keep_open(struct passthrough *passthrough, fuse_ino_t ino, const 
 	if (is_bytecode &&
 	    resolve_pyc(passthrough->front.resolver, &question, &resolution) == 0)
 		header = served_header(&resolution);
-	fi->keep_cache = node_stamp(passthrough->nodes, ino,
-				    page_stamp(stx, header.resolved ? &resolution : NULL),
-				    (uint32_t)(clock_ms() / 1000));
+	fi->keep_cache =
+		node_stamp(passthrough->nodes, ino,
+			   op_page_stamp(stx, header.resolved ? &resolution : NULL),
+			   (uint32_t)(clock_ms() / 1000));
 	fi->fh = handle_keep(passthrough->handles, ino, *fd, is_bytecode ? &header : NULL);
 	if (fi->fh)
 		take_fd(fd);
