@@ -7,12 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "base/array.h"
 #include "base/listing.h"
 #include "base/path.h"
 #include "base/scope.h"
@@ -25,9 +25,8 @@ struct alias_file {
 };
 
 struct alias_set {
-	pthread_rwlock_t lock;	 /* guards the rest; no i/o under it */
-	struct alias_file *file; /* sorted */
-	size_t count;
+	pthread_rwlock_t lock; /* guards the rest; no i/o under it */
+	void *files;	       /* of tsearch(3): struct alias_file */
 };
 
 /* ---- the set ---- */
@@ -46,40 +45,17 @@ void alias_set_free(struct alias_set *set)
 	if (!set)
 		return;
 	pthread_rwlock_destroy(&set->lock);
-	free(set->file);
+	tdestroy(set->files, free);
 	free(set);
 }
 
-static int alias_compare(const struct alias_file *a, const struct alias_file *b)
+static int alias_compare(const void *first, const void *second)
 {
+	const struct alias_file *a = first, *b = second;
+
 	if (a->device != b->device)
 		return a->device < b->device ? -1 : 1;
 	return (a->inode > b->inode) - (a->inode < b->inode);
-}
-
-/* The place of the first file that is not before @file. */
-static size_t alias_set_place_locked(const struct alias_set *set,
-				     const struct alias_file *file)
-{
-	size_t low = 0;
-	size_t high = set->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (alias_compare(&set->file[middle], file) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static bool alias_set_has_locked(const struct alias_set *set, const struct alias_file *file)
-{
-	size_t place = alias_set_place_locked(set, file);
-
-	return place < set->count && alias_compare(&set->file[place], file) == 0;
 }
 
 bool alias_set_has(struct alias_set *set, uint64_t device, uint64_t inode)
@@ -88,34 +64,25 @@ bool alias_set_has(struct alias_set *set, uint64_t device, uint64_t inode)
 	bool has;
 
 	pthread_rwlock_rdlock(&set->lock);
-	has = alias_set_has_locked(set, &file);
+	has = tfind(&file, &set->files, alias_compare) != NULL;
 	pthread_rwlock_unlock(&set->lock);
 	return has;
 }
 
-static int alias_set_insert_locked(struct alias_set *set, const struct alias_file *file)
-{
-	size_t place = alias_set_place_locked(set, file);
-	struct alias_file *grown = array_room(set->file, set->count, sizeof(*grown));
-
-	if (!grown)
-		return -ENOMEM;
-	set->file = grown;
-	memmove(&set->file[place + 1], &set->file[place],
-		(set->count - place) * sizeof(set->file[0]));
-	set->file[place] = *file;
-	set->count++;
-	return 0;
-}
-
 static int alias_set_add(struct alias_set *set, const struct alias_file *file)
 {
-	int r;
+	struct alias_file *copy = malloc(sizeof(*copy));
+	struct alias_file **found;
 
+	if (!copy)
+		return -ENOMEM;
+	*copy = *file;
 	pthread_rwlock_wrlock(&set->lock);
-	r = alias_set_has_locked(set, file) ? 0 : alias_set_insert_locked(set, file);
+	found = tsearch(copy, &set->files, alias_compare);
+	if (!found || *found != copy)
+		free(copy);
 	pthread_rwlock_unlock(&set->lock);
-	return r;
+	return found ? 0 : -ENOMEM;
 }
 
 /* ---- links ---- */
