@@ -171,15 +171,13 @@ int store_db_begin(struct store_db *db)
 	return store_sql_run(db->sql, "BEGIN IMMEDIATE");
 }
 
-int store_db_commit(struct store_db *db)
+int store_db_end(struct store_db *db, int result)
 {
-	return store_sql_run(db->sql, "COMMIT");
-}
-
-void store_db_rollback(struct store_db *db)
-{
-	if (!sqlite3_get_autocommit(db->sql))
+	if (result == 0)
+		result = store_sql_run(db->sql, "COMMIT");
+	if (result < 0 && !sqlite3_get_autocommit(db->sql))
 		store_sql_run(db->sql, "ROLLBACK");
+	return result;
 }
 
 /* ---- rows ---- */
@@ -293,55 +291,48 @@ int store_db_images(struct store_db *db, store_image_fn *take, void *closure)
 	return store_error(code);
 }
 
-/* Runs a statement that takes one number. */
-static int store_sql_run_with(sqlite3 *sql, const char *text, int64_t number)
+/* Runs a statement that takes numbers. */
+static int store_sql_run_with(sqlite3 *sql, const char *text, const int64_t *numbers,
+			      int count)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	int r = store_sql_prepare(sql, text, &statement);
 
 	if (r < 0)
 		return r;
-	sqlite3_bind_int64(statement, 1, number);
+	for (int i = 0; i < count; i++)
+		sqlite3_bind_int64(statement, i + 1, numbers[i]);
 	return store_error(sqlite3_step(statement));
 }
 
 int store_db_use_image(struct store_db *db, const struct image *image)
 {
-	scope_statement sqlite3_stmt *statement = NULL;
 	int64_t now = time(NULL);
+	const int64_t columns[] = {image->id,
+				   (int64_t)image->fs_type,
+				   (int64_t)image->fsid,
+				   (int64_t)image->root_inode,
+				   image->root_btime_ns,
+				   now};
 	/* A clock that ran ahead must not keep an image for ever. */
 	int r = store_sql_run_with(
-		db->sql, "UPDATE image SET last_used = ?1 - 1 WHERE last_used >= ?1", now);
+		db->sql, "UPDATE image SET last_used = ?1 - 1 WHERE last_used >= ?1", &now,
+		1);
 
-	if (r == 0)
-		r = store_sql_prepare(db->sql,
-				      "INSERT OR REPLACE INTO image VALUES(?,?,?,?,?,?)",
-				      &statement);
-	if (r < 0)
-		return r;
-	sqlite3_bind_int64(statement, 1, image->id);
-	sqlite3_bind_int64(statement, 2, (int64_t)image->fs_type);
-	sqlite3_bind_int64(statement, 3, (int64_t)image->fsid);
-	sqlite3_bind_int64(statement, 4, (int64_t)image->root_inode);
-	sqlite3_bind_int64(statement, 5, image->root_btime_ns);
-	sqlite3_bind_int64(statement, 6, now);
-	return store_error(sqlite3_step(statement));
+	return r < 0 ? r
+		     : store_sql_run_with(
+			       db->sql, "INSERT OR REPLACE INTO image VALUES(?,?,?,?,?,?)",
+			       columns, ARRAY_SIZE(columns));
 }
 
 /* ---- size ---- */
 
 int store_db_size(struct store_db *db, int64_t *ret_bytes)
 {
-	int64_t pages = 0, unused = 0, page_size = 0;
-	int r = store_sql_ask(db->sql, "PRAGMA page_count", &pages);
-
-	if (r == 0)
-		r = store_sql_ask(db->sql, "PRAGMA freelist_count", &unused);
-	if (r == 0)
-		r = store_sql_ask(db->sql, "PRAGMA page_size", &page_size);
-	if (r == 0)
-		*ret_bytes = (pages - unused) * page_size;
-	return r;
+	return store_sql_ask(db->sql,
+			     "SELECT (page_count - freelist_count) * page_size FROM "
+			     "pragma_page_count, pragma_freelist_count, pragma_page_size",
+			     ret_bytes);
 }
 
 /* Rows of no image: of deleted ones, and where the key is damaged. */
@@ -389,7 +380,7 @@ int store_db_shrink(struct store_db *db, int64_t limit)
 int store_db_forget(struct store_db *db, int64_t before_s)
 {
 	int r = store_sql_run_with(db->sql, "DELETE FROM image WHERE last_used < ?",
-				   before_s);
+				   &before_s, 1);
 
 	return r < 0 ? r
 		     : store_sql_run(db->sql, DELETE_ORPHANS "; PRAGMA incremental_vacuum");

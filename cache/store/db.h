@@ -43,8 +43,10 @@ void store_db_close(struct store_db *db);
 /* The functions below return 0 or -errno as above. */
 
 int store_db_begin(struct store_db *db);
-int store_db_commit(struct store_db *db);
-void store_db_rollback(struct store_db *db);
+
+/* Commits if @result is 0, else takes all back. Return: @result, or why it was no success.
+ */
+int store_db_end(struct store_db *db, int result);
 
 /* ---- rows ---- */
 

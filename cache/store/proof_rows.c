@@ -67,11 +67,7 @@ int store_db_put_proofs(struct store_db *db, const struct proof_set *set)
 		r = store_sql_ask(db->sql, "SELECT count(*) FROM proof", &count);
 	if (r == 0 && count > PROOF_MAX)
 		r = -E2BIG;
-	if (r == 0)
-		r = store_db_commit(db);
-	if (r < 0)
-		store_db_rollback(db);
-	return r;
+	return store_db_end(db, r);
 }
 
 static bool store_db_read_proof(sqlite3_stmt *statement, struct proof *ret_proof)

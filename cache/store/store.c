@@ -237,13 +237,8 @@ static int store_write_batch(struct store *store, const struct store_row *rows,
 
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = store_db_put(store->db, &rows[i]);
-	if (r == 0)
-		r = store_db_commit(store->db);
-	if (r == 0)
-		r = store_db_shrink(store->db, store->limit);
-	else
-		store_db_rollback(store->db);
-	return r;
+	r = store_db_end(store->db, r);
+	return r < 0 ? r : store_db_shrink(store->db, store->limit);
 }
 
 static void store_write_batches(struct store *store)

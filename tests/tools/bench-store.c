@@ -49,7 +49,7 @@ static int write_rows(struct store_db *db, const struct image *image, long rows)
 		if (r == 0)
 			r = store_db_put(db, &row);
 		if (r == 0 && (i % BATCH == BATCH - 1 || i == rows - 1))
-			r = store_db_commit(db);
+			r = store_db_end(db, r);
 	}
 	return r;
 }
