@@ -24,14 +24,6 @@ static int content_identity_of(int fd, const struct statx *stx, uint64_t mount_i
 	return 0;
 }
 
-static int content_stat_identity(int fd, uint64_t mount_id, struct identity *ret_identity)
-{
-	struct statx stx;
-	int r = statx_at(fd, "", &stx);
-
-	return r < 0 ? r : content_identity_of(fd, &stx, mount_id, ret_identity);
-}
-
 /* Is an open file still what it was? Its descriptor holds the inode, and its generation. */
 static bool content_is_still(int fd, const struct identity *identity)
 {
@@ -167,10 +159,12 @@ bool content_check_source(struct content_file *file, int source_fd)
 	struct content *content = &file->content;
 	scope_free uint8_t *data = NULL;
 	struct identity before;
+	struct statx stx;
 	bool known = content->has_source;
 
 	content->has_source = false;
-	if (content_stat_identity(source_fd, file->mount_id, &before) < 0) {
+	if (statx_at(source_fd, "", &stx) < 0 ||
+	    content_identity_of(source_fd, &stx, file->mount_id, &before) < 0) {
 		content->hash = PYC_CHECK_UNKNOWN;
 		return false;
 	}

@@ -5,20 +5,15 @@
  */
 #include "pyc/magic.h"
 
+#include <stdlib.h>
+
+static int magic_compare(const void *number, const void *magic)
+{
+	return *(const uint16_t *)number - ((const struct pyc_magic *)magic)->number;
+}
+
 const struct pyc_magic *pyc_magic_lookup(uint16_t number)
 {
-	size_t lo = 0;
-	size_t hi = pyc_magic_count;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (pyc_magic_table[mid].number == number)
-			return &pyc_magic_table[mid];
-		if (pyc_magic_table[mid].number < number)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return NULL;
+	return bsearch(&number, pyc_magic_table, pyc_magic_count,
+		       sizeof(pyc_magic_table[0]), magic_compare);
 }

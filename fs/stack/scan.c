@@ -23,6 +23,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -50,7 +51,6 @@ struct folder {
 struct list {
 	void **item;
 	size_t count;
-	size_t capacity;
 };
 
 struct scan {
@@ -130,19 +130,10 @@ static void run_threads(struct scan *scan, scan_thread *run)
 /* Return: false when out of memory, which is a failure of the scan. */
 static bool list_add_locked(struct scan *scan, struct list *list, void *item)
 {
-	if (list->count == list->capacity) {
-		size_t capacity = list->capacity ? 2 * list->capacity : 1024;
-		void **grown = reallocarray(list->item, capacity, sizeof(*grown));
-
-		if (!grown) {
-			fail(scan, -ENOMEM, "out of memory");
-			return false;
-		}
-		list->item = grown;
-		list->capacity = capacity;
-	}
-	list->item[list->count++] = item;
-	return true;
+	if (array_add(list->item, list->count, item) == 0)
+		return true;
+	fail(scan, -ENOMEM, "out of memory");
+	return false;
 }
 
 static void folder_free(struct folder *folder)
@@ -530,9 +521,7 @@ static int open_folder(const struct scan *scan, const char *path)
  */
 static int open_above(const struct scan *scan, const char *path)
 {
-	const char *name = path_last(path);
-	scope_free char *above =
-		name == path ? strdup(".") : strndup(path, (size_t)(name - path) - 1);
+	scope_free char *above = path_parent(path);
 	int fd = above ? open_folder(scan, above) : -ENOMEM;
 
 	return fd < 0 ? -1 : fd;

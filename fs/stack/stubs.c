@@ -15,7 +15,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "fs/mount/mount_calls.h"
 #include "fs/stack/data_table.h"
@@ -182,22 +184,10 @@ static int copy_attributes(const struct stubs *stubs, int from, const struct sta
 /* Remembers a directory; takes ownership of @path. */
 static int remember_dir(struct stubs *stubs, char *path)
 {
-	int r = 0;
+	int r;
 
 	pthread_mutex_lock(&stubs->lock);
-	if (stubs->dir_count == stubs->dir_capacity) {
-		size_t capacity = stubs->dir_capacity ? 2 * stubs->dir_capacity : 256;
-		char **grown = reallocarray(stubs->dirs, capacity, sizeof(*grown));
-
-		if (grown) {
-			stubs->dirs = grown;
-			stubs->dir_capacity = capacity;
-		} else {
-			r = -ENOMEM;
-		}
-	}
-	if (r == 0)
-		stubs->dirs[stubs->dir_count++] = path;
+	r = array_add(stubs->dirs, stubs->dir_count, path);
 	pthread_mutex_unlock(&stubs->lock);
 	if (r < 0)
 		free(path);
@@ -238,12 +228,8 @@ static int add_dir(struct stubs *stubs, const char *path);
 /* The directory above @path; the root is there from the beginning. */
 static int add_parent(struct stubs *stubs, const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	scope_free char *parent = NULL;
+	scope_free char *parent = path_parent(path);
 
-	if (!slash)
-		return 0;
-	parent = strndup(path, (size_t)(slash - path));
 	return parent ? add_dir(stubs, parent) : -ENOMEM;
 }
 

@@ -50,7 +50,6 @@ struct stubs {
 	pthread_mutex_t lock;
 	char **dirs;
 	size_t dir_count;
-	size_t dir_capacity;
 };
 
 void stubs_init(struct stubs *stubs, int root_fd, const struct tree *tree,
