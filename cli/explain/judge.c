@@ -73,7 +73,7 @@ static char *explain_attribute(const char *path, const char *name)
 	return strdup(value);
 }
 
-/* The header on disk, in hexadecimal (fs/front/virtual_xattr.h). */
+/* The header on disk, in hexadecimal (fs/front/op_xattr.c). */
 static void explain_take_original(struct explain_pyc *pyc, const char *text)
 {
 	uint8_t raw[PYC_HEADER_MAX];

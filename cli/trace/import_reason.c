@@ -79,7 +79,7 @@ static bool import_is_unchanged(const struct statx *stx, const struct stat *st)
 
 /*
  * A mount says itself what it decided: its options are its own, and it does not show the
- * times of its source. See fs/front/virtual_xattr.h.
+ * times of its source. See fs/front/op_xattr.c.
  */
 static void import_ask_mount(int fd, struct pyc_decision *decision)
 {
