@@ -7,6 +7,8 @@
 #ifndef CANONFS_BASE_REASON_H
 #define CANONFS_BASE_REASON_H
 
+#include <string.h>
+
 /* With the end of the string; a longer text is cut. */
 #define REASON_MAX 512
 
@@ -24,8 +26,12 @@ struct reason {
 int reason_set(struct reason *reason, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The same with ": " and the text of @error, a -errno, at the end. */
-int reason_set_errno(struct reason *reason, int error, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+/* The same with ": " and the text of @error, a -errno, at the end. @format: a literal */
+#define reason_set_errno(reason, error, format, ...)                       \
+	({                                                                 \
+		int error_ = (error);                                      \
+		reason_set((reason), error_, format ": %s", ##__VA_ARGS__, \
+			   strerror(-error_));                             \
+	})
 
 #endif

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,17 +29,10 @@ static const char *control_environment(const char *name)
 	return value && value[0] == '/' ? value : NULL;
 }
 
-static void control_dirs_add(struct control_dirs *dirs, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void control_dirs_add(struct control_dirs *dirs, const char *format, ...)
+/* The next path to be written. */
+static char *control_dirs_next(struct control_dirs *dirs)
 {
-	va_list arguments;
-
-	va_start(arguments, format);
-	if (vasprintf(&dirs->path[dirs->count], format, arguments) >= 0)
-		dirs->count++;
-	va_end(arguments);
+	return dirs->path[dirs->count++];
 }
 
 struct control_dirs control_dirs_of(uid_t owner)
@@ -50,22 +42,18 @@ struct control_dirs control_dirs_of(uid_t owner)
 	struct control_dirs dirs = {.count = 0};
 
 	if (runtime && owner == geteuid()) {
-		control_dirs_add(&dirs, "%.*s", (int)strcspn(runtime, ":"), runtime);
+		snprintf(control_dirs_next(&dirs), PATH_MAX, "%.*s",
+			 (int)strcspn(runtime, ":"), runtime);
 	} else if (owner == 0) {
-		control_dirs_add(&dirs, "/run/canonfs");
+		snprintf(control_dirs_next(&dirs), PATH_MAX, "/run/canonfs");
 	} else {
 		if (user_runtime && owner == geteuid())
-			control_dirs_add(&dirs, "%s/canonfs", user_runtime);
-		control_dirs_add(&dirs, "/run/user/%u/canonfs", owner);
-		control_dirs_add(&dirs, "/tmp/canonfs-%u", owner);
+			snprintf(control_dirs_next(&dirs), PATH_MAX, "%s/canonfs",
+				 user_runtime);
+		snprintf(control_dirs_next(&dirs), PATH_MAX, "/run/user/%u/canonfs", owner);
+		snprintf(control_dirs_next(&dirs), PATH_MAX, "/tmp/canonfs-%u", owner);
 	}
 	return dirs;
-}
-
-void control_dirs_free(struct control_dirs *dirs)
-{
-	while (dirs->count > 0)
-		free(dirs->path[--dirs->count]);
 }
 
 int control_dir_open(const char *path, uid_t owner, bool make)

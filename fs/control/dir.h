@@ -10,6 +10,7 @@
 #ifndef CANONFS_FS_CONTROL_DIR_H
 #define CANONFS_FS_CONTROL_DIR_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,10 +22,9 @@
 /**
  * struct control_dirs - the directories in which an owner's sockets may be, the preferred
  * one first
- * @path: owned
  */
 struct control_dirs {
-	char *path[CONTROL_DIRS_MAX];
+	char path[CONTROL_DIRS_MAX][PATH_MAX];
 	size_t count;
 };
 
@@ -37,8 +37,6 @@ struct control_dirs {
  * directory; the home directory may be another machine's, too.
  */
 struct control_dirs control_dirs_of(uid_t owner);
-
-void control_dirs_free(struct control_dirs *dirs);
 
 /**
  * control_dir_open() - open and check one of them

@@ -133,7 +133,6 @@ int mounts_find(struct known_mounts *ret_mounts)
 	r = mounts_find_visible(ret_mounts);
 	for (size_t i = 0; i < dirs.count && r == 0; i++)
 		r = mounts_find_sockets(ret_mounts, dirs.path[i]);
-	control_dirs_free(&dirs);
 	return r;
 }
 
@@ -270,7 +269,6 @@ bool mount_connect(struct known_mount *mount)
 	dirs = control_dirs_of(mount->owner);
 	control_name(mount->device, name);
 	fd = mount_connect_in(&dirs, mount->owner, name);
-	control_dirs_free(&dirs);
 	if (fd < 0) {
 		mount->state = mount->serverless ? MOUNT_SERVERLESS : mount_state_of(fd);
 		return false;
@@ -385,7 +383,6 @@ static void mounts_remove_dead_sockets(void)
 		if (fd >= 0)
 			control_dir_clean(fd);
 	}
-	control_dirs_free(&dirs);
 }
 
 void mounts_ask(struct known_mounts *mounts)

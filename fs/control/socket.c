@@ -41,7 +41,6 @@ static int control_open_own_dir(void)
 				 fd == -EPERM ? "others can enter it, or it is not ours"
 					      : strerror(-fd));
 	}
-	control_dirs_free(&dirs);
 	return fd;
 }
 

@@ -33,42 +33,34 @@ static uint64_t control_counter(const _Atomic uint64_t *counter)
 
 /* ---- memory ---- */
 
-static int64_t control_kib_after(const char *text, const char *key)
+/* A number of KiB that follows @label in the text, if it is there. */
+static void control_add_kib(struct json_object *object, const char *key, const char *text,
+			    const char *label)
 {
-	const char *found = strstr(text, key);
+	const char *found = strstr(text, label);
 
-	return found ? strtoll(found + strlen(key), NULL, 10) * 1024 : -1;
-}
-
-/* The resident bytes of a process, and those of them that no file backs. */
-static bool control_memory(pid_t pid, int64_t *ret_rss, int64_t *ret_anon)
-{
-	char path[sizeof("/proc//status") + 12];
-	char text[4096];
-	scope_fd int fd = -1;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : pread_full(fd, text, sizeof(text) - 1, 0);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	*ret_rss = control_kib_after(text, "\nVmRSS:");
-	*ret_anon = control_kib_after(text, "\nRssAnon:");
-	return *ret_rss >= 0 && *ret_anon >= 0;
+	if (found)
+		json_add_number(object, key,
+				strtoll(found + strlen(label), NULL, 10) * 1024);
 }
 
 static void control_add_process(struct json_object *object, const char *key, pid_t pid)
 {
 	struct json_object *process = json_add_object(object, key);
-	int64_t rss, anon;
+	char path[sizeof("/proc//status") + 12];
+	char text[4096];
+	scope_fd int fd = -1;
+	ssize_t n;
 
 	json_add_number(process, "pid", pid);
-	if (control_memory(pid, &rss, &anon)) {
-		json_add_number(process, "resident_bytes", rss);
-		json_add_number(process, "anonymous_bytes", anon);
-	}
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : pread_full(fd, text, sizeof(text) - 1, 0);
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	control_add_kib(process, "resident_bytes", text, "\nVmRSS:");
+	control_add_kib(process, "anonymous_bytes", text, "\nRssAnon:");
 }
 
 /* ---- the parts ---- */
