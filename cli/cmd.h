@@ -7,6 +7,7 @@
 #define CANONFS_CLI_CMD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mount_options;
@@ -57,9 +58,38 @@ int cmd_mount_helper(int argc, char **argv);
 bool command_mount_options(struct mount_options *options, const char *list);
 
 /**
- * command_number() - parse a decimal number of the command line
- * Return: whether it is one, and from @least to @most.
+ * struct command_option - an option that a command takes; one of the pointers is set
+ * @word:   "json" for --json; NULL where it has a letter only
+ * @letter: 0 for none
+ * @flag:   becomes true
+ * @text:   becomes the value, borrowed from argv
+ * @number: becomes the value, from @least to @most
+ * @mount:  the value is one of mount's -o
+ * @take:   takes the value. Return: whether it is right; else one line was logged.
  */
-bool command_number(const char *text, long least, long most, long *ret_number);
+struct command_option {
+	const char *word;
+	char letter;
+	bool *flag;
+	const char **text;
+	unsigned *number;
+	unsigned least;
+	unsigned most;
+	struct mount_options *mount;
+	bool (*take)(void *request, const char *value);
+};
+
+#define COMMAND_OPTIONS_MAX 16
+
+/**
+ * command_options() - take the options of a command line
+ * @options: @count of them, COMMAND_OPTIONS_MAX at most; all commands take --help and -h
+ * @request: for .take
+ *
+ * Return: 0, and optind is the first operand; else what the command returns in place of an
+ * exit status.
+ */
+int command_options(const struct command_option *options, size_t count, void *request,
+		    int argc, char **argv);
 
 #endif

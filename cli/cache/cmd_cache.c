@@ -3,9 +3,9 @@
  * canonfs cache COMMAND: its arguments.
  */
 #include <getopt.h>
-#include <string.h>
 
 #include "base/log.h"
+#include "base/scope.h"
 #include "cli/cache/commands.h"
 #include "cli/cmd.h"
 #include "fs/mount/options.h"
@@ -51,55 +51,25 @@ static int cache_operands(struct cache_request *request, int argc, char **argv)
 	return cache_run(word, request);
 }
 
-/* Return: 0, or what the command returns in place of an exit status. */
-static int cache_take_option(struct cache_request *request, int option)
+static bool cache_take_size(void *request, const char *size)
 {
-	bool good = true;
-	long days;
-
-	switch (option) {
-	case 'c':
-		request->cache = optarg;
-		break;
-	case 'j':
-		request->json = true;
-		break;
-	case 's':
-		good = mount_options_size(optarg, &request->size);
-		break;
-	case 'd':
-		good = command_number(optarg, 0, 100000, &days);
-		if (good)
-			request->days = days;
-		break;
-	case 'h':
-		return COMMAND_HELP;
-	default:
-		return COMMAND_WRONG_USAGE;
-	}
-	if (good)
-		return 0;
-	log_error("wrong number %s", quoted(optarg));
-	return COMMAND_WRONG_USAGE;
+	if (mount_options_size(size, &((struct cache_request *)request)->size))
+		return true;
+	log_error("wrong number %s", quoted(size));
+	return false;
 }
 
 static int cmd_cache(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{"cache", required_argument, NULL, 'c'},
-		{"json", no_argument, NULL, 'j'},
-		{"size", required_argument, NULL, 's'},
-		{"days", required_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+	struct cache_request request = {.size = STORE_DEFAULT_SIZE, .days = CACHE_ALL_DAYS};
+	const struct command_option options[] = {
+		{"cache", .text = &request.cache},
+		{"json", .flag = &request.json},
+		{"size", .take = cache_take_size},
+		{"days", .number = &request.days, .most = 100000},
 	};
-	struct cache_request request = {.size = STORE_DEFAULT_SIZE, .days = -1};
-	int status = 0;
-	int option;
+	int status = command_options(options, ARRAY_SIZE(options), &request, argc, argv);
 
-	while (status == 0 &&
-	       (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
-		status = cache_take_option(&request, option);
 	if (status == 0)
 		status = cache_operands(&request, argc - optind, argv + optind);
 	proof_set_fini(&request.proofs);

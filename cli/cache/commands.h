@@ -5,11 +5,14 @@
 #ifndef CANONFS_CLI_CACHE_COMMANDS_H
 #define CANONFS_CLI_CACHE_COMMANDS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "cache/store/db.h"
 #include "cache/store/proof.h"
+
+#define CACHE_ALL_DAYS UINT_MAX
 
 /**
  * struct cache_request - a command line
@@ -17,7 +20,7 @@
  * @operand: FILE; NULL where the word takes none
  * @json:    print JSON
  * @size:    prune: bytes to keep at most
- * @days:    prune: images that were not used for so long go; negative: none
+ * @days:    prune: images that were not used for so long go; CACHE_ALL_DAYS: none
  * @proofs:  import: what cache_import_read() read
  * @path:    of the database, for messages
  */
@@ -26,7 +29,7 @@ struct cache_request {
 	const char *operand;
 	bool json;
 	int64_t size;
-	int64_t days;
+	unsigned days;
 	struct proof_set proofs;
 	const char *path;
 };

@@ -37,8 +37,8 @@ int cache_prune(struct store_db *db, const struct cache_request *request)
 	int64_t bytes = 0;
 	int r = 0;
 
-	if (request->days >= 0)
-		r = store_db_forget(db, time(NULL) - request->days * DAY_S);
+	if (request->days != CACHE_ALL_DAYS)
+		r = store_db_forget(db, time(NULL) - (int64_t)request->days * DAY_S);
 	if (r == 0)
 		r = store_db_shrink(db, request->size);
 	if (r == 0)

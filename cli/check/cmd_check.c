@@ -49,8 +49,9 @@ static const char usage[] =
 	"  canonfs check /usr\n"
 	"  canonfs check --root /srv/image --list stale\n";
 
-static bool check_parse_list(const char *text, struct check_request *request)
+static bool check_take_list(void *context, const char *text)
 {
+	struct check_request *request = context;
 	static const struct {
 		const char *name;
 		enum check_list list;
@@ -78,8 +79,10 @@ static bool check_parse_list(const char *text, struct check_request *request)
 	return false;
 }
 
-static bool check_parse_by(const char *text, struct check_request *request)
+static bool check_take_by(void *context, const char *text)
 {
+	struct check_request *request = context;
+
 	for (int i = 0; i < CHECK_BYS; i++) {
 		if (strcmp(text, check_by_name((enum check_by)i)) == 0) {
 			request->by = (enum check_by)i;
@@ -88,45 +91,6 @@ static bool check_parse_by(const char *text, struct check_request *request)
 	}
 	log_error("cannot add up by %s: directory, distribution or package", quoted(text));
 	return false;
-}
-
-static bool check_parse_number(const char *text, long least, unsigned *ret_number)
-{
-	long number;
-
-	if (!command_number(text, least, 1000000, &number)) {
-		log_error("wrong number %s", quoted(text));
-		return false;
-	}
-	*ret_number = (unsigned)number;
-	return true;
-}
-
-enum { OPT_ROOT = 256, OPT_BY, OPT_TOP, OPT_LIST, OPT_JSON, OPT_QUIET, OPT_JOBS };
-
-static bool check_take_option(struct check_request *request, int option)
-{
-	switch (option) {
-	case OPT_ROOT:
-		request->root = optarg;
-		return true;
-	case OPT_BY:
-		return check_parse_by(optarg, request);
-	case OPT_TOP:
-		return check_parse_number(optarg, 0, &request->top);
-	case OPT_LIST:
-		return check_parse_list(optarg, request);
-	case OPT_JSON:
-		return request->json = true;
-	case OPT_QUIET:
-		return request->quiet = true;
-	case OPT_JOBS:
-		return check_parse_number(optarg, 1, &request->threads);
-	case 'o':
-		return command_mount_options(&request->options, optarg);
-	default:
-		return false;
-	}
 }
 
 static int check_operands(struct check_request *request, int argc, char **argv)
@@ -146,29 +110,21 @@ static int check_operands(struct check_request *request, int argc, char **argv)
 
 static int cmd_check(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{"root", required_argument, NULL, OPT_ROOT},
-		{"by", required_argument, NULL, OPT_BY},
-		{"top", required_argument, NULL, OPT_TOP},
-		{"list", required_argument, NULL, OPT_LIST},
-		{"json", no_argument, NULL, OPT_JSON},
-		{"quiet", no_argument, NULL, OPT_QUIET},
-		{"jobs", required_argument, NULL, OPT_JOBS},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
 	struct check_request request = {.by = CHECK_BY_DISTRIBUTION, .top = DEFAULT_TOP};
-	int status = 0;
-	int option;
+	const struct command_option options[] = {
+		{"root", .text = &request.root},
+		{"by", .take = check_take_by},
+		{"top", .number = &request.top, .most = 1000000},
+		{"list", .take = check_take_list},
+		{"json", .flag = &request.json},
+		{"quiet", .flag = &request.quiet},
+		{"jobs", .number = &request.threads, .least = 1, .most = 1000000},
+		{NULL, 'o', .mount = &request.options},
+	};
+	int status;
 
 	mount_options_init(&request.options);
-	while (status == 0 &&
-	       (option = getopt_long(argc, argv, "ho:", long_options, NULL)) != -1) {
-		if (option == 'h')
-			status = COMMAND_HELP;
-		else if (!check_take_option(&request, option))
-			status = COMMAND_WRONG_USAGE;
-	}
+	status = command_options(options, ARRAY_SIZE(options), &request, argc, argv);
 	if (status == 0)
 		status = check_operands(&request, argc - optind, argv + optind);
 	mount_options_fini(&request.options);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/scope.h"
 #include "cli/cmd.h"
 #include "cli/explain/explain.h"
 
@@ -30,54 +31,33 @@ static const char usage[] =
 	"\n"
 	"Exit status: 0 explained, 64 wrong usage, 66 a file is missing or not Python's.\n";
 
-/* Return: 0, or what the command returns in place of an exit status. */
-static int explain_take_option(struct explain_request *request, int option)
+static bool explain_take_python(void *context, const char *program)
 {
-	switch (option) {
-	case 'r':
-		request->given_root = optarg;
-		return 0;
-	case 't':
-		request->given_tree = optarg;
-		return 0;
-	case 'a':
-		request->ask[request->ask_count++] = optarg;
-		return 0;
-	case 'o':
-		return command_mount_options(&request->options, optarg)
-			       ? 0
-			       : COMMAND_WRONG_USAGE;
-	case 'j':
-		request->json = true;
-		return 0;
-	case 'h':
-		return COMMAND_HELP;
-	default:
-		return COMMAND_WRONG_USAGE;
-	}
+	struct explain_request *request = context;
+
+	request->ask[request->ask_count++] = program;
+	return true;
 }
 
 static int cmd_explain(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{"root", required_argument, NULL, 'r'},
-		{"tree", required_argument, NULL, 't'},
-		{"ask", required_argument, NULL, 'a'},
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
 	struct explain_request request = {
 		.ask = calloc((size_t)argc, sizeof(*request.ask)),
 		.root_fd = -1,
 	};
-	int status = request.ask ? 0 : EXIT_EXPLAIN_FAILURE;
-	int option;
+	const struct command_option options[] = {
+		{"root", .text = &request.given_root},
+		{"tree", .text = &request.given_tree},
+		{"ask", .take = explain_take_python},
+		{"json", .flag = &request.json},
+		{NULL, 'o', .mount = &request.options},
+	};
+	int status = EXIT_EXPLAIN_FAILURE;
 
 	mount_options_init(&request.options);
-	while (status == 0 &&
-	       (option = getopt_long(argc, argv, "ho:", long_options, NULL)) != -1)
-		status = explain_take_option(&request, option);
+	if (request.ask)
+		status =
+			command_options(options, ARRAY_SIZE(options), &request, argc, argv);
 	if (status == 0 && optind == argc) {
 		log_error("a FILE is needed");
 		status = COMMAND_WRONG_USAGE;

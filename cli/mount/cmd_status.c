@@ -4,10 +4,10 @@
  */
 #include <getopt.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <sysexits.h>
 
 #include "base/log.h"
+#include "base/scope.h"
 #include "cli/cmd.h"
 #include "cli/mount/mount.h"
 
@@ -29,25 +29,12 @@ static const char usage[] =
 
 static int cmd_status(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
 	bool json = false;
-	int option;
+	const struct command_option options[] = {{"json", .flag = &json}};
+	int status = command_options(options, ARRAY_SIZE(options), NULL, argc, argv);
 
-	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'j':
-			json = true;
-			break;
-		case 'h':
-			return COMMAND_HELP;
-		default:
-			return COMMAND_WRONG_USAGE;
-		}
-	}
+	if (status != 0)
+		return status;
 	if (argc - optind > 1) {
 		log_error("more than one MOUNT");
 		return COMMAND_WRONG_USAGE;

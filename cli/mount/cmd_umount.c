@@ -3,9 +3,9 @@
  * canonfs umount MOUNTPOINT: its arguments.
  */
 #include <getopt.h>
-#include <stddef.h>
 
 #include "base/log.h"
+#include "base/scope.h"
 #include "cli/cmd.h"
 #include "cli/mount/mount.h"
 #include "fs/process/supervisor.h"
@@ -21,25 +21,12 @@ static const char usage[] =
 
 static int cmd_umount(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{"lazy", no_argument, NULL, 'l'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
 	bool lazy = false;
-	int option;
+	const struct command_option options[] = {{"lazy", 'l', .flag = &lazy}};
+	int status = command_options(options, ARRAY_SIZE(options), NULL, argc, argv);
 
-	while ((option = getopt_long(argc, argv, "lh", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'l':
-			lazy = true;
-			break;
-		case 'h':
-			return COMMAND_HELP;
-		default:
-			return COMMAND_WRONG_USAGE;
-		}
-	}
+	if (status != 0)
+		return status;
 	if (argc - optind != 1) {
 		log_error("one MOUNTPOINT is needed");
 		return COMMAND_WRONG_USAGE;

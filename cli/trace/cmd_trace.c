@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #include "base/log.h"
+#include "base/scope.h"
 #include "cli/trace/trace.h"
 
 static const char usage[] =
@@ -84,44 +85,23 @@ static int trace_run_request(const struct trace_request *request, int argc, char
 
 static int cmd_trace(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{"all", no_argument, NULL, 'a'},
-		{"help", no_argument, NULL, 'h'},
-		{"json", no_argument, NULL, 'j'},
-		{"output", required_argument, NULL, 'o'},
-		{"verbose", no_argument, NULL, 'v'},
-		{0},
-	};
 	struct trace_request request = {.all = false};
+	const struct command_option options[] = {
+		{"all", .flag = &request.all},
+		{"json", .flag = &request.options.json},
+		{"output", 'o', .text = &request.options.output},
+		{"verbose", 'v', .flag = &request.options.verbose},
+	};
 	int words = 1;
-	int option;
+	int status;
 
 	/* The words after "--" are the command's: getopt must not see or move them. */
 	while (words < argc && strcmp(argv[words], "--") != 0)
 		words++;
 	if (words < argc)
 		request.command = argv + words + 1;
-	while ((option = getopt_long(words, argv, "ho:v", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'a':
-			request.all = true;
-			break;
-		case 'h':
-			return COMMAND_HELP;
-		case 'j':
-			request.options.json = true;
-			break;
-		case 'o':
-			request.options.output = optarg;
-			break;
-		case 'v':
-			request.options.verbose = true;
-			break;
-		default:
-			return COMMAND_WRONG_USAGE;
-		}
-	}
-	return trace_run_request(&request, words - optind, argv + optind);
+	status = command_options(options, ARRAY_SIZE(options), NULL, words, argv);
+	return status ? status : trace_run_request(&request, words - optind, argv + optind);
 }
 
 const struct command command_trace = {

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 
 #include "base/log.h"
+#include "base/scope.h"
 #include "cli/cmd.h"
 #include "cli/verify/verify.h"
 
@@ -50,21 +51,28 @@ static const char usage[] =
 	"interpreter, 2 something is disproved, 64 wrong usage, 66 cannot look or "
 	"record.\n";
 
-static bool verify_select_result(const char *text, struct verify_report *report)
+static bool verify_take_list(void *context, const char *text)
 {
+	struct verify_report *report = &((struct verify_request *)context)->report;
+
 	for (int i = 0; i < VERIFY_RESULTS; i++) {
 		if (strcmp(text, verify_result_name((enum verify_result)i)) == 0) {
 			report->selected[i] = report->only = true;
 			return true;
 		}
 	}
+	log_error("cannot list %s: it is no result", quoted(text));
 	return false;
 }
 
-static bool verify_add_python(struct verify_request *request, const char *program)
+static bool verify_take_python(void *context, const char *program)
 {
-	if (request->python_count == VERIFY_PYTHONS_MAX)
+	struct verify_request *request = context;
+
+	if (request->python_count == VERIFY_PYTHONS_MAX) {
+		log_error("more than %d interpreters are named", VERIFY_PYTHONS_MAX);
 		return false;
+	}
 	request->pythons[request->python_count++] = program;
 	return true;
 }
@@ -76,87 +84,26 @@ static unsigned processors(void)
 	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
 }
 
-enum { OPTION_NO_RECORD = 256 };
-
-/* Return: whether the value, if there is one, is right. */
-static bool verify_take_option(struct verify_request *request, int option,
-			       const char *value)
-{
-	long number = 0;
-	bool good = true;
-
-	switch (option) {
-	case 'p':
-		return verify_add_python(request, value);
-	case 'r':
-		request->root = value;
-		return true;
-	case 'c':
-		request->cache = value;
-		return true;
-	case 'l':
-		return verify_select_result(value, &request->report);
-	case 't':
-		good = command_number(value, 1, 86400, &number);
-		request->run.timeout_ms = (int)number * 1000;
-		return good;
-	case 'j':
-		good = command_number(value, 1, 1024, &number);
-		request->run.jobs = (unsigned)number;
-		return good;
-	case 'J':
-		request->report.json = true;
-		return true;
-	case 'q':
-		request->run.quiet = true;
-		return true;
-	default: /* OPTION_NO_RECORD */
-		request->no_record = true;
-		return true;
-	}
-}
-
-/* Return: 0, or what the command returns in place of an exit status. */
-static int verify_take_options(struct verify_request *request, int argc, char **argv)
-{
-	static const struct option long_options[] = {
-		{"python", required_argument, NULL, 'p'},
-		{"root", required_argument, NULL, 'r'},
-		{"cache", required_argument, NULL, 'c'},
-		{"no-record", no_argument, NULL, OPTION_NO_RECORD},
-		{"list", required_argument, NULL, 'l'},
-		{"json", no_argument, NULL, 'J'},
-		{"jobs", required_argument, NULL, 'j'},
-		{"timeout", required_argument, NULL, 't'},
-		{"quiet", no_argument, NULL, 'q'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "hj:q", long_options, NULL)) != -1) {
-		if (option == '?')
-			return COMMAND_WRONG_USAGE;
-		if (option == 'h')
-			return COMMAND_HELP;
-		if (!verify_take_option(request, option, optarg)) {
-			log_error("wrong value %s", quoted(optarg));
-			return COMMAND_WRONG_USAGE;
-		}
-	}
-	return 0;
-}
-
 static int cmd_verify(int argc, char **argv)
 {
-	struct verify_request request = {
-		.run = {.jobs = processors(), .timeout_ms = 60000},
+	struct verify_request request = {.run = {.jobs = processors()}, .timeout_s = 60};
+	const struct command_option options[] = {
+		{"python", .take = verify_take_python},
+		{"root", .text = &request.root},
+		{"cache", .text = &request.cache},
+		{"no-record", .flag = &request.no_record},
+		{"list", .take = verify_take_list},
+		{"json", .flag = &request.report.json},
+		{"jobs", 'j', .number = &request.run.jobs, .least = 1, .most = 1024},
+		{"timeout", .number = &request.timeout_s, .least = 1, .most = 86400},
+		{"quiet", 'q', .flag = &request.run.quiet},
 	};
 	struct verify_report *report = &request.report;
-	int status = verify_take_options(&request, argc, argv);
+	int status = command_options(options, ARRAY_SIZE(options), &request, argc, argv);
 
 	if (status != 0)
 		return status;
+	request.run.timeout_ms = (int)request.timeout_s * 1000;
 	request.paths = argv + optind;
 	request.path_count = (size_t)(argc - optind);
 	if (request.path_count == 0) {

@@ -233,6 +233,7 @@ struct verify_report {
  * @run:   its interpreters and proofs are found later
  * @root:  NULL without --root
  * @cache: NULL for the default one
+ * @timeout_s: for one source
  */
 struct verify_request {
 	struct verify_run run;
@@ -241,6 +242,7 @@ struct verify_request {
 	size_t python_count;
 	const char *root;
 	const char *cache;
+	unsigned timeout_s;
 	bool no_record;
 	char **paths;
 	size_t path_count;
