@@ -135,7 +135,7 @@ struct timespec resolve_mtime(struct resolver *resolver, const char *path,
  * resolve_link() - find what a link to bytecode makes ambiguous, before readers see it
  * @path:  of the link, relative to the tree; alias_is_link_name() of its last component
  * @found: called for each pyc that the link makes ambiguous: it is not vouched for from
- *         then on, and what readers have of it must be forgotten
+ *         then on, and what readers have of it must be forgotten; NULL: there are none
  * Return: 0 or -errno; see alias_check().
  */
 int resolve_link(struct resolver *resolver, const char *path, alias_found_fn *found,

@@ -111,11 +111,12 @@ static struct alias_file alias_file_of(const struct statx *stx)
 static int alias_report_pyc(const struct alias_report *report, const struct statx *stx)
 {
 	struct alias_file file = alias_file_of(stx);
-	int r;
+	int r = 0;
 
 	if (alias_set_has(report->set, file.device, file.inode))
 		return 0;
-	r = report->found(report->context, file.device, file.inode);
+	if (report->found)
+		r = report->found(report->context, file.device, file.inode);
 	return r < 0 ? r : alias_set_add(report->set, &file);
 }
 

@@ -40,6 +40,7 @@ bool alias_is_link_name(const char *name);
 /**
  * alias_check() - what a symbolic link makes ambiguous
  * @path:  of the link, relative to the tree; alias_is_link_name() of its last component
+ * @found: NULL where nobody has seen anything of the tree yet
  *
  * Return: 0, also where the link leads to nothing in the tree; -errno where that could not
  * be found out, so that nobody may be told of the link.

@@ -103,6 +103,7 @@ static void check_fini(struct check *check)
 		tree_set_close(&check->tree[i].set);
 	free(check->tree);
 	pthread_mutex_destroy(&check->lock);
+	pthread_mutex_destroy(&check->terminal);
 }
 
 /* The tree of a __pycache__ is its parent, where the sources are; the walk begins in it. */
@@ -192,7 +193,11 @@ static void check_print(const struct check *check)
 
 int check_paths(const struct check_request *request, char **paths, size_t count)
 {
-	struct check check = {.request = request, .lock = PTHREAD_MUTEX_INITIALIZER};
+	struct check check = {
+		.request = request,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.terminal = PTHREAD_MUTEX_INITIALIZER,
+	};
 	int status = CHECK_FAILURE;
 	int r = check_open_trees(&check, paths, count);
 

@@ -108,9 +108,6 @@ struct groups *groups_new(void);
 
 void groups_free(struct groups *groups);
 
-/* Removes all groups. */
-void groups_clear(struct groups *groups);
-
 /* Adds to the group of that name and path; makes it if there is none. */
 void groups_add(struct groups *groups, const char *name, const char *path,
 		const struct group_counts *counts);
@@ -223,12 +220,12 @@ struct check_tree {
  * struct check - a run
  * @tree:     the PATHs
  * @magic:    magic numbers of the installed interpreters, each once
- * @expected: bytecode files, if they were counted first
+ * @expected: bytecode files, as the survey counted them
  * @done:     files that were judged
- * @ambiguous: files that a link pairs with another source
- * @again:    this is a second pass; errors were logged in the first
  * @submounts: number of file systems that are mounted below the PATHs
- * @lock:     guards @tally, @groups, @progress, @unreadable and standard error
+ * @lock:     guards @tally, @groups and @unreadable
+ * @terminal: guards @progress and standard error. A terminal can be stopped (Ctrl-S), and
+ *            who prints waits then. Nobody takes one of the locks while holding the other.
  */
 struct check {
 	const struct check_request *request;
@@ -243,10 +240,9 @@ struct check {
 	unsigned threads;
 	_Atomic uint64_t expected; /* relaxed: only shown */
 	_Atomic uint64_t done;
-	_Atomic uint64_t ambiguous; /* relaxed: read when the threads have ended */
-	bool again;
 	uint64_t submounts;
 	pthread_mutex_t lock;
+	pthread_mutex_t terminal;
 	struct progress progress;
 	uint64_t unreadable;
 };
@@ -254,17 +250,11 @@ struct check {
 /* Walks all trees. Return: 0, or -errno with a line logged. */
 int check_walk(struct check *check);
 
-/*
- * SURVEY: links and the number of files. JUDGE: files, all links are known. JUDGE_FIRST:
- * both.
- */
-enum check_pass_kind { SURVEY, JUDGE, JUDGE_FIRST };
-
-/* The walk over one tree, as its callbacks see it. */
+/* The walk over one tree, as its callbacks see it: a survey of links, or the judgement. */
 struct check_pass {
 	struct check *check;
 	const struct tree_set *tree;
-	enum check_pass_kind kind;
+	bool is_survey;
 };
 
 /* Counts what could not be looked at, and logs it unless there were too many. */

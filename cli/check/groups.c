@@ -44,17 +44,10 @@ struct groups *groups_new(void)
 	return calloc(1, sizeof(struct groups));
 }
 
-void groups_clear(struct groups *groups)
-{
-	tdestroy(groups->root, group_free);
-	groups->root = NULL;
-	groups->count = 0;
-}
-
 void groups_free(struct groups *groups)
 {
 	if (groups)
-		groups_clear(groups);
+		tdestroy(groups->root, group_free);
 	free(groups);
 }
 

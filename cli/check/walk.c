@@ -3,10 +3,8 @@
  * canonfs check: the walk over the trees; see check.h.
  *
  * A link beside another source makes a file ambiguous, wherever the link is. So all links
- * have to be known before the first file is judged. With --list, and where the progress is
- * shown, a first pass reads the links and counts the files; it opens none. Otherwise one
- * pass reads links and judges files. If a link made a file ambiguous, which is rare, a
- * second pass judges everything again; the contents are known by then.
+ * have to be known before the first file is judged. So a first pass reads the links and
+ * counts the files. It opens none, and takes about a tenth of the second pass's time.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -43,13 +41,17 @@ void check_unreadable(const struct check_pass *pass, const char *path, int error
 {
 	struct check *check = pass->check;
 	scope_free char *whole = check_path(pass->tree, path);
+	bool is_said;
 
 	pthread_mutex_lock(&check->lock);
-	progress_end(&check->progress);
-	if (check->unreadable++ < MESSAGES_MAX && !check->again)
-		log_error("cannot look at %s: %s", quoted(whole ? whole : path),
-			  strerror(-error));
+	is_said = check->unreadable++ < MESSAGES_MAX;
 	pthread_mutex_unlock(&check->lock);
+	if (!is_said)
+		return;
+	pthread_mutex_lock(&check->terminal);
+	progress_end(&check->progress);
+	log_error("cannot look at %s: %s", quoted(whole ? whole : path), strerror(-error));
+	pthread_mutex_unlock(&check->terminal);
 }
 
 /* What a mount leaves out and what is gone are no failures. A survey says nothing: the pass
@@ -59,7 +61,7 @@ static void check_take_error(void *context, const char *path, int error)
 	struct check_pass *pass = context;
 	bool gone = error == -ENOENT || error == -ENOTDIR || error == -ELOOP;
 
-	if (error != -EXDEV && !gone && pass->kind != SURVEY)
+	if (error != -EXDEV && !gone && !pass->is_survey)
 		check_unreadable(pass, path, error);
 }
 
@@ -67,32 +69,20 @@ static void check_tick(void *context)
 {
 	struct check *check = ((struct check_pass *)context)->check;
 
-	pthread_mutex_lock(&check->lock);
+	pthread_mutex_lock(&check->terminal);
 	progress_update(
 		&check->progress, atomic_load_explicit(&check->done, memory_order_relaxed),
 		atomic_load_explicit(&check->expected, memory_order_relaxed), "files");
-	pthread_mutex_unlock(&check->lock);
+	pthread_mutex_unlock(&check->terminal);
 }
 
 /* ---- links and the number of files ---- */
-
-static int check_count_ambiguous(void *context, uint64_t device, uint64_t inode)
-{
-	struct check *check = context;
-
-	(void)device;
-	(void)inode;
-	atomic_fetch_add_explicit(&check->ambiguous, 1, memory_order_relaxed);
-	return 0;
-}
 
 static void check_take_link(struct check_pass *pass, const struct walk_dir *listing,
 			    const char *name)
 {
 	scope_free char *path = path_join(listing->path, name);
-	int r = path ? resolve_link(pass->tree->resolver, path, check_count_ambiguous,
-				    pass->check)
-		     : -ENOMEM;
+	int r = path ? resolve_link(pass->tree->resolver, path, NULL, NULL) : -ENOMEM;
 
 	if (r < 0 && r != -ENOENT)
 		check_unreadable(pass, path ? path : name, r);
@@ -105,15 +95,11 @@ static void check_survey(struct check_pass *pass, const struct walk_dir *listing
 	for (size_t i = 0; i < listing->count; i++) {
 		const struct listing_entry *entry = &listing->entries[i];
 
-		if (entry->type != DT_LNK &&
-		    (entry->type != DT_REG || pass->kind != SURVEY))
-			continue;
 		if (!alias_is_link_name(entry->name))
 			continue;
+		files += entry->type == DT_REG;
 		if (entry->type == DT_LNK)
 			check_take_link(pass, listing, entry->name);
-		else
-			files++;
 	}
 	atomic_fetch_add_explicit(&pass->check->expected, files, memory_order_relaxed);
 }
@@ -126,22 +112,23 @@ static int check_visit(void *context, unsigned worker, const struct walk_dir *di
 	struct check_pass *pass = context;
 
 	(void)worker;
-	if (pass->kind != JUDGE) {
+	if (pass->is_survey) {
 		check_survey(pass, dir);
 		check_survey(pass, cache);
-	}
-	if (pass->kind != SURVEY)
+	} else {
 		check_judge(pass, dir, cache);
+	}
 	return 0;
 }
 
-static int check_run_pass(struct check *check, enum check_pass_kind kind)
+static int check_run_pass(struct check *check, bool is_survey)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < check->tree_count; i++) {
 		const struct check_tree *tree = &check->tree[i];
-		struct check_pass pass = {.check = check, .tree = &tree->set, .kind = kind};
+		struct check_pass pass = {
+			.check = check, .tree = &tree->set, .is_survey = is_survey};
 		const struct walk walk = {
 			.tree = &tree->set.tree,
 			.threads = check->threads,
@@ -177,37 +164,6 @@ static uint64_t check_count_submounts(const char *path)
 	return count;
 }
 
-/* Forgets all counts before a second pass. */
-static void check_reset(struct check *check)
-{
-	struct check_reader *reader = check->tally.reader;
-
-	free(check->tally.example);
-	memset(reader, 0, (pyc_magic_count + 1) * sizeof(*reader));
-	check->tally = (struct check_tally){.reader = reader};
-	if (check->groups)
-		groups_clear(check->groups);
-	check->again = true;
-}
-
-static int check_judge_all(struct check *check)
-{
-	bool listing = check->request->list != LIST_NOTHING;
-	uint64_t unreadable = check->unreadable;
-	int r;
-
-	if (listing || check->progress.wanted) {
-		r = check_run_pass(check, SURVEY);
-		return r < 0 ? r : check_run_pass(check, JUDGE);
-	}
-	r = check_run_pass(check, JUDGE_FIRST);
-	if (r < 0 || check->ambiguous == 0)
-		return r;
-	check_reset(check);
-	check->unreadable = unreadable;
-	return check_run_pass(check, JUDGE_FIRST);
-}
-
 int check_walk(struct check *check)
 {
 	int r;
@@ -215,7 +171,9 @@ int check_walk(struct check *check)
 	progress_begin(&check->progress, "checking");
 	if (check->request->quiet || (check->request->list && isatty(STDOUT_FILENO)))
 		check->progress.wanted = false;
-	r = check_judge_all(check);
+	r = check_run_pass(check, true);
+	if (r == 0)
+		r = check_run_pass(check, false);
 	progress_end(&check->progress);
 	for (size_t i = 0; i < check->tree_count; i++)
 		check->submounts += check_count_submounts(check->tree[i].set.path);

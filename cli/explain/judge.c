@@ -115,14 +115,6 @@ static void explain_decide(const struct explain_tree *tree, const struct pyc_fac
 	}
 }
 
-static int explain_ignore_alias(void *context, uint64_t device, uint64_t inode)
-{
-	(void)context;
-	(void)device;
-	(void)inode;
-	return 0;
-}
-
 /* The path or its directory may be a link: the resolver must know it, as in a mount. */
 static void explain_report_links(const struct explain_tree *tree, const char *path)
 {
@@ -134,8 +126,7 @@ static void explain_report_links(const struct explain_tree *tree, const char *pa
 
 		if (links[i] && tree_stat(&tree->set->tree, links[i], &stx) == 0 &&
 		    S_ISLNK(stx.stx_mode) && alias_is_link_name(path_last(links[i])))
-			(void)resolve_link(tree->set->resolver, links[i],
-					   explain_ignore_alias, NULL);
+			(void)resolve_link(tree->set->resolver, links[i], NULL, NULL);
 	}
 }
 

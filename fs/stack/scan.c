@@ -343,13 +343,6 @@ static void fail_dir(void *closure, const char *path, int error)
 
 /* ---- links ---- */
 
-/* An alias_found_fn: nobody has seen anything yet, so there is nothing to forget. */
-static int note_nothing(void *context, uint64_t device, uint64_t inode)
-{
-	(void)context, (void)device, (void)inode;
-	return 0;
-}
-
 static void *check_links(void *closure)
 {
 	struct scan *scan = closure;
@@ -357,7 +350,7 @@ static void *check_links(void *closure)
 
 	while (!scan->error && (i = scan->next++) < scan->links.count) {
 		const char *path = scan->links.item[i];
-		int r = resolve_link(scan->resolver, path, note_nothing, NULL);
+		int r = resolve_link(scan->resolver, path, NULL, NULL);
 
 		if (r < 0)
 			fail_at(scan, r,

@@ -768,6 +768,39 @@ def slowly(tree, *words):
     return data.decode()
 
 
+def test_a_stopped_terminal(tree):
+    """Who draws on it waits until it goes on (Ctrl-S, Ctrl-Q). Nobody else does."""
+    count = 2000
+    for number in range(count // 50):
+        for module in range(50):
+            pair(tree / str(number), f"m{module}", header() + BODY, mtime=0)
+    leader, follower = pty.openpty()
+    termios.tcflow(follower, termios.TCOOFF)
+    process = subprocess.Popen([CANONFS, "check", "--jobs", "2", "--list", "all", tree],
+                               stdout=subprocess.PIPE, stderr=follower,
+                               env={**os.environ, "TERM": "xterm"})
+    try:
+        # The walk waits for us: a pipe holds less than all lines. Meanwhile the line is drawn.
+        time.sleep(1)
+        data, end = b"", time.monotonic() + 30
+        # What is in its buffer comes at its end.
+        while data.count(b"\n") < count - 100 and time.monotonic() < end:
+            if select.select([process.stdout], [], [], 0.1)[0]:
+                data += os.read(process.stdout.fileno(), 65536)
+        assert data.count(b"\n") >= count - 100
+        assert not select.select([leader], [], [], 0)[0], "the terminal is not stopped"
+        termios.tcflow(follower, termios.TCOON)
+        data += process.communicate(timeout=30)[0]
+        assert data.count(b"\n") == count
+        assert b"checking [" in os.read(leader, 65536)
+    finally:
+        process.kill()
+        termios.tcflow(follower, termios.TCOON)
+        process.wait()
+        os.close(leader)
+        os.close(follower)
+
+
 def test_full_disk(tree):
     pair(tree, "m", header() + BODY, mtime=0)
     with open("/dev/full", "w") as full:
