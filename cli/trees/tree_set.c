@@ -132,19 +132,28 @@ struct tree_set *tree_set_get(struct tree_set **list, const char *path, const ch
 {
 	struct tree_set *set = *list;
 
-	while (set && (strcmp(set->tree.view_path, path) != 0 ||
-		       strcmp(set->root, root ? root : "/") != 0))
+	root = root ? root : "/";
+	while (set && (strcmp(set->resolver ? set->tree.view_path : set->path, path) != 0 ||
+		       strcmp(set->root, root) != 0))
 		set = set->next;
 	if (set)
-		return set;
+		return set->resolver ? set : NULL;
 	set = malloc(sizeof(*set));
-	if (!set || tree_set_open(set, path, root, options) < 0) {
+	if (set && tree_set_open(set, path, root, options) < 0) {
+		tree_set_close(set);
+		*set = (struct tree_set){
+			.path = strdup(path),
+			.root = strdup(root),
+			.tree = {.root_fd = -1, .host_fd = -1},
+		};
+	}
+	if (!set || !set->path || !set->root) {
 		tree_set_free_list(&set);
 		return NULL;
 	}
 	set->next = *list;
 	*list = set;
-	return set;
+	return set->resolver ? set : NULL;
 }
 
 void tree_set_free_list(struct tree_set **list)

@@ -18,7 +18,8 @@
  *        reader in the root directory calls it is tree.view_path.
  * @mutability: can the tree change? As a mount of it would judge
  * @root: absolute path of the readers' root directory, "/" or an image's; owned
- * @next: in the list of tree_set_get()
+ * @next: in the list of tree_set_get(); there, a tree that could not be opened has no
+ *        resolver, and @path is what a reader calls it
  */
 struct tree_set {
 	char *path;
@@ -48,7 +49,8 @@ void tree_set_close(struct tree_set *set);
 /**
  * tree_set_get() - a tree of a list; it is opened and added where the list lacks it
  * @path, @root: absolute, without symlinks; else as for tree_set_open()
- * Return: the list's; NULL with one line logged, or when out of memory.
+ * Return: the list's; NULL where it cannot be opened, with one line logged at the first
+ * time, or when out of memory.
  */
 struct tree_set *tree_set_get(struct tree_set **list, const char *path, const char *root,
 			      const struct mount_options *options);

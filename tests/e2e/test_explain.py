@@ -391,7 +391,7 @@ def test_changes_help(shop):
     assert {again[path]["bare"]["outcome"] for _, path, _ in compiled_again} == {"loads"}
 
 
-@pytest.mark.parametrize("point", ["point", "a tree"], ids=["beside", "over"])
+@pytest.mark.parametrize("point", ["point", "a tree", "x && y"], ids=["beside", "over", "odd"])
 @pytest.mark.parametrize("mtime, size, expected", [
     (REAL + 9, len(SOURCE), ["verify", "trust=size,canonical="]),
     (0, 3, ["compileall"]),

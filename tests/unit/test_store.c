@@ -45,10 +45,11 @@
 
 static long fake_type = EXT4_TYPE;
 static int fake_fsid = 1;
+static atomic_int last_asked; /* the descriptor of the last question */
 
 int fstatfs(int fd, struct statfs *ret)
 {
-	(void)fd;
+	last_asked = fd;
 	*ret = (struct statfs){.f_type = fake_type};
 	memcpy(&ret->f_fsid, &fake_fsid, sizeof(fake_fsid));
 	return 0;
@@ -1289,6 +1290,23 @@ static void test_proofs_are_bounded(void **state)
 	proof_set_fini(&more);
 }
 
+/* A start that nobody waits for goes on when its caller has closed the descriptor. */
+static void test_a_start_has_its_own_descriptor(void **state)
+{
+	struct fixture *fixture = *state;
+	struct table *table;
+	struct store *store;
+
+	last_asked = -1;
+	store = recall_await(
+		recall_start(&fixture->place, fixture->root_fd, STORE_DEFAULT_SIZE),
+		&table);
+	assert_non_null(store);
+	assert_true(last_asked >= 0 && last_asked != fixture->root_fd);
+	store_close(store);
+	table_free(table);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -1323,6 +1341,7 @@ int main(void)
 		TEST(test_sources_are_read_again),
 		TEST(test_bodies_are_stored_and_nothing_else),
 		TEST(test_proofs_are_bounded),
+		TEST(test_a_start_has_its_own_descriptor),
 	};
 
 	replace_writes();
