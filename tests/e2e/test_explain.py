@@ -22,6 +22,8 @@ import subprocess
 import termios
 import time
 
+import fastjsonschema
+import jsonschema
 import pytest
 
 import corpus
@@ -39,15 +41,17 @@ assert len(SOURCE) == len(OTHER)
 
 SCHEMA = json.loads(TOP.joinpath("cli/schema/explain.json").read_text(encoding="utf-8"))
 
-# Prints what each module's value is, or what went wrong.
+# Prints what the value of each module is, a name below the folder, or what went wrong.
 IMPORT = r'''
 import json, sys
 folder = sys.argv[1]
 sys.path.insert(0, folder)
 found = {}
 for name in json.loads(sys.stdin.read()):
+    place, _, module = name.rpartition("/")
+    sys.path[0] = folder + "/" + place
     try:
-        found[name] = str(__import__(name).value)
+        found[name] = str(__import__(module).value)
     except Exception:
         error = sys.exc_info()[1]
         missing = type(error).__name__ in ("ImportError", "ModuleNotFoundError") \
@@ -66,11 +70,16 @@ def explain(*arguments, check=True):
     return run(CANONFS, "explain", *arguments, check=check)
 
 
+@functools.lru_cache(None)
+def validator():
+    """A function that takes seconds for all of the matrix, where jsonschema takes a minute."""
+    return fastjsonschema.compile(SCHEMA)
+
+
 def explained(*arguments):
     """The JSON, valid by its schema, and its bytecode files by their paths."""
-    import jsonschema
     report = json.loads(explain("--json", *arguments).stdout)
-    jsonschema.Draft202012Validator(SCHEMA).validate(report)
+    validator()(report)
     return {pyc["path"]: pyc for source in report["sources"] for pyc in source["bytecode"]}
 
 
@@ -149,7 +158,8 @@ def cases_for(python):
 
 
 class Bench:
-    """Makes an interpreter's cases in a folder of the workshop's tree."""
+    """Makes an interpreter's cases in a folder of the workshop's tree. A name is that of a module
+    with its folder, of which there are several: explain reads the whole folder of each file."""
 
     def __init__(self, shop, python):
         self.shop, self.python = shop, python
@@ -181,7 +191,7 @@ class Bench:
 
     def bytecode_path(self, case, name):
         cached = self.python.cached(str(self.folder / f"{name}.py"), case.level)
-        in_cache = str(self.folder / "__pycache__" / name)
+        in_cache = str((self.folder / name).parent / "__pycache__" / (self.folder / name).name)
         if case.place == "legacy":
             return str(self.folder / name) + (".pyo" if case.level and not is_tagged(self.python) else ".pyc")
         if case.place == "cache":
@@ -192,12 +202,12 @@ class Bench:
 
     def make_source(self, case, name):
         path, mtime = self.folder / f"{name}.py", TIMES[case.time][0]
-        inside, outside = self.folder / "real" / f"{name}.txt", self.shop.outside / f"{self.python.name}-{name}"
+        inside, outside = path.parent / "real" / f"{path.stem}.txt", self.shop.outside / self.python.name / name
         if case.source in ("regular", "empty"):
             write(path, SOURCE if case.source == "regular" else "", mtime)
         elif case.source == "link-in":
             write(inside, SOURCE, mtime)
-            path.symlink_to(f"real/{name}.txt")
+            path.symlink_to(f"real/{inside.name}")
         elif case.source == "link-out":
             write(outside, SOURCE, mtime)
             path.symlink_to(self.python.seen(outside))
@@ -209,7 +219,7 @@ class Bench:
     def make(self, cases):
         self.folder.mkdir()
         for number, case in enumerate(cases):
-            name = f"m{number}"
+            name = f"{number // 100}/m{number}"
             path = self.bytecode_path(case, name)
             write(path, self.bytecode(case))
             self.make_source(case, name)
@@ -358,7 +368,9 @@ def compare_with_mount(shop, options, paths, trusts):
 def test_corpus(folder):
     """Bytecode of every verdict, by construction."""
     made = corpus.make(folder / "tree")
-    said = explained("--tree", folder / "tree", *(folder / "tree" / path for path in made))
+    arguments = "--tree", folder / "tree", *(folder / "tree" / path for path in made)
+    said = explained(*arguments)
+    jsonschema.validate(json.loads(explain("--json", *arguments).stdout), SCHEMA)
     assert {os.path.relpath(path, folder / "tree"): (pyc["canonfs"]["verdict"], pyc["canonfs"]["reason"])
             for path, pyc in said.items()} == made
 
