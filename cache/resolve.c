@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +22,6 @@
 #include "cache/table.h"
 #include "cache/tree/alias.h"
 #include "cache/tree/pairing.h"
-#include "cache/tree/sample.h"
 #include "cache/tree/source.h"
 #include "cache/votes.h"
 #include "pyc/outcome.h"
@@ -41,9 +39,7 @@ struct resolver {
 	struct store *store;		/* NULL: nothing outlives the mount */
 	const struct proof_set *proofs; /* may be NULL */
 	uint64_t mount_id;
-	struct pyc_policy policy; /* complete once sampled is true */
-	pthread_mutex_t sample_lock;
-	_Atomic bool sampled; /* release: policy has the tree's own canonical time */
+	struct pyc_policy policy;
 	_Atomic uint64_t known, unknown, bodies, sources; /* for people only: relaxed */
 };
 
@@ -62,7 +58,6 @@ static struct resolver *resolver_new_with(const struct tree *tree,
 	resolver->tree = tree;
 	resolver->policy = *policy;
 	resolver->mount_id = identity_mount_id(tree->root_fd);
-	pthread_mutex_init(&resolver->sample_lock, NULL);
 	resolver->table = table;
 	resolver->aliases = alias_set_new();
 	resolver->proofs = proofs;
@@ -98,7 +93,6 @@ void resolver_free(struct resolver *resolver)
 		return;
 	table_free(resolver->table);
 	alias_set_free(resolver->aliases);
-	pthread_mutex_destroy(&resolver->sample_lock);
 	free(resolver);
 }
 
@@ -148,39 +142,6 @@ static void inquiry_find_source(struct inquiry *inquiry)
 }
 
 /* ---- the decision ---- */
-
-/*
- * The time that the tree's sources share counts as canonical. Finding it walks a part of
- * the tree, so that is done once, and only when a pyc needs it.
- */
-static void resolver_sample_once(struct resolver *resolver)
-{
-	int64_t time;
-
-	pthread_mutex_lock(&resolver->sample_lock);
-	if (!resolver->sampled) {
-		struct pyc_policy *policy = &resolver->policy;
-
-		if (policy->canonical_count < PYC_CANONICAL_MAX &&
-		    sample_canonical_time(resolver->tree, &time))
-			policy->canonical[policy->canonical_count++] = time;
-		atomic_store_explicit(&resolver->sampled, true, memory_order_release);
-	}
-	pthread_mutex_unlock(&resolver->sample_lock);
-}
-
-/* A copy of the policy; without the sampled time as long as nobody needed it. */
-static struct pyc_policy resolver_current_policy(struct resolver *resolver)
-{
-	struct pyc_policy policy;
-
-	if (atomic_load_explicit(&resolver->sampled, memory_order_acquire))
-		return resolver->policy;
-	pthread_mutex_lock(&resolver->sample_lock);
-	policy = resolver->policy;
-	pthread_mutex_unlock(&resolver->sample_lock);
-	return policy;
-}
 
 /* In this mount. */
 static void inquiry_remember(struct inquiry *inquiry)
@@ -274,23 +235,16 @@ static void inquiry_look_up_proof(struct inquiry *inquiry, const struct pyc_poli
 /* Decides with the expensive facts filled in as far as the verdict needs them. */
 static void inquiry_decide(struct inquiry *inquiry, struct pyc_decision *ret)
 {
-	struct pyc_policy policy = resolver_current_policy(inquiry->resolver);
+	const struct pyc_policy *policy = &inquiry->resolver->policy;
 	unsigned needs;
 
-	pyc_decide(&inquiry->facts, &policy, ret);
-	if ((ret->reason == PYC_R_NOT_CANONICAL || ret->reason == PYC_R_NEWER) &&
-	    !inquiry->resolver->sampled) {
-		resolver_sample_once(inquiry->resolver);
-		policy = resolver_current_policy(inquiry->resolver);
-	}
-	/* Under the complete policy: what is stale anyway asks for no disproof. */
-	inquiry_look_up_proof(inquiry, &policy);
-	needs = pyc_verdict_needs(&inquiry->facts, &policy);
+	inquiry_look_up_proof(inquiry, policy);
+	needs = pyc_verdict_needs(&inquiry->facts, policy);
 	if (needs & PYC_NEEDS_BODY)
 		inquiry_check_body(inquiry);
 	if (needs & PYC_NEEDS_HASH)
 		inquiry_check_source(inquiry);
-	pyc_decide(&inquiry->facts, &policy, ret);
+	pyc_decide(&inquiry->facts, policy, ret);
 }
 
 /* What is known of the file's bytes, or else its header. */
@@ -333,6 +287,7 @@ static int inquiry_begin(struct resolver *resolver, const struct pyc_question *q
 	inquiry->facts.header_status = inquiry->file.content.header_status;
 	inquiry->facts.header = inquiry->file.content.header;
 	inquiry->facts.body = inquiry->file.content.body;
+	inquiry->facts.mtime = statx_time(question->stx->stx_mtime);
 	inquiry->facts.aliased =
 		alias_set_has(resolver->aliases, inquiry->file.identity.device,
 			      inquiry->file.identity.inode);
@@ -431,10 +386,9 @@ int resolve_pyc(struct resolver *resolver, const struct pyc_question *question,
 	return r;
 }
 
-struct pyc_policy resolver_policy(struct resolver *resolver)
+const struct pyc_policy *resolver_policy(const struct resolver *resolver)
 {
-	resolver_sample_once(resolver);
-	return resolver_current_policy(resolver);
+	return &resolver->policy;
 }
 
 struct resolver_counts resolver_counts(const struct resolver *resolver)

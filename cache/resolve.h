@@ -99,11 +99,8 @@ struct pyc_question {
 int resolve_pyc(struct resolver *resolver, const struct pyc_question *question,
 		struct resolution *ret_resolution);
 
-/*
- * The policy that verdicts follow, with the canonical time that the tree's sources share,
- * if they share one. The first call walks a sample of the tree.
- */
-struct pyc_policy resolver_policy(struct resolver *resolver);
+/* The policy that verdicts follow; borrowed. */
+const struct pyc_policy *resolver_policy(const struct resolver *resolver);
 
 /**
  * struct resolver_counts - what was known of contents, and what had to be read

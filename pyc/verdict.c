@@ -40,6 +40,8 @@ static const struct reason_entry reasons[] = {
 		"the source file's time was set forward to a canonical one; the size agrees"},
 	[PYC_R_CANONICAL_NO_SIZE] = {PYC_RESTAMPED, "canonical-no-size",
 		"the source file's time was set back to a canonical one; this version records no size"},
+	[PYC_R_CANONICAL_PAIR] = {PYC_RESTAMPED, "canonical-pair",
+		"the source file and it were set back to one and the same time; the size agrees"},
 	[PYC_R_EMPTY] = {PYC_RESTAMPED, "empty",
 		"the source file is empty, and was when it was compiled"},
 	[PYC_R_PROVED] = {PYC_RESTAMPED, "proved",
@@ -108,7 +110,20 @@ static const char *const verdict_names[] = {
 	[PYC_CORRUPT] = "corrupt",
 };
 
+static const struct {
+	const char *name;
+	const char *text;
+} evidences[] = {
+	[PYC_E_NONE] = {"none", "nothing"},
+	[PYC_E_CONSTANT] = {"constant", "a source file's time that only tools set"},
+	[PYC_E_GIVEN] = {"given", "a time that was given with canonical="},
+	[PYC_E_PAIR] = {"pair", "a time that a tool set on source and bytecode"},
+	[PYC_E_EMPTY] = {"empty", "an empty source file"},
+	[PYC_E_PROOF] = {"proof", "a proof"},
+};
+
 _Static_assert(ARRAY_SIZE(reasons) == PYC_REASONS, "each reason has an entry");
+_Static_assert(ARRAY_SIZE(evidences) == PYC_EVIDENCES, "each evidence has a name");
 _Static_assert(ARRAY_SIZE(verdict_names) == PYC_VERDICTS, "each verdict has a name");
 
 static bool records_size(const struct pyc_facts *facts)
@@ -152,6 +167,25 @@ static bool uses_cache_dir(const struct pyc_magic *magic)
 }
 
 /*
+ * Did a tool set source and pyc to one time? No interpreter writes a pyc before there is
+ * the source that it embeds. So a pyc whose own time is earlier than the embedded one was
+ * set back. If its source has that very time, one tool set both, after one was compiled
+ * from the other. This holds whatever the tool, and whatever else it left alone: clamping
+ * (SOURCE_DATE_EPOCH) leaves what is older. What replaces a source later (an edit, a
+ * release, a rollback) does not set its pyc to the same time. Where files can change, there
+ * is a way: two releases of one time, the second without the pyc.
+ */
+static bool is_set_pair(const struct pyc_facts *facts, const struct pyc_policy *policy)
+{
+	struct timespec source = facts->source_mtime;
+
+	return policy->immutable && !facts->outside && records_size(facts) &&
+	       source.tv_nsec == 0 && facts->mtime.tv_nsec == 0 &&
+	       facts->mtime.tv_sec == source.tv_sec &&
+	       source.tv_sec < (int64_t)facts->header.mtime;
+}
+
+/*
  * Was the source's time canonicalised? Canonicalising moves times back to one value, an
  * edit or a downgrade gives a file a time of its own. For empty files the size is enough:
  * ostree leaves them the time of the checkout.
@@ -163,8 +197,11 @@ static enum pyc_reason judge_times(const struct pyc_facts *facts,
 
 	if (records_size(facts) && facts->source_size == 0)
 		return PYC_R_EMPTY;
-	if (!pyc_is_canonical_time(policy, facts->source_mtime))
+	if (!pyc_is_canonical_time(policy, facts->source_mtime)) {
+		if (is_set_pair(facts, policy))
+			return PYC_R_CANONICAL_PAIR;
 		return earlier ? PYC_R_NOT_CANONICAL : PYC_R_NEWER;
+	}
 	if (earlier)
 		return records_size(facts) ? PYC_R_CANONICAL : PYC_R_CANONICAL_NO_SIZE;
 	/*
@@ -335,11 +372,31 @@ static void serve(const struct pyc_facts *facts, const struct pyc_policy *policy
 	}
 }
 
+static enum pyc_evidence evidence_of(const struct pyc_facts *facts, enum pyc_reason reason)
+{
+	switch (reason) {
+	case PYC_R_CANONICAL:
+	case PYC_R_CANONICAL_LATER:
+	case PYC_R_CANONICAL_NO_SIZE:
+		return is_constant(facts->source_mtime.tv_sec) ? PYC_E_CONSTANT
+							       : PYC_E_GIVEN;
+	case PYC_R_CANONICAL_PAIR:
+		return PYC_E_PAIR;
+	case PYC_R_EMPTY:
+		return PYC_E_EMPTY;
+	case PYC_R_PROVED:
+		return PYC_E_PROOF;
+	default:
+		return PYC_E_NONE;
+	}
+}
+
 void pyc_decide(const struct pyc_facts *facts, const struct pyc_policy *policy,
 		struct pyc_decision *ret)
 {
 	*ret = (struct pyc_decision){.reason = judge(facts, policy)};
 	ret->verdict = pyc_reason_verdict(ret->reason);
+	ret->evidence = evidence_of(facts, ret->reason);
 	ret->vouched = ret->verdict == PYC_FRESH || ret->verdict == PYC_RESTAMPED ||
 		       ret->verdict == PYC_HASH_UNCHECKED;
 	if (facts->header_status != PYC_HEADER_OK)
@@ -445,6 +502,16 @@ const char *pyc_reason_name(enum pyc_reason reason)
 const char *pyc_reason_text(enum pyc_reason reason)
 {
 	return entry_of(reason)->text;
+}
+
+const char *pyc_evidence_name(enum pyc_evidence evidence)
+{
+	return (unsigned)evidence < PYC_EVIDENCES ? evidences[evidence].name : "unknown";
+}
+
+const char *pyc_evidence_text(enum pyc_evidence evidence)
+{
+	return (unsigned)evidence < PYC_EVIDENCES ? evidences[evidence].text : "unknown";
 }
 
 enum pyc_verdict pyc_reason_verdict(enum pyc_reason reason)

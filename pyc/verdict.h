@@ -36,10 +36,11 @@ enum pyc_reason {
 	/* fresh */
 	PYC_R_MATCHES,
 	/* restamped */
-	PYC_R_VIEW,	       /* fresh on the source; the view shows another mtime */
-	PYC_R_CANONICAL,       /* the source's mtime was canonicalised */
-	PYC_R_CANONICAL_LATER, /* the same, to a time after the embedded one */
+	PYC_R_VIEW,		 /* fresh on the source; the view shows another mtime */
+	PYC_R_CANONICAL,	 /* the source's mtime was canonicalised */
+	PYC_R_CANONICAL_LATER,	 /* the same, to a time after the embedded one */
 	PYC_R_CANONICAL_NO_SIZE, /* the same, in a layout that records no size */
+	PYC_R_CANONICAL_PAIR,	 /* source and pyc were set to one time, whichever it is */
 	PYC_R_EMPTY,		 /* source and embedded size are both 0 */
 	PYC_R_PROVED,		 /* a recompile proved that the body is the source's */
 	/* stale */
@@ -76,6 +77,17 @@ enum pyc_reason {
 	PYC_REASONS
 };
 
+/* What it rests on that a mismatching time is forgiven. */
+enum pyc_evidence {
+	PYC_E_NONE,	/* nothing is forgiven */
+	PYC_E_CONSTANT, /* 0, 1 or 1980: times that only tools set */
+	PYC_E_GIVEN,	/* a time of the policy */
+	PYC_E_PAIR,  /* the tree: the pyc's own time was set back to that of its source */
+	PYC_E_EMPTY, /* an empty source */
+	PYC_E_PROOF, /* a recompile */
+	PYC_EVIDENCES
+};
+
 enum pyc_trust { PYC_TRUST_CANONICAL, PYC_TRUST_SIZE, PYC_TRUST_VERIFIED };
 enum pyc_mtime_view { PYC_VIEW_SOURCE, PYC_VIEW_EPOCH, PYC_VIEW_EMBEDDED };
 enum pyc_hash_policy { PYC_HASH_KEEP, PYC_HASH_UNCHECK };
@@ -88,9 +100,10 @@ enum pyc_hash_policy { PYC_HASH_KEEP, PYC_HASH_UNCHECK };
  * @view:            which mtime both sides show (-o mtime=)
  * @epoch:           seconds; the time of PYC_VIEW_EPOCH
  * @hash:            what becomes of checked-hash pycs (-o hash=)
- * @canonical:       further canonical times in seconds (-o canonical=, and the one that
- *                   the tree's sources share); 0, 1, 315532800 and 315532801 always are
+ * @canonical:       further canonical times in seconds (-o canonical=); 0, 1, 315532800 and
+ *                   315532801 always are
  * @canonical_count: how many
+ * @immutable:       nothing in the tree can change: its times may speak for it
  */
 struct pyc_policy {
 	enum pyc_trust trust;
@@ -99,6 +112,7 @@ struct pyc_policy {
 	enum pyc_hash_policy hash;
 	int64_t canonical[PYC_CANONICAL_MAX];
 	size_t canonical_count;
+	bool immutable;
 };
 
 enum pyc_source_state {
@@ -114,6 +128,7 @@ enum pyc_check { PYC_CHECK_UNKNOWN, PYC_CHECK_OK, PYC_CHECK_BAD };
  * @name:          placement and tag
  * @header_status: what pyc_header_parse() said
  * @header:        meaningful if @header_status is PYC_HEADER_OK
+ * @mtime:         the pyc's own st_mtime
  * @source:        what is where the name's source should be, symlinks followed
  * @irregular:     PYC_SOURCE_NONE: there is something, but no regular file
  * @outside:       a link leads out of the tree to the source: it can change
@@ -133,6 +148,7 @@ struct pyc_facts {
 	struct pyc_name name;
 	enum pyc_header_status header_status;
 	struct pyc_header header;
+	struct timespec mtime;
 	enum pyc_source_state source;
 	bool irregular;
 	bool outside;
@@ -148,6 +164,7 @@ struct pyc_facts {
 /**
  * struct pyc_decision - the outcome
  * @verdict, @reason: what and why
+ * @evidence:         what it rests on, if a mismatching time is forgiven
  * @vouched:          whether interpreters of the magic will load it from the mount
  *                    without reading the source
  * @header:           the header to serve; .raw is what differs from the disk
@@ -156,6 +173,7 @@ struct pyc_facts {
 struct pyc_decision {
 	enum pyc_verdict verdict;
 	enum pyc_reason reason;
+	enum pyc_evidence evidence;
 	bool vouched;
 	bool changed;
 	struct pyc_header header;
@@ -211,6 +229,8 @@ bool pyc_is_canonical_time(const struct pyc_policy *policy, struct timespec mtim
 const char *pyc_verdict_name(enum pyc_verdict verdict);
 const char *pyc_reason_name(enum pyc_reason reason);
 const char *pyc_reason_text(enum pyc_reason reason);
+const char *pyc_evidence_name(enum pyc_evidence evidence);
+const char *pyc_evidence_text(enum pyc_evidence evidence);
 enum pyc_verdict pyc_reason_verdict(enum pyc_reason reason);
 
 #endif

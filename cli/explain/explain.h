@@ -38,16 +38,13 @@
 /**
  * struct explain_tree - the tree of a source
  * @set:      borrowed from the request
- * @policy:   that of the options, with the time that the tree's sources share
- * @has_time: whether they share one; it is @time
+ * @policy:   that of the options
  * @mount:    where a canonfs is mounted, if the tree is one; owned, else NULL
  * @mount_source: what is mounted there; owned
  */
 struct explain_tree {
 	struct tree_set *set;
 	struct pyc_policy policy;
-	bool has_time;
-	int64_t time;
 	char *mount;
 	char *mount_source;
 };

@@ -229,10 +229,7 @@ static void explain_add_tree(struct json_object *object, const struct explain_tr
 	struct json_object *inner = json_add_object(object, "tree");
 
 	json_add_text(inner, "path", tree->set->path);
-	if (tree->has_time)
-		json_add_number(inner, "shared_mtime", tree->time);
-	else
-		json_add_text(inner, "shared_mtime", NULL);
+	json_add_text(inner, "shared_mtime", NULL); /* no longer looked for */
 	json_add_text(inner, "canonfs", tree->mount_source);
 }
 

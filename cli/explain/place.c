@@ -122,7 +122,6 @@ int explain_find_tree(struct explain_request *request, const char *folder,
 		      struct explain_tree *tree)
 {
 	const char *root = strcmp(request->root, "/") != 0 ? request->root : NULL;
-	size_t given_times = request->options.policy.canonical_count;
 	scope_free char *path = request->given_tree
 					? explain_resolve_dir(request, request->given_tree)
 					: mountable_tree(request->root, folder);
@@ -142,10 +141,7 @@ int explain_find_tree(struct explain_request *request, const char *folder,
 	if (!tree->set)
 		return EXIT_EXPLAIN_NOINPUT;
 	explain_find_canonfs(tree);
-	tree->policy = resolver_policy(tree->set->resolver);
-	tree->has_time = tree->policy.canonical_count > given_times;
-	if (tree->has_time)
-		tree->time = tree->policy.canonical[given_times];
+	tree->policy = *resolver_policy(tree->set->resolver);
 	return 0;
 }
 

@@ -190,11 +190,7 @@ static void explain_print_tree(const struct explain_tree *tree)
 		printf("  in the canonfs mount %s of %s\n", shown(tree->mount),
 		       shown(tree->mount_source ? tree->mount_source : ""));
 	else
-		printf("  in the tree %s", shown(tree->set->path));
-	if (!tree->mount && tree->has_time)
-		printf(", most of whose sources have mtime %lld", (long long)tree->time);
-	if (!tree->mount)
-		putchar('\n');
+		printf("  in the tree %s\n", shown(tree->set->path));
 }
 
 static bool explain_needs_nothing(const struct explanation *explanation)

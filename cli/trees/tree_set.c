@@ -99,6 +99,7 @@ static int tree_set_open_at(struct tree_set *set, const char *path, const char *
 int tree_set_open(struct tree_set *set, const char *path, const char *root,
 		  const struct mount_options *options)
 {
+	struct pyc_policy policy = options->policy;
 	int r;
 
 	*set = (struct tree_set){.tree = {.root_fd = -1, .host_fd = -1}};
@@ -110,7 +111,8 @@ int tree_set_open(struct tree_set *set, const char *path, const char *root,
 	}
 	set->mutability = mutability_of(&set->tree, set->path, options->mutability);
 	tree_set_read_cache(options, &set->proofs);
-	set->resolver = resolver_new_for_walk(&set->tree, &options->policy, &set->proofs);
+	policy.immutable = set->mutability.immutable;
+	set->resolver = resolver_new_for_walk(&set->tree, &policy, &set->proofs);
 	if (!set->resolver) {
 		log_error("cannot look at %s: out of memory", quoted(path));
 		return -ENOMEM;

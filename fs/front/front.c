@@ -38,10 +38,12 @@ void front_fini(struct front *front)
 
 int front_load(struct front *front, const struct pyc_policy *policy, struct recall *start)
 {
+	struct pyc_policy of_source = *policy;
 	struct table *table;
 
+	of_source.immutable = front->immutable;
 	front->store = recall_await(start, &table);
-	front->resolver = resolver_new(front->tree, policy, front->store, table);
+	front->resolver = resolver_new(front->tree, &of_source, front->store, table);
 	return front->resolver ? 0 : -ENOMEM;
 }
 

@@ -29,6 +29,7 @@ SECOND = 10**9
 REAL = 1_600_000_000        # what bytecode embeds unless a case says otherwise
 EXTRA = 777_600_000         # canonical only where an option says so
 CANONICAL = (0, 1, 315532800, 315532801)
+TOGETHER = (REAL - 5000) * SECOND   # what a tool set
 
 SOURCE = 'value = "SRC"\n'
 OTHER = 'value = "PYC"\n'   # what the bytecode was compiled from, of the same size
@@ -66,6 +67,7 @@ class Case:
     vouched  the mount must make Python use the bytecode; None: it may
     needs    ... but only with this mount option
     mtime_ns, source: of the source; source None: there is none
+    pyc_ns   mtime of the bytecode file; None: now
     mtime, size, flags, magic: of the header; size None: the source's, magic None: the right one
     spoil    makes the whole pyc another
     text     what the bytecode was compiled from
@@ -75,6 +77,7 @@ class Case:
     vouched: bool = False
     needs: str = ""
     mtime_ns: int = 0
+    pyc_ns: int = None
     source: str = SOURCE
     mtime: int = REAL
     size: int = None
@@ -265,6 +268,15 @@ def fixed_cases():
         "canonical_twice": Case(vouched=True, mtime=0, mtime_ns=SECOND, since=(3, 3)),
         "canonical_twice_far": Case(vouched=True, mtime=1, mtime_ns=315532801 * SECOND, since=(3, 3)),
         "canonical_twice_no_size": Case(vouched=None, mtime=0, mtime_ns=SECOND),
+        "set_together": Case(needs="immutable", vouched=True, mtime_ns=TOGETHER, pyc_ns=TOGETHER, since=(3, 3)),
+        "set_together_no_size": Case(vouched=None, mtime_ns=TOGETHER, pyc_ns=TOGETHER),
+        "set_together_later": Case(mtime_ns=(REAL + 100) * SECOND, pyc_ns=(REAL + 100) * SECOND),
+        "set_together_oddly": Case(mtime_ns=TOGETHER + 1, pyc_ns=TOGETHER + 1),
+        "set_together_and_edited": Case(mtime_ns=TOGETHER, pyc_ns=TOGETHER, size=len(SOURCE) - 1, since=(3, 3)),
+        "set_apart": Case(mtime_ns=TOGETHER, pyc_ns=TOGETHER - SECOND),
+        "set_together_outside": Case(pyc_ns=TOGETHER, dress=with_links(functools.partial(
+            link_outside, False, mtime_ns=TOGETHER))),
+        "rolled_back": Case(mtime_ns=TOGETHER, pyc_ns=(REAL + 60) * SECOND),
         "edited_after_0": Case(mtime=0, mtime_ns=5 * SECOND),
         "edited_after_1970": Case(mtime=1000, mtime_ns=5000 * SECOND),
         "option": Case(needs=f"canonical={EXTRA}", vouched=True, mtime_ns=EXTRA * SECOND),
@@ -350,7 +362,7 @@ def make_case(shop, python, bodies, name, case):
         size = 0
     data = header(python, case.mtime, size, case.flags, case.magic) + bodies[case.text]
     pyc = pathlib.Path(python.cached(str(source)))
-    write(pyc, case.spoil(data, python) if case.spoil else data)
+    write(pyc, case.spoil(data, python) if case.spoil else data, case.pyc_ns)
     if case.dress:
         case.dress(folder, shop, name, pyc)
 
@@ -459,7 +471,7 @@ def test_bare_tree_is_what_the_cases_say(shop):
 @pytest.mark.parametrize("view", VIEWS)
 def test_never_worse_than_the_source(shop, view, mutability):
     with mounted(shop.tree, shop.point, shop.options(view, mutability)):
-        wrong = wrong_outcomes(shop, view)
+        wrong = wrong_outcomes(shop, f"{view},{mutability}")
     assert not wrong, "\n".join(f"{where}: {why}" for where, why in wrong.items())
 
 
@@ -477,7 +489,7 @@ def test_bytecode_behind_links(shop, view):
 @pytest.mark.parametrize("view", VIEWS)
 def test_policies(shop, view, policy):
     with mounted(shop.tree, shop.point, shop.options(view, policy, "immutable")):
-        wrong = wrong_outcomes(shop, policy)
+        wrong = wrong_outcomes(shop, f"{policy},immutable")
     assert not wrong, "\n".join(f"{where}: {why}" for where, why in wrong.items())
 
 
@@ -511,6 +523,7 @@ print("done")
 class Pair:
     """A random source and pyc, and what the rules say of them."""
     mtime_ns: int
+    pyc_ns: int
     source: str
     data: bytes
     may: bool        # be vouched for, although stale
@@ -560,12 +573,14 @@ def random_pair(rng, python, body):
         data = data[:rng.randrange(len(data))]
     whole = data[python.header_size:] == body
     canonical = mtime_ns % SECOND == 0 and mtime_ns // SECOND in CANONICAL
-    forgiven = (canonical and (seconds < mtime or has_size and mtime in CANONICAL)
+    pyc_ns = mtime_ns if rng.random() < 0.4 else random_time(rng)
+    together = has_size and mtime_ns % SECOND == 0 and pyc_ns == mtime_ns and seconds < mtime
+    forgiven = (together or canonical and (seconds < mtime or has_size and mtime in CANONICAL)
                 or has_size and source == "")
     # Before 3.7 no word matches some times: then a source is compiled as ever.
     matchable = has_flags or 0 <= seconds < 2**31 and mtime < 2**31
     may = magic == python.magic and flags in (0, 2) and (size is None or size == len(source)) and forgiven
-    return Pair(mtime_ns, source, data, may, may and whole and matchable, whole)
+    return Pair(mtime_ns, pyc_ns, source, data, may, may and whole and matchable, whole)
 
 
 def observe_random(python, folder, names):
@@ -604,7 +619,7 @@ def check_random(place, python, seed, count, view):
     for name, pair in pairs.items():
         source = place.tree / python.name / f"{name}.py"
         write(source, pair.source, pair.mtime_ns)
-        write(python.cached(str(source)), pair.data)
+        write(python.cached(str(source)), pair.data, pair.pyc_ns)
     bare = observe_random(python, place.tree / python.name, list(pairs))
     with mounted(place.tree, place.point, place.options(view, "immutable")):
         seen = observe_random(python, place.point / python.name, list(pairs))

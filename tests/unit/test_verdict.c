@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The verdict: every reason once by hand, then the promises over a grid of some
- * fifteen million combinations of facts and policy. What Python accepts, what canonfs
+ * thirty million combinations of facts and policy. What Python accepts, what canonfs
  * forgives and which bytes may differ is written down here again, in other words than in
  * pyc/verdict.c, from DESIGN and from the runs of real interpreters.
  */
@@ -550,6 +550,115 @@ static void test_canonical_after_canonical(void **state)
 	expect_as_on_disk(&s, PYC_R_SIZE, false);
 }
 
+/* A tool set all of a tree that cannot change to a time of its own choice. */
+static struct setting usual_pair(void)
+{
+	struct setting s = usual();
+
+	set_times(&s, COMPILED - 1000);
+	s.facts.mtime = at(COMPILED - 1000);
+	s.policy.immutable = true;
+	return s;
+}
+
+static void test_canonical_pairs(void **state)
+{
+	struct setting s = usual_pair();
+
+	(void)state;
+	expect_restamped(&s, PYC_R_CANONICAL_PAIR, COMPILED - 1000);
+	s.policy.trust = PYC_TRUST_SIZE;
+	expect_restamped(&s, PYC_R_CANONICAL_PAIR, COMPILED - 1000);
+	s.policy.trust = PYC_TRUST_VERIFIED;
+	expect_as_on_disk(&s, PYC_R_NOT_PROVED, false);
+
+	/* A time that is canonical anyway needs no pair. */
+	s = usual_pair();
+	set_times(&s, 0);
+	s.facts.mtime = at(0);
+	expect_restamped(&s, PYC_R_CANONICAL, 0);
+}
+
+static void test_what_is_no_pair(void **state)
+{
+	struct setting s = usual_pair();
+
+	(void)state;
+	s.policy.immutable = false;
+	expect_as_on_disk(&s, PYC_R_NOT_CANONICAL, false);
+	s = usual_pair();
+	s.facts.outside = true;
+	expect_as_on_disk(&s, PYC_R_NOT_CANONICAL, false);
+	/* A replaced release: an interpreter wrote the pyc, after the time that it embeds.
+	 */
+	s = usual_pair();
+	s.facts.mtime = at(COMPILED + 7);
+	expect_as_on_disk(&s, PYC_R_NOT_CANONICAL, false);
+	s.facts.mtime = at(COMPILED - 1001);
+	expect_as_on_disk(&s, PYC_R_NOT_CANONICAL, false);
+	/* Tools set whole seconds. */
+	s = usual_pair();
+	s.facts.mtime.tv_nsec = 1;
+	expect_as_on_disk(&s, PYC_R_NOT_CANONICAL, false);
+	s.facts.source_mtime.tv_nsec = 1;
+	expect_as_on_disk(&s, PYC_R_NOT_CANONICAL, false);
+	/* Copied in one second: that is later, as an interpreter would have it. */
+	s = usual_pair();
+	set_times(&s, COMPILED + 1);
+	s.facts.mtime = at(COMPILED + 1);
+	expect_as_on_disk(&s, PYC_R_NEWER, false);
+	s.policy.trust = PYC_TRUST_SIZE;
+	expect_as_on_disk(&s, PYC_R_NEWER, false);
+	/* The size has to speak, too. */
+	s = usual_pair();
+	s.facts.source_size++;
+	expect_as_on_disk(&s, PYC_R_SIZE, false);
+	s = usual_of(PYTHON27);
+	set_times(&s, COMPILED - 1000);
+	s.facts.mtime = at(COMPILED - 1000);
+	s.policy.immutable = true;
+	expect_as_on_disk(&s, PYC_R_NOT_CANONICAL, false);
+}
+
+static enum pyc_evidence evidence(const struct setting *s)
+{
+	struct pyc_decision decision;
+
+	pyc_decide(&s->facts, &s->policy, &decision);
+	return decision.evidence;
+}
+
+static void test_evidence(void **state)
+{
+	struct setting s = usual();
+
+	(void)state;
+	assert_int_equal(evidence(&s), PYC_E_CONSTANT);
+	s.facts.body = PYC_CHECK_BAD;
+	assert_int_equal(evidence(&s), PYC_E_NONE);
+	s = usual();
+	s.policy.canonical[0] = 77;
+	s.policy.canonical_count = 1;
+	set_times(&s, 77);
+	assert_int_equal(evidence(&s), PYC_E_GIVEN);
+	set_header(&s, PYTHON311, 0, 0, SIZE);
+	assert_int_equal(evidence(&s), PYC_E_GIVEN);
+	s = usual_of(PYTHON27);
+	assert_int_equal(evidence(&s), PYC_E_CONSTANT);
+	s = usual_pair();
+	assert_int_equal(evidence(&s), PYC_E_PAIR);
+	s.facts.proof = PYC_CHECK_OK;
+	assert_int_equal(evidence(&s), PYC_E_PROOF);
+	s.facts.proof = PYC_CHECK_BAD;
+	assert_int_equal(evidence(&s), PYC_E_NONE);
+	s = usual();
+	set_header(&s, PYTHON311, 0, COMPILED, 0);
+	s.facts.source_size = 0;
+	assert_int_equal(evidence(&s), PYC_E_EMPTY);
+	set_times(&s, COMPILED);
+	assert_int_equal(evidence(&s), PYC_E_NONE);
+}
+
 /* Python compares sizes modulo 2^32; that is not enough to forgive a time. */
 static void test_huge_sources(void **state)
 {
@@ -779,6 +888,9 @@ static void test_is_canonical_time(void **state)
 
 static void test_names_for_output(void **state)
 {
+	static const char *const evidences[PYC_EVIDENCES] = {
+		"none", "constant", "given", "pair", "empty", "proof",
+	};
 	static const char *const verdicts[] = {
 		"fresh",  "restamped",	"stale",   "hash-checked", "hash-unchecked",
 		"orphan", "sourceless", "foreign", "corrupt",
@@ -789,6 +901,7 @@ static void test_names_for_output(void **state)
 		"canonical",
 		"canonical-later",
 		"canonical-no-size",
+		"canonical-pair",
 		"empty",
 		"proved",
 		"disproved",
@@ -824,12 +937,16 @@ static void test_names_for_output(void **state)
 		assert_string_equal(pyc_verdict_name((enum pyc_verdict)i), verdicts[i]);
 	for (size_t i = 0; i < LENGTH(reasons); i++)
 		assert_string_equal(pyc_reason_name((enum pyc_reason)i), reasons[i]);
+	for (size_t i = 0; i < LENGTH(evidences); i++)
+		assert_string_equal(pyc_evidence_name((enum pyc_evidence)i), evidences[i]);
 }
 
 /* A sentence of its own for each: two reasons that read alike explain nothing. */
 static void test_texts_for_people(void **state)
 {
 	(void)state;
+	for (int i = 0; i < PYC_EVIDENCES; i++)
+		assert_true(strlen(pyc_evidence_text((enum pyc_evidence)i)) > 5);
 	for (int i = 0; i < PYC_REASONS; i++) {
 		const char *text = pyc_reason_text((enum pyc_reason)i);
 
@@ -848,6 +965,9 @@ static void test_numbers_out_of_range(void **state)
 	(void)state;
 	assert_string_equal(pyc_verdict_name(PYC_VERDICTS), "unknown");
 	assert_string_equal(pyc_reason_name(PYC_REASONS), "unknown");
+	assert_string_equal(pyc_evidence_name(PYC_EVIDENCES), "unknown");
+	assert_string_equal(pyc_evidence_text(PYC_EVIDENCES), "unknown");
+	assert_string_equal(pyc_evidence_name((enum pyc_evidence) - 1), "unknown");
 	assert_non_null(pyc_reason_text(PYC_REASONS));
 	assert_int_equal(pyc_reason_verdict(PYC_REASONS), PYC_STALE);
 	assert_string_equal(pyc_verdict_name((enum pyc_verdict) - 1), "unknown");
@@ -947,6 +1067,8 @@ static bool grid_point(size_t n, struct point *p)
 	p->s.facts.source_mtime = source->time;
 	p->s.facts.source = (enum pyc_source_state)pick(&n, PYC_SOURCE_REGULAR + 1);
 	p->s.facts.source_size = grid_sizes[pick(&n, LENGTH(grid_sizes))];
+	p->s.facts.mtime = source->time;
+	p->s.policy.immutable = pick(&n, 2) != 0;
 	p->s.facts.proof = (enum pyc_check)pick(&n, PYC_CHECK_BAD + 1);
 
 	p->s.policy.trust = (enum pyc_trust)pick(&n, PYC_TRUST_VERIFIED + 1);
@@ -1019,6 +1141,10 @@ static bool forgiven(const struct point *p)
 	if (trust == PYC_TRUST_VERIFIED)
 		return false;
 	if (sized && facts->source_size == 0)
+		return true;
+	/* In the grid, each pyc has its source's time. */
+	if (p->s.policy.immutable && sized && facts->source_mtime.tv_nsec == 0 &&
+	    p->source_int < embedded)
 		return true;
 	return canonical && (p->source_int < embedded ||
 			     (sized && (trust == PYC_TRUST_SIZE || embedded == 0)));
@@ -1228,6 +1354,9 @@ int main(void)
 		cmocka_unit_test(test_canonical_times_of_the_policy),
 		cmocka_unit_test(test_later_canonical_times),
 		cmocka_unit_test(test_canonical_after_canonical),
+		cmocka_unit_test(test_canonical_pairs),
+		cmocka_unit_test(test_what_is_no_pair),
+		cmocka_unit_test(test_evidence),
 		cmocka_unit_test(test_huge_sources),
 		cmocka_unit_test(test_empty_sources),
 		cmocka_unit_test(test_proofs),
