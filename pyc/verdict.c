@@ -397,6 +397,8 @@ void pyc_decide(const struct pyc_facts *facts, const struct pyc_policy *policy,
 	*ret = (struct pyc_decision){.reason = judge(facts, policy)};
 	ret->verdict = pyc_reason_verdict(ret->reason);
 	ret->evidence = evidence_of(facts, ret->reason);
+	if (ret->evidence != PYC_E_NONE)
+		ret->forgiven_s = facts->source_mtime.tv_sec;
 	ret->vouched = ret->verdict == PYC_FRESH || ret->verdict == PYC_RESTAMPED ||
 		       ret->verdict == PYC_HASH_UNCHECKED;
 	if (facts->header_status != PYC_HEADER_OK)

@@ -165,6 +165,7 @@ struct pyc_facts {
  * struct pyc_decision - the outcome
  * @verdict, @reason: what and why
  * @evidence:         what it rests on, if a mismatching time is forgiven
+ * @forgiven_s:       that time: the source's, seconds
  * @vouched:          whether interpreters of the magic will load it from the mount
  *                    without reading the source
  * @header:           the header to serve; .raw is what differs from the disk
@@ -174,6 +175,7 @@ struct pyc_decision {
 	enum pyc_verdict verdict;
 	enum pyc_reason reason;
 	enum pyc_evidence evidence;
+	int64_t forgiven_s;
 	bool vouched;
 	bool changed;
 	struct pyc_header header;

@@ -141,6 +141,26 @@ static void status_print_bytecode(struct json_object *status)
 	       count(contents, "bodies_read"), count(contents, "sources_read"));
 }
 
+/* "pair 300 (1750000000: 300)": what forgiven times rest on. */
+static void status_print_evidence(struct json_object *status)
+{
+	struct json_object *times = json_member(status, "tree_times");
+	size_t count = json_object_is_type(times, json_type_array)
+			       ? json_object_array_length(times)
+			       : 0;
+
+	printf(LABEL, "evidence");
+	status_print_counts(json_member(status, "evidence"));
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *time = json_object_array_get_idx(times, i);
+
+		printf("%s%" PRId64 ": %s",
+		       i ? ", " : " (times of pairs: ", json_member_number(time, "seconds"),
+		       count(time, "files"));
+	}
+	puts(count ? ")" : "");
+}
+
 static void status_print_cache(struct json_object *status)
 {
 	struct json_object *cache = json_member(status, "cache");
@@ -169,6 +189,7 @@ static void status_print_answer(struct json_object *status)
 	status_print_processes(status);
 	status_print_requests(status);
 	status_print_bytecode(status);
+	status_print_evidence(status);
 	status_print_cache(status);
 	printf(LABEL, "errors");
 	status_print_counts(json_member(status, "errors"));

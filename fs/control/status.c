@@ -122,6 +122,24 @@ static void control_add_bytecode(struct json_object *object, const struct stats 
 	json_object_object_add(bytecode, "verdicts", verdicts);
 }
 
+/* What forgiven times rest on, and those that were taken from the tree. */
+static void control_add_evidence(struct json_object *object, const struct stats *stats)
+{
+	struct json_object *evidence = json_add_object(object, "evidence");
+	struct json_object *times = json_add_array(object, "tree_times");
+
+	for (int i = PYC_E_NONE + 1; i < PYC_EVIDENCES; i++)
+		json_add_number(evidence, pyc_evidence_name((enum pyc_evidence)i),
+				control_counter(&stats->evidence[i]));
+	for (size_t i = 0; i < STATS_TIMES && control_counter(&stats->time_count[i]); i++) {
+		struct json_object *time = json_object_new_object();
+
+		json_add_number(time, "seconds", stats->time_s[i]);
+		json_add_number(time, "files", control_counter(&stats->time_count[i]));
+		json_object_array_add(times, time);
+	}
+}
+
 static void control_add_errors(struct json_object *object, const struct stats *stats)
 {
 	struct json_object *errors = json_add_object(object, "errors");
@@ -210,6 +228,7 @@ struct json_object *control_status(const struct control_view *view)
 	control_add_nodes(object, view->front);
 	control_add_requests(object, control->stats, uptime_s);
 	control_add_bytecode(object, control->stats);
+	control_add_evidence(object, control->stats);
 	control_add_contents(object, view->front);
 	control_add_cache(object, view);
 	control_add_errors(object, control->stats);

@@ -32,11 +32,14 @@ struct stats;
  * @describe:   fills in the path of @event, a request to the node @id, as readers know it.
  *              What the request asks for is in @event's name, and may move to the path.
  * @node_stats: how many nodes there are
+ * @scanned:    all bytecode was judged before the first request, and what that rests on is
+ *              counted
  */
 struct front_kind {
 	const struct fuse_lowlevel_ops *ops;
 	void (*describe)(struct front *front, uint64_t id, struct trace_event *event);
 	struct node_stats (*node_stats)(struct front *front);
+	bool scanned;
 };
 
 /**

@@ -66,6 +66,8 @@ void observe_decision(struct front *front, const char *path, pid_t tid,
 		      const struct pyc_decision *decision)
 {
 	stats_decision(front->stats, decision);
+	if (decision && !front->kind->scanned)
+		stats_evidence(front->stats, decision);
 	if (decision && trace_wanted(&front->trace, TRACE_DECISION))
 		observe_tell_decision(front, path, tid, decision);
 }

@@ -9,20 +9,27 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "fs/mount/mount_ends.h"
 #include "fs/stack/data_table.h"
 #include "fs/stack/scan.h"
 #include "fs/stack/stubs.h"
+#include "fs/watch/stats.h"
 
 static int layer_write_stubs(const struct worker_task *task, struct data_layer *layer,
 			     struct scan *scan, struct worker_report *report)
 {
-	int r = scan_stubs(scan, layer->front.resolver);
+	int r = scan_stubs(scan, layer->front.resolver, layer->front.stats);
+	char evidence[STATS_EVIDENCE_MAX];
 
 	/* Bytecode keeps its bytes, but where several embed different times. */
 	report->serverless = task->options->policy.view == PYC_VIEW_EMBEDDED &&
 			     data_table_stats(layer->table).nodes == 0;
 	if (r == 0 && !report->serverless && task->fuse_fd < 0)
 		r = reason_set(&report->why, -ENODEV, "'/dev/fuse' cannot be used");
+	if (stats_evidence_text(layer->front.stats, evidence)[0])
+		log_info("%s: stale bytecode that is vouched for, by what it rests on: %s",
+			 quoted(task->ends->point), evidence);
 	return r;
 }
 

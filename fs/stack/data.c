@@ -103,6 +103,7 @@ static const struct front_kind data_kind = {
 	.ops = &data_ops,
 	.describe = data_describe,
 	.node_stats = data_node_stats,
+	.scanned = true,
 };
 
 int data_layer_init(struct data_layer *layer, const struct tree *tree, struct stats *stats)

@@ -30,6 +30,7 @@
 #include "base/scope.h"
 #include "cache/tree/walk.h"
 #include "fs/stack/twins.h"
+#include "fs/watch/stats.h"
 #include "pyc/names.h"
 
 #define MIN_THREADS 2
@@ -55,6 +56,7 @@ struct list {
 
 struct scan {
 	struct resolver *resolver;
+	struct stats *stats;
 	const struct tree *tree;
 	struct stubs *stubs;
 	struct twins *twins;
@@ -453,6 +455,7 @@ static int add_pyc(struct scan *scan, const struct place *place)
 	r = resolve_pyc(scan->resolver, &question, &resolution);
 	if (r < 0)
 		return r;
+	stats_evidence(scan->stats, &resolution.decision);
 	file.mtime = statx_time(stx.stx_mtime);
 	file.stx = &stx;
 	if (resolution.decision.changed) {
@@ -614,11 +617,12 @@ int scan_names(struct scan *scan)
 	return scan->error;
 }
 
-int scan_stubs(struct scan *scan, struct resolver *resolver)
+int scan_stubs(struct scan *scan, struct resolver *resolver, struct stats *stats)
 {
 	int r = stubs_add_root(scan->stubs);
 
 	scan->resolver = resolver;
+	scan->stats = stats;
 	if (r < 0)
 		fail_stub(scan, r, ".");
 	run_threads(scan, check_links);

@@ -20,6 +20,7 @@
 #include "fs/stack/stubs.h"
 
 struct scan;
+struct stats;
 
 /**
  * scan_new() - a scan of a tree
@@ -40,10 +41,11 @@ int scan_names(struct scan *scan);
 /**
  * scan_stubs() - write the stubs, after scan_names()
  * @resolver: of the tree; borrowed
+ * @stats:    counts what verdicts rest on; borrowed
  *
  * Return: 0 or -errno. To be called before anybody sees the tree: links to bytecode are
  * found on the way.
  */
-int scan_stubs(struct scan *scan, struct resolver *resolver);
+int scan_stubs(struct scan *scan, struct resolver *resolver, struct stats *stats);
 
 #endif

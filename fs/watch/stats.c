@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 /*
@@ -89,6 +90,69 @@ void stats_decision(struct stats *stats, const struct pyc_decision *decision)
 	stats_add_one(&stats->verdicts[decision->verdict]);
 	if (decision->changed)
 		stats_add_one(&stats->changed);
+}
+
+/* A free slot becomes that of the first time that wants it; 0 is no time of a tree. */
+static void stats_count_time(struct stats *stats, int64_t time_s)
+{
+	for (size_t i = 0; i < STATS_TIMES; i++) {
+		int64_t found = 0;
+
+		if (atomic_compare_exchange_strong_explicit(&stats->time_s[i], &found,
+							    time_s, memory_order_relaxed,
+							    memory_order_relaxed) ||
+		    found == time_s) {
+			stats_add_one(&stats->time_count[i]);
+			return;
+		}
+	}
+}
+
+void stats_evidence(struct stats *stats, const struct pyc_decision *decision)
+{
+	stats_add_one(&stats->evidence[decision->evidence]);
+	if (decision->evidence == PYC_E_PAIR)
+		stats_count_time(stats, decision->forgiven_s);
+}
+
+static uint64_t stats_load(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void stats_print_times(const struct stats *stats, FILE *stream)
+{
+	size_t i;
+
+	for (i = 0; i < STATS_TIMES && stats_load(&stats->time_count[i]); i++)
+		fprintf(stream, "%s%lld: %llu", i ? ", " : " (",
+			(long long)stats->time_s[i],
+			(unsigned long long)stats_load(&stats->time_count[i]));
+	if (i > 0)
+		fputc(')', stream);
+}
+
+const char *stats_evidence_text(const struct stats *stats, char text[STATS_EVIDENCE_MAX])
+{
+	FILE *stream = fmemopen(text, STATS_EVIDENCE_MAX, "w");
+	const char *comma = "";
+
+	text[0] = '\0';
+	if (!stream)
+		return text;
+	for (int i = PYC_E_NONE + 1; i < PYC_EVIDENCES; i++) {
+		uint64_t count = stats_load(&stats->evidence[i]);
+
+		if (count == 0)
+			continue;
+		fprintf(stream, "%s%s %llu", comma, pyc_evidence_name((enum pyc_evidence)i),
+			(unsigned long long)count);
+		if (i == PYC_E_PAIR)
+			stats_print_times(stats, stream);
+		comma = ", ";
+	}
+	fclose(stream);
+	return text;
 }
 
 static bool stats_is_ordinary(int error)

@@ -18,6 +18,9 @@
 #define STATS_SECONDS	64
 #define STATS_RATE_OVER 60
 
+/* Times that tools set on a tree, and are counted one by one. */
+#define STATS_TIMES 16
+
 /*
  * Error replies that tell of trouble. ENOENT, ENODATA, ERANGE, EROFS, ENOTTY and ENOSYS are
  * ordinary answers. EACCES is not: the kernel has checked the reader's rights, so it is
@@ -43,6 +46,11 @@ enum stats_error_class {
  * @verdicts:  of headers that were read through the mount
  * @changed:   of these, how many were served otherwise than they are on disk
  * @undecided: pycs that were served as they are because nothing could be decided
+ * @evidence:  by enum pyc_evidence, what rests on it. Where all files were judged before
+ * the mount, these are files; else, headers that were read.
+ * @time_s:    times that were taken from the tree (PYC_E_PAIR), seconds; 0: none yet.
+ * Further ones are not told apart.
+ * @time_count: what rests on each
  * @errors:    by enum stats_error_class
  */
 struct stats {
@@ -52,6 +60,9 @@ struct stats {
 	_Atomic uint64_t verdicts[PYC_VERDICTS];
 	_Atomic uint64_t changed;
 	_Atomic uint64_t undecided;
+	_Atomic uint64_t evidence[PYC_EVIDENCES];
+	_Atomic int64_t time_s[STATS_TIMES];
+	_Atomic uint64_t time_count[STATS_TIMES];
 	_Atomic uint64_t errors[STATS_ERRORS];
 };
 
@@ -65,6 +76,15 @@ void stats_request(struct stats *stats, uint32_t opcode, uint32_t now_s);
 
 /* A header was served. @decision: NULL where there was none. */
 void stats_decision(struct stats *stats, const struct pyc_decision *decision);
+
+/* Counts what a decision rests on. */
+void stats_evidence(struct stats *stats, const struct pyc_decision *decision);
+
+/* Room for all kinds of evidence and STATS_TIMES times. */
+#define STATS_EVIDENCE_MAX 1024
+
+/* "constant 13000, pair 300 (1750000000: 300)"; "" for none. Returns @text. */
+const char *stats_evidence_text(const struct stats *stats, char text[STATS_EVIDENCE_MAX]);
 
 /* @error: a positive errno that a request is answered with; ordinary ones do not count. */
 void stats_error(struct stats *stats, int error);

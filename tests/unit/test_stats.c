@@ -54,6 +54,70 @@ static void test_threads(void **state)
 	stats_free(stats);
 }
 
+static void *count_evidence(void *context)
+{
+	struct stats *stats = context;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		struct pyc_decision decision = {
+			.evidence = PYC_E_PAIR,
+			.forgiven_s = 1750000000 + i % (STATS_TIMES + 1),
+		};
+
+		stats_evidence(stats, &decision);
+	}
+	return NULL;
+}
+
+static void test_evidence(void **state)
+{
+	const struct pyc_decision constant = {.evidence = PYC_E_CONSTANT};
+	const struct pyc_decision pair = {.evidence = PYC_E_PAIR, .forgiven_s = 77};
+	char text[STATS_EVIDENCE_MAX];
+	struct stats *stats = stats_new();
+
+	(void)state;
+	assert_string_equal(stats_evidence_text(stats, text), "");
+	stats_evidence(stats, &(const struct pyc_decision){.evidence = PYC_E_NONE});
+	assert_string_equal(stats_evidence_text(stats, text), "");
+	stats_evidence(stats, &constant);
+	stats_evidence(stats, &constant);
+	stats_evidence(stats, &pair);
+	assert_string_equal(stats_evidence_text(stats, text), "constant 2, pair 1 (77: 1)");
+	stats_evidence(stats, &(const struct pyc_decision){.evidence = PYC_E_PAIR,
+							   .forgiven_s = -5});
+	stats_evidence(stats, &pair);
+	assert_string_equal(stats_evidence_text(stats, text),
+			    "constant 2, pair 3 (77: 2, -5: 1)");
+	stats_free(stats);
+}
+
+/* Each time has one slot; one that finds none is counted with the others only. */
+static void test_evidence_of_threads(void **state)
+{
+	struct stats *stats = stats_new();
+	pthread_t threads[THREADS];
+	char text[STATS_EVIDENCE_MAX];
+	uint64_t counted = 0;
+
+	(void)state;
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, count_evidence, stats),
+				 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(stats->evidence[PYC_E_PAIR], THREADS * ROUNDS);
+	for (int i = 0; i < STATS_TIMES; i++) {
+		for (int k = 0; k < i; k++)
+			assert_int_not_equal(stats->time_s[i], stats->time_s[k]);
+		counted += stats->time_count[i];
+	}
+	assert_in_range(counted, THREADS * (ROUNDS - ROUNDS / STATS_TIMES),
+			THREADS * ROUNDS - 1);
+	assert_non_null(strchr(stats_evidence_text(stats, text), ')'));
+	stats_free(stats);
+}
+
 /* One slot begins anew while several threads count: at most those in flight are lost. */
 static void test_recent_of_threads(void **state)
 {
@@ -200,6 +264,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_evidence),
+		cmocka_unit_test(test_evidence_of_threads),
 		cmocka_unit_test(test_recent_of_threads),
 		cmocka_unit_test(test_recent),
 		cmocka_unit_test(test_shared_with_children),

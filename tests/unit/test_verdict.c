@@ -647,6 +647,7 @@ static void test_evidence(void **state)
 	assert_int_equal(evidence(&s), PYC_E_CONSTANT);
 	s = usual_pair();
 	assert_int_equal(evidence(&s), PYC_E_PAIR);
+	assert_int_equal(expect(&s, PYC_R_CANONICAL_PAIR).forgiven_s, COMPILED - 1000);
 	s.facts.proof = PYC_CHECK_OK;
 	assert_int_equal(evidence(&s), PYC_E_PROOF);
 	s.facts.proof = PYC_CHECK_BAD;
