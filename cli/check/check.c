@@ -44,7 +44,7 @@ static void check_put_magic(struct check *check, const struct pyc_magic *magic)
 /* Finds the interpreters that read the bytecode. */
 static int check_find_interpreters(struct check *check, const char *root)
 {
-	int r = interpreters_find(root, &check->interpreters);
+	int r = interpreters_find(root, INTERPRETERS_NAMED, &check->interpreters);
 
 	if (r < 0) {
 		log_error("cannot look for interpreters: %s", strerror(-r));

@@ -20,7 +20,7 @@ static const char usage[] =
 	"what canonfs would do. Nothing is mounted or written; root is not needed.\n"
 	"\n"
 	"  --root DIR       PATH is in this image (default: all of it); symlinks resolve\n"
-	"                   there, and the interpreters are the image's\n"
+	"                   there, and the interpreters are the image's (none is run)\n"
 	"  -o OPTIONS       as of canonfs mount: trust=, canonical=, cache=, ...\n"
 	"  --by WHAT        add up by directory, distribution (what pip installs, "
 	"default)\n"

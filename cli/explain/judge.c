@@ -173,7 +173,8 @@ static const struct interpreter *explain_find_reader(struct explain_request *req
 
 	if (!request->looked_for_installed) {
 		request->looked_for_installed = true;
-		(void)interpreters_find(request->root, &request->installed);
+		(void)interpreters_find(request->root, INTERPRETERS_NAMED,
+					&request->installed);
 	}
 	for (size_t i = 0; i < request->installed.count; i++) {
 		const struct interpreter *one = &request->installed.interpreters[i];

@@ -6,10 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -20,34 +20,11 @@
 
 #include "base/clock.h"
 #include "base/scope.h"
+#include "cli/python/sandbox.h"
 
-#define NOBODY	     65534
-#define FIRST_BUFFER 4096
-#define CANNOT_RUN   127
-
-/*
- * Called after chroot(). A user namespace with one user has no nobody: then the program
- * runs as that user.
- */
-static int become_nobody(void)
-{
-	if (setgroups(0, NULL) < 0 && errno != EPERM)
-		return -errno;
-	if (setresgid(NOBODY, NOBODY, NOBODY) < 0 && errno != EINVAL)
-		return -errno;
-	if (setresuid(NOBODY, NOBODY, NOBODY) < 0 && errno != EINVAL)
-		return -errno;
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
-}
-
-static int child_enter_root(const char *root)
-{
-	if (!root)
-		return chdir("/") < 0 ? -errno : 0;
-	if (chroot(root) < 0 || chdir("/") < 0)
-		return -errno;
-	return become_nobody();
-}
+#define FIRST_BUFFER	 4096
+#define CANNOT_RUN	 127
+#define TRIAL_TIMEOUT_MS 10000
 
 static int child_set_limit(int resource, uint64_t max)
 {
@@ -56,49 +33,146 @@ static int child_set_limit(int resource, uint64_t max)
 	return setrlimit(resource, &limit) < 0 ? -errno : 0;
 }
 
-/* In the child: only what is safe after fork(). */
-static void child_become(const struct child_command *command, int out)
+/**
+ * struct child_plan - what the child is to do
+ * @sandbox: NULL for none
+ * @out:     the end of the pipe that it writes
+ */
+struct child_plan {
+	const struct child_command *command;
+	struct sandbox *sandbox;
+	int out;
+};
+
+/* All other descriptors are closed, whoever opened them without O_CLOEXEC. */
+static int child_set_up_streams(const struct child_plan *plan)
 {
+	const struct child_command *command = plan->command;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int input = command->input >= 0 ? command->input : null;
+	int errors = command->errors ? plan->out : null;
+
+	if (null < 0 || dup2(input, STDIN_FILENO) < 0 ||
+	    dup2(plan->out, STDOUT_FILENO) < 0 || dup2(errors, STDERR_FILENO) < 0)
+		return -errno;
+	close_range(STDERR_FILENO + 1, ~0U, 0);
+	return 0;
+}
+
+/* SIGXFSZ is ignored by every Python; write(2) gives EFBIG then. */
+static int child_set_limits(const struct child_command *command)
+{
+	int r = child_set_limit(RLIMIT_FSIZE, 0);
+
+	return r == 0 && command->memory_bytes
+		       ? child_set_limit(RLIMIT_AS, command->memory_bytes)
+		       : r;
+}
+
+/* Says on standard output what it could not do. */
+static int child_enter_sandbox(const struct sandbox *sandbox)
+{
+	const char *step = "";
+	int r = sandbox_enter(sandbox, &step);
+
+	if (r < 0)
+		dprintf(STDOUT_FILENO, "cannot %s: %s", step, strerrordesc_np(-r));
+	return r;
+}
+
+/* In the child: only what is safe after fork(). Returns only where it fails. */
+static int child_become(void *context)
+{
+	const struct child_plan *plan = context;
 	char *const environment[] = {(char[]){"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
 				     (char[]){"LC_ALL=C"}, NULL};
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	setsid();
-	/* SIGXFSZ is ignored by every Python; write(2) gives EFBIG then. */
-	if (null < 0 || child_set_limit(RLIMIT_FSIZE, 0) < 0 ||
-	    (command->memory_bytes &&
-	     child_set_limit(RLIMIT_AS, command->memory_bytes) < 0) ||
-	    dup2(command->input >= 0 ? command->input : null, STDIN_FILENO) < 0 ||
-	    dup2(out, STDOUT_FILENO) < 0 ||
-	    dup2(command->errors ? out : null, STDERR_FILENO) < 0 ||
-	    child_enter_root(command->root) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-		return;
+	if (child_set_up_streams(plan) < 0 || chdir("/") < 0 ||
+	    (plan->sandbox ? child_enter_sandbox(plan->sandbox)
+			   : child_set_limits(plan->command)) < 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return CANNOT_RUN;
+	if (!plan->command->argv)
+		return 0;
 	/* execve() takes no const, and changes nothing. */
-	execve(command->argv[0], (char *const *)(uintptr_t)command->argv, environment);
+	execve(plan->command->argv[0], (char *const *)(uintptr_t)plan->command->argv,
+	       environment);
+	return CANNOT_RUN;
+}
+
+static pid_t child_fork(struct child_plan *plan)
+{
+	pid_t pid;
+
+	if (plan->sandbox)
+		return sandbox_fork(plan->sandbox, child_become, plan);
+	pid = fork();
+	if (pid == 0)
+		_exit(child_become(plan));
+	return pid < 0 ? -errno : pid;
+}
+
+static int child_fork_confined(struct child_plan *plan)
+{
+	const struct child_command *command = plan->command;
+	struct sandbox sandbox;
+	int r;
+
+	if (!command->root)
+		return child_fork(plan);
+	r = sandbox_init(&sandbox, command->root, command->memory_bytes);
+	plan->sandbox = &sandbox;
+	if (r == 0)
+		r = child_fork(plan);
+	sandbox_fini(&sandbox);
+	return r;
 }
 
 int child_start(const struct child_command *command, struct child *ret_child)
 {
+	struct child_plan plan = {.command = command};
 	scope_fd int reading = -1;
 	scope_fd int writing = -1;
 	int ends[2];
-	pid_t pid;
+	int r;
 
 	*ret_child = (struct child){.out = -1, .max = command->max_bytes};
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	reading = ends[0];
 	writing = ends[1];
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid == 0) {
-		child_become(command, writing);
-		_exit(CANNOT_RUN);
-	}
-	ret_child->pid = pid;
+	plan.out = writing;
+	r = child_fork_confined(&plan);
+	if (r < 0)
+		return r;
+	ret_child->pid = r;
 	ret_child->out = take_fd(&reading);
 	return 0;
+}
+
+bool child_can_run_in(const char *root, struct reason *ret_why)
+{
+	const struct child_command nothing = {
+		.root = root, .input = -1, .max_bytes = REASON_MAX};
+	struct child child;
+	int r = child_start(&nothing, &child);
+	bool can;
+
+	if (r < 0) {
+		reason_set_errno(
+			ret_why, r,
+			"cannot make namespaces (see sysctl user.max_user_namespaces)");
+		return false;
+	}
+	children_wait(&child, 1, TRIAL_TIMEOUT_MS);
+	can = child_succeeded(&child);
+	if (!can)
+		reason_set(ret_why, -EPERM, "%s",
+			   child.finished && child.text ? child.text
+							: "it does not answer");
+	child_fini(&child);
+	return can;
 }
 
 /* Kills the whole group: the leader may be gone while its children live on. */

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/reason.h"
+
 /**
  * struct child - a program that runs, or ran
  * @pid:    0 where it could not be started, or is over
@@ -34,12 +36,14 @@ struct child {
 /**
  * struct child_command - what to run, and how
  * @argv:     absolute path and arguments, NULL-terminated
- * @root:     NULL for "/". In another root directory it runs as nobody: what is in an image
- *            may be anybody's, and root in a chroot(2) is root.
+ * @root:     NULL for a program that is trusted. Else the absolute path of an image: its
+ *            programs are anybody's, and run in a sandbox (cli/python/sandbox.h) or not at
+ *            all.
  * @input:    descriptor of its standard input; -1 for /dev/null
  * @errors:   whether standard error is collected as well; else it is dropped
  * @max_bytes: that it may print
- * @memory_bytes: address space that it may use; 0: as much as it likes
+ * @memory_bytes: address space that it may use; 0: as much as it likes, or as the sandbox
+ *            allows
  *
  * The program runs in the root directory and in a session of its own. Its environment has
  * PATH and LC_ALL only. It ends with the thread that started it. It cannot write to files:
@@ -57,9 +61,16 @@ struct child_command {
 /**
  * child_start() - start a program
  * @ret_child: written always; child_fini() it
- * Return: 0 or -errno. A program that cannot be executed ends with status 127.
+ * Return: 0 or -errno. A program that cannot be executed, or not in its sandbox, ends with
+ * status 127.
  */
 int child_start(const struct child_command *command, struct child *ret_child);
+
+/**
+ * child_can_run_in() - whether programs of an image can be run, in a sandbox
+ * @ret_why: what is missing, where they cannot
+ */
+bool child_can_run_in(const char *root, struct reason *ret_why);
 
 /**
  * children_wait() - collect what programs print until all of them have ended

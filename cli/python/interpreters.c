@@ -14,6 +14,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/reason.h"
 #include "base/scope.h"
 #include "cli/python/child.h"
 #include "cli/python/places.h"
@@ -243,7 +244,8 @@ static int interpreter_ask(const struct interpreter *interpreter, const char *ro
 	return child_start(&command, ret_child);
 }
 
-/* An interpreter that does not answer in an image may be of another architecture. */
+/* An interpreter that does not answer in an image may be of another architecture, or was
+ * not asked. */
 static int interpreter_learn(struct interpreter *interpreter, const char *root,
 			     const struct child *child)
 {
@@ -312,19 +314,24 @@ static void search_root_close(struct search_root *place)
 	free(place->path);
 }
 
-static bool interpreters_may_run(const struct search_root *place)
+static bool interpreters_can_run(const struct search_root *place, struct reason *ret_why)
 {
-	return !place->path || geteuid() == 0;
+	struct reason why = {""};
+
+	if (!place->path || child_can_run_in(place->path, &why))
+		return true;
+	reason_set(ret_why, -EPERM, "there is no sandbox for programs of the image %s: %s",
+		   quoted(place->path), why.text);
+	return false;
 }
 
 /*
  * Asks all programs of @list at the same time, or looks at their names only. Those that are
  * no interpreter that we know are removed.
  */
-static int interpreters_learn(const struct search_root *place,
+static int interpreters_learn(const struct search_root *place, bool may_run,
 			      struct interpreter_list *list)
 {
-	bool may_run = interpreters_may_run(place);
 	scope_free struct child *children = calloc(list->count + 1, sizeof(*children));
 	size_t known = 0;
 	int r = 0;
@@ -350,21 +357,45 @@ static int interpreters_learn(const struct search_root *place,
 	return r;
 }
 
-int interpreters_find(const char *root, struct interpreter_list *ret_list)
+/* Where an image's cannot be run, their names have to do. */
+static bool interpreters_decide_to_run(const struct search_root *place,
+				       enum interpreters_how how)
+{
+	struct reason why = {""};
+
+	if (place->path && how == INTERPRETERS_NAMED)
+		return false;
+	if (interpreters_can_run(place, &why))
+		return true;
+	log_warning("the image's interpreters are not run: %s", why.text);
+	return false;
+}
+
+static int interpreters_search(const struct search_root *place, enum interpreters_how how,
+			       struct interpreter_list *list)
+{
+	int r = candidates_find(place->fd, !place->path, list);
+
+	if (r < 0 || list->count == 0)
+		return r;
+	r = interpreters_learn(place, interpreters_decide_to_run(place, how), list);
+	if (r == 0 && list->count > 0)
+		qsort(list->interpreters, list->count, sizeof(struct interpreter),
+		      interpreter_compare);
+	return r;
+}
+
+int interpreters_find(const char *root, enum interpreters_how how,
+		      struct interpreter_list *ret_list)
 {
 	struct search_root place;
 	int r = search_root_open(&place, root);
 
 	*ret_list = (struct interpreter_list){0};
 	if (r == 0)
-		r = candidates_find(place.fd, !place.path, ret_list);
-	if (r == 0)
-		r = interpreters_learn(&place, ret_list);
+		r = interpreters_search(&place, how, ret_list);
 	if (r < 0)
 		interpreters_free(ret_list);
-	else if (ret_list->count > 0)
-		qsort(ret_list->interpreters, ret_list->count, sizeof(struct interpreter),
-		      interpreter_compare);
 	search_root_close(&place);
 	return r;
 }
@@ -375,10 +406,8 @@ static int interpreter_follow_script(const struct search_root *place,
 {
 	struct child child;
 	char **fields = NULL;
-	int r = interpreters_may_run(place) ? 0 : -EACCES;
+	int r = interpreter_ask(script, place->path, &child);
 
-	if (r == 0)
-		r = interpreter_ask(script, place->path, &child);
 	if (r < 0)
 		return r;
 	children_wait(&child, 1, TIMEOUT_MS);
@@ -411,16 +440,18 @@ static bool interpreters_move_to_end(struct interpreter_list *list,
 }
 
 static int interpreters_add_named(const struct search_root *place, const char *program,
-				  struct interpreter_list *list)
+				  struct interpreter_list *list, struct reason *ret_why)
 {
 	struct interpreter found = {.program = NULL};
 	struct interpreter_list alone = {.interpreters = &found, .count = 1};
 	int r = candidate_named(place->fd, !place->path, program, &found);
 
+	if (r >= 0 && !interpreters_can_run(place, ret_why))
+		r = -EPERM;
 	if (r > 0)
 		r = interpreter_follow_script(place, &found);
 	if (r == 0 && !interpreters_move_to_end(list, &found)) {
-		r = interpreters_learn(place, &alone);
+		r = interpreters_learn(place, true, &alone);
 		if (r == 0)
 			r = alone.count ? interpreters_put(list, &found) : -ENOTSUP;
 	}
@@ -444,14 +475,15 @@ static const char *interpreter_why_not(int error)
 
 int interpreters_add(const char *root, const char *program, struct interpreter_list *list)
 {
+	struct reason why = {""};
 	struct search_root place;
 	int r = search_root_open(&place, root);
 
 	if (r == 0)
-		r = interpreters_add_named(&place, program, list);
+		r = interpreters_add_named(&place, program, list, &why);
 	search_root_close(&place);
 	if (r < 0)
 		log_error("cannot use the interpreter %s: %s", quoted(program),
-			  interpreter_why_not(r));
+			  why.text[0] ? why.text : interpreter_why_not(r));
 	return r;
 }

@@ -15,7 +15,7 @@
  * struct interpreter - one program; the strings are owned
  * @program: its path as a process in @root sees it, links resolved
  * @name:    as it was found: "python3.11", "pypy3"
- * @root:    the directory that it is run in (chroot); NULL for "/"
+ * @root:    the image that it is run in, in a sandbox; NULL for "/"
  * @release: all of its version, which tells its compiler from others of the same magic:
  *           "3.11.2", "PyPy 7.3.11 (3.9.16)"; NULL where only its name is known
  * @magic:   of the bytecode that it reads and writes; static storage
@@ -41,27 +41,35 @@ struct interpreter_list {
 	size_t count;
 };
 
+/* How interpreters_find() learns what an image's interpreters are. */
+enum interpreters_how {
+	INTERPRETERS_NAMED, /* their names tell; none of them is run */
+	INTERPRETERS_ASKED, /* they are run in a sandbox; one line is logged where that
+			       fails */
+};
+
 /**
- * interpreters_find() - ask every installed interpreter what it is
- * @root: the readers' root directory; "/" or an image's. In an image, programs run
- *        only if we are root (in a chroot, as nobody). One that cannot run is known by its
- *        name if that says the version (python3.11 has the final release's magic), and has
- *        no release
+ * interpreters_find() - what the installed interpreters are
+ * @root: the readers' root directory; "/" or an image's
+ * @how:  of an image. This machine's are always asked. An image's that is not asked, or
+ *        does not answer, is known by its name if that says the version (python3.11 has the
+ *        final release's magic), and has no release.
  * @ret_list: written always; sorted by implementation, version and release, the newest last
  *
  * Looks in PATH (not in an image), /usr/local/bin, /usr/bin and where pyenv keeps versions;
  * one of each program (links resolved; scripts such as pyenv's shims are none) is run once,
  * isolated (-E -s -B), all at the same time, with a time limit. An interpreter that does
- * not answer, or whose magic is not known, is left out. Return: 0 or -errno;
- * interpreters_free() either way.
+ * not answer, or whose magic is not known, is left out. Return: 0 or
+ * -errno; interpreters_free() either way.
  */
-int interpreters_find(const char *root, struct interpreter_list *ret_list);
+int interpreters_find(const char *root, enum interpreters_how how,
+		      struct interpreter_list *ret_list);
 
 /**
  * interpreters_add() - the same for one program that the user named
- * @root:    as above
- * @program: path, or a name to be looked up where interpreters_find() looks. May be a
- *           script that starts an interpreter: that one is added.
+ * @root:    as above; the program is asked
+ * @program: path, or a name to be looked up where interpreters_find()
+ * looks. May be a script that starts an interpreter: that one is added.
  * @list:    the program is the last of it afterwards, also if it was in the list
  * Return: 0; -errno with one line logged where it is no interpreter that we know.
  */

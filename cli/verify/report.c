@@ -201,7 +201,7 @@ static const char *verify_sentence(const struct verify_file *file, char text[SEN
 		return text;
 	case VERIFY_CANNOT_RUN:
 		snprintf(text, SENTENCE_MAX, "%.128s cannot be run%s", file->by->program,
-			 file->by->root ? " by nobody, in the image" : "");
+			 file->by->root ? " in the image's sandbox" : "");
 		return text;
 	default:
 		return whys[file->why].text;

@@ -196,9 +196,10 @@ static int verify_find_interpreters(struct verify_request *request)
 	int r = 0;
 
 	if (request->root)
-		r = interpreters_find(request->root, &request->run.image);
+		r = interpreters_find(request->root, INTERPRETERS_ASKED,
+				      &request->run.image);
 	if (r == 0)
-		r = interpreters_find("/", &request->run.machine);
+		r = interpreters_find("/", INTERPRETERS_ASKED, &request->run.machine);
 	if (r < 0)
 		log_error("cannot look for interpreters: %s", strerror(-r));
 	for (size_t i = 0; r == 0 && i < request->python_count; i++)

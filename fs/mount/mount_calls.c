@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -23,6 +24,18 @@ enum {
 	CALL_SET_STRING = 1,
 	CALL_CREATE = 6,
 	CALL_MOVE_FROM_DESCRIPTOR = 4,
+	CALL_OPEN_TREE_CLONE = 1,
+	CALL_READ_ONLY = 1,
+	CALL_NO_SUID = 2,
+	CALL_NO_DEVICES = 4,
+};
+
+/* struct mount_attr */
+struct call_mount_attributes {
+	uint64_t set;
+	uint64_t clear;
+	uint64_t propagation;
+	uint64_t user_namespace;
 };
 
 static int mount_configure(int context, unsigned command, const char *key,
@@ -67,6 +80,21 @@ int mount_move(int mount, const char *point)
 		       CALL_MOVE_FROM_DESCRIPTOR) < 0
 		       ? -errno
 		       : 0;
+}
+
+int mount_clone_read_only(const char *path)
+{
+	static const struct call_mount_attributes attributes = {
+		.set = CALL_READ_ONLY | CALL_NO_SUID | CALL_NO_DEVICES,
+		.propagation = MS_PRIVATE,
+	};
+	scope_fd int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path,
+				       CALL_OPEN_TREE_CLONE | O_CLOEXEC | AT_RECURSIVE);
+
+	if (fd < 0 || syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | AT_RECURSIVE,
+			      &attributes, sizeof(attributes)) < 0)
+		return -errno;
+	return take_fd(&fd);
 }
 
 static int mount_make_private(void)

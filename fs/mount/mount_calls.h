@@ -25,6 +25,14 @@ int mount_detached(const char *type, const char *const *options);
 int mount_move(int mount, const char *point);
 
 /**
+ * mount_clone_read_only() - a detached copy of all that is mounted at and below a directory
+ * In the copy nothing can be written, devices do not open, set-user-ID programs are
+ * ordinary ones, and later mounts and unmounts do not show. Needs Linux 5.12. Return: a
+ * descriptor, the caller's; -errno.
+ */
+int mount_clone_read_only(const char *path);
+
+/**
  * mount_unshare() - go to a mount namespace of our own, where what is mounted and unmounted
  * shows in no other
  * The process must have one thread. Where it fails the namespace may be a new one, but is

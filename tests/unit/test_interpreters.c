@@ -117,7 +117,7 @@ static void test_image_by_name(void **state)
 	make(fixture, "usr/bin/python3.7", "#!/bin/sh\necho a shim\n", 0755);
 	make_link(fixture, "../../../../../../../bin/sh", "usr/bin/python3.6");
 
-	assert_int_equal(interpreters_find(fixture->root, &list), 0);
+	assert_int_equal(interpreters_find(fixture->root, INTERPRETERS_ASKED, &list), 0);
 	assert_int_equal(list.count, 3);
 	assert_string_equal(list.interpreters[0].name, "python2.7");
 	assert_int_equal(list.interpreters[0].magic->number, 62211);
@@ -162,7 +162,7 @@ static void test_owner(void **state)
 		{.magic = magic, .prefix = deeper, .libraries = none},
 		{.magic = magic, .prefix = home, .libraries = none},
 	};
-	struct interpreter_list list = {three, ARRAY_SIZE(three)};
+	struct interpreter_list list = {.interpreters = three, .count = ARRAY_SIZE(three)};
 
 	(void)state;
 	assert_ptr_equal(interpreters_next(&list, magic, NULL), &three[2]);
@@ -183,7 +183,8 @@ static void test_no_root(void **state)
 	struct interpreter_list list;
 
 	(void)state;
-	assert_int_equal(interpreters_find("/nowhere/at/all", &list), -ENOENT);
+	assert_int_equal(interpreters_find("/nowhere/at/all", INTERPRETERS_NAMED, &list),
+			 -ENOENT);
 	interpreters_free(&list);
 }
 
