@@ -376,6 +376,10 @@ static int interpreters_search(const struct search_root *place, enum interpreter
 {
 	int r = candidates_find(place->fd, !place->path, list);
 
+	if (list->distrusted)
+		log_warning(
+			"interpreters that others than root can change are left out: %s",
+			quoted(list->distrusted));
 	if (r < 0 || list->count == 0)
 		return r;
 	r = interpreters_learn(place, interpreters_decide_to_run(place, how), list);
@@ -466,6 +470,8 @@ static const char *interpreter_why_not(int error)
 		return "there is no such program";
 	case -EACCES:
 		return "it is not a program that we may run";
+	case -EPERM:
+		return "others than root can change it; give its path to run it as root";
 	case -ENOTSUP:
 		return "it does not answer as a Python that canonfs knows";
 	default:

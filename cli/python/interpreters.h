@@ -36,9 +36,15 @@ struct interpreter {
 	ino_t inode;
 };
 
+/**
+ * struct interpreter_list - interpreters
+ * @distrusted: the path of one that was left out since we are root and others can change it
+ *              (places.h); NULL for none; owned
+ */
 struct interpreter_list {
 	struct interpreter *interpreters;
 	size_t count;
+	char *distrusted;
 };
 
 /* How interpreters_find() learns what an image's interpreters are. */
@@ -59,7 +65,8 @@ enum interpreters_how {
  * Looks in PATH (not in an image), /usr/local/bin, /usr/bin and where pyenv keeps versions;
  * one of each program (links resolved; scripts such as pyenv's shims are none) is run once,
  * isolated (-E -s -B), all at the same time, with a time limit. An interpreter that does
- * not answer, or whose magic is not known, is left out. Return: 0 or
+ * not answer, or whose magic is not known, is left out. Root runs only what nobody else can
+ * change (places.h); one line is logged where that leaves something out. Return: 0 or
  * -errno; interpreters_free() either way.
  */
 int interpreters_find(const char *root, enum interpreters_how how,
@@ -68,7 +75,7 @@ int interpreters_find(const char *root, enum interpreters_how how,
 /**
  * interpreters_add() - the same for one program that the user named
  * @root:    as above; the program is asked
- * @program: path, or a name to be looked up where interpreters_find()
+ * @program: path, whoever's it is, or a name to be looked up where interpreters_find()
  * looks. May be a script that starts an interpreter: that one is added.
  * @list:    the program is the last of it afterwards, also if it was in the list
  * Return: 0; -errno with one line logged where it is no interpreter that we know.

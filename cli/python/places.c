@@ -62,6 +62,7 @@ void interpreters_free(struct interpreter_list *list)
 	for (size_t i = 0; i < list->count; i++)
 		interpreter_fini(&list->interpreters[i]);
 	free(list->interpreters);
+	free(list->distrusted);
 	*list = (struct interpreter_list){.count = 0};
 }
 
@@ -153,6 +154,46 @@ static int candidate_look_at(int root_fd, const char *path, struct interpreter *
 	return -ENOMEM;
 }
 
+/* ---- whose it is ---- */
+
+/* Can anybody but root change this file, or what is in this directory? */
+static bool is_roots(const char *path, uid_t root)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0 || (st.st_uid != 0 && st.st_uid != root))
+		return false;
+	if (S_ISDIR(st.st_mode) && st.st_mode & S_ISVTX)
+		return true;
+	return !(st.st_mode & S_IWOTH) && !(st.st_mode & S_IWGRP && st.st_gid != 0);
+}
+
+bool program_is_roots(const char *path)
+{
+	scope_free char *prefix = strdup(path);
+	struct stat st;
+
+	if (!prefix || stat("/", &st) < 0 || !is_roots(path, st.st_uid))
+		return false;
+	for (char *slash = strrchr(prefix, '/'); slash; slash = strrchr(prefix, '/')) {
+		*slash = '\0';
+		if (!is_roots(*prefix ? prefix : "/", st.st_uid))
+			return false;
+	}
+	return true;
+}
+
+/* Takes the program's path into the list, if it is one that root must not run. */
+static bool candidate_is_distrusted(const struct interpreter *found, bool is_host,
+				    char **distrusted)
+{
+	if (!is_host || geteuid() != 0 || program_is_roots(found->program))
+		return false;
+	if (!*distrusted)
+		*distrusted = strdup(found->program);
+	return true;
+}
+
 /* ---- directories ---- */
 
 /* Called with the absolute path of a directory; what is not 0 ends the search. */
@@ -216,9 +257,15 @@ static int places_visit_all(int root_fd, bool is_host, visit_fn *visit, void *co
 
 /* ---- all of them ---- */
 
+struct candidate_search {
+	struct interpreter_list *list;
+	bool is_host;
+};
+
 static int candidates_add(int root_fd, const char *dir, const char *name,
-			  struct interpreter_list *list)
+			  const struct candidate_search *search)
 {
+	struct interpreter_list *list = search->list;
 	scope_free char *path = path_join(dir, name);
 	struct interpreter *known;
 	struct interpreter found;
@@ -227,6 +274,12 @@ static int candidates_add(int root_fd, const char *dir, const char *name,
 
 	if (kind < 0)
 		return kind == -ENOMEM ? kind : 0;
+	/* Scripts are left out anyway. */
+	if (kind == 0 &&
+	    candidate_is_distrusted(&found, search->is_host, &list->distrusted)) {
+		interpreter_fini(&found);
+		return 0;
+	}
 	known = interpreters_find_same(list, &found);
 	if (known)
 		candidate_take_better_name(known, &found);
@@ -261,7 +314,9 @@ static int candidates_add_directory(int root_fd, const char *path, void *context
 
 int candidates_find(int root_fd, bool is_host, struct interpreter_list *list)
 {
-	return places_visit_all(root_fd, is_host, candidates_add_directory, list);
+	struct candidate_search search = {list, is_host};
+
+	return places_visit_all(root_fd, is_host, candidates_add_directory, &search);
 }
 
 /* ---- one that was named ---- */
@@ -269,6 +324,8 @@ int candidates_find(int root_fd, bool is_host, struct interpreter_list *list)
 struct candidate_lookup {
 	const char *name;
 	struct interpreter *found; /* the first script, or the program, in the end */
+	bool is_host;
+	char *distrusted; /* owned */
 };
 
 /* A program ends the search; the first script is kept meanwhile. */
@@ -281,7 +338,8 @@ static int candidate_look_up(int root_fd, const char *dir, void *context)
 
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
-	if (r > 0 && lookup->found->program) {
+	if (candidate_is_distrusted(&found, lookup->is_host, &lookup->distrusted) ||
+	    (r > 0 && lookup->found->program)) {
 		interpreter_fini(&found);
 		return 0;
 	}
@@ -290,23 +348,30 @@ static int candidate_look_up(int root_fd, const char *dir, void *context)
 	return r == 0;
 }
 
-int candidate_named(int root_fd, bool is_host, const char *program, struct interpreter *ret)
+static int candidate_of_name(int root_fd, bool is_host, const char *name,
+			     struct interpreter *ret)
 {
-	struct candidate_lookup lookup = {.name = program, .found = ret};
-	scope_free char *here = NULL;
-	scope_free char *path = NULL;
-	int r;
+	struct candidate_lookup lookup = {.name = name, .found = ret, .is_host = is_host};
+	int r = places_visit_all(root_fd, is_host, candidate_look_up, &lookup);
+	bool was_distrusted = lookup.distrusted;
 
-	if (strchr(program, '/')) {
-		/* A relative path is one from where we are. */
-		here = is_host && program[0] != '/' ? getcwd(NULL, 0) : NULL;
-		path = path_join(here ? here : "", program);
-		return path ? candidate_look_at(root_fd, path, ret) : -ENOMEM;
-	}
-	r = places_visit_all(root_fd, is_host, candidate_look_up, &lookup);
+	free(lookup.distrusted);
 	if (r < 0)
 		return r;
 	if (r > 0)
 		return 0;
-	return ret->program ? 1 : -ENOENT;
+	return ret->program ? 1 : was_distrusted ? -EPERM : -ENOENT;
+}
+
+int candidate_named(int root_fd, bool is_host, const char *program, struct interpreter *ret)
+{
+	scope_free char *here = NULL;
+	scope_free char *path = NULL;
+
+	if (!strchr(program, '/'))
+		return candidate_of_name(root_fd, is_host, program, ret);
+	/* A relative path is one from where we are. */
+	here = is_host && program[0] != '/' ? getcwd(NULL, 0) : NULL;
+	path = path_join(here ? here : "", program);
+	return path ? candidate_look_at(root_fd, path, ret) : -ENOMEM;
 }

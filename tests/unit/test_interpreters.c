@@ -213,6 +213,79 @@ static void test_liars(void **state)
 	interpreters_free(&list);
 }
 
+static void set_mode(const struct fixture *fixture, const char *name, mode_t mode,
+		     uid_t owner, gid_t group)
+{
+	scope_free char *path = path_in(fixture, name);
+
+	assert_int_equal(chown(path, owner, group), 0);
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+/* A program that anybody but root can change, put elsewhere, or have put there. */
+static void test_what_is_roots(void **state)
+{
+	static const struct {
+		mode_t dir_mode, mode;
+		uid_t dir_owner, owner;
+		gid_t group;
+		bool is_roots;
+	} cases[] = {
+		{0755, 0755, 0, 0, 0, true},
+		{0775, 0775, 0, 0, 0, true}, /* root's group is root */
+		{01777, 0755, 0, 0, 0, true},
+		{0755, 0755, 0, 1, 0, false},
+		{0755, 0755, 1, 0, 0, false},
+		{01777, 0755, 0, 1, 0, false},
+		{0777, 0755, 0, 0, 0, false},
+		{0755, 0757, 0, 0, 0, false},
+		{0755, 0775, 0, 0, 1, false},
+		{0775, 0755, 0, 0, 1, false},
+	};
+	const struct fixture *fixture = *state;
+	scope_free char *program = path_in(fixture, "usr/bin/python3.11");
+
+	if (geteuid() != 0)
+		skip();
+	make(fixture, "usr/bin/python3.11", "a program", 0755);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		set_mode(fixture, "usr/bin/python3.11", cases[i].mode, cases[i].owner,
+			 cases[i].group);
+		set_mode(fixture, "usr", cases[i].dir_mode, cases[i].dir_owner,
+			 cases[i].group);
+		if (program_is_roots(program) != cases[i].is_roots)
+			fail_msg("case %zu", i);
+	}
+	assert_false(program_is_roots("/nowhere/at/all"));
+}
+
+/* Root does not run what a user has put into $PATH, unless it is named by its path. */
+static void test_others_programs(void **state)
+{
+	const struct fixture *fixture = *state;
+	scope_free char *bin = path_in(fixture, "usr/bin");
+	scope_free char *ran = path_in(fixture, "opt/ran");
+	scope_free char *program = path_in(fixture, "usr/bin/python3.97");
+	scope_free char *script = NULL;
+	struct interpreter_list list;
+
+	if (geteuid() != 0)
+		skip();
+	assert_true(asprintf(&script, "#!/bin/sh\n>>%s\n", ran) > 0);
+	make(fixture, "usr/bin/python3.97", script, 0755);
+	set_mode(fixture, "usr/bin/python3.97", 0755, 1, 1);
+	make(fixture, "usr/bin/python3.98", "an unknown format", 0755);
+	set_mode(fixture, "usr/bin/python3.98", 0755, 1, 1);
+	setenv("PATH", bin, 1);
+	assert_int_equal(interpreters_find("/", INTERPRETERS_ASKED, &list), 0);
+	assert_non_null(list.distrusted);
+	assert_non_null(strstr(list.distrusted, "/usr/bin/python3.98"));
+	assert_int_equal(interpreters_add("/", "python3.97", &list), -EPERM);
+	assert_int_equal(access(ran, F_OK), -1);
+	assert_int_equal(interpreters_add("/", program, &list), -ENOTSUP);
+	interpreters_free(&list);
+}
+
 /* As packages of distributions call them: people install what is named so. */
 static void test_program_names(void **state)
 {
@@ -238,6 +311,8 @@ int main(void)
 		cmocka_unit_test(test_no_root),
 		cmocka_unit_test_setup_teardown(test_liars, setup, teardown),
 		cmocka_unit_test(test_owner),
+		cmocka_unit_test_setup_teardown(test_what_is_roots, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_others_programs, setup, teardown),
 		cmocka_unit_test(test_program_names),
 	};
 
