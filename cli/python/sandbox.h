@@ -2,29 +2,32 @@
 /*
  * Where programs of an image run: they can read the image and answer, and nothing else.
  *
- * An image's interpreter is whatever somebody has called python3.11. It gets
+ * An image's interpreter is whatever somebody has called python3.11. It gets:
  *
- *	mount namespace   the image is all there is: read-only, without devices and
- *	                  set-user-ID programs. /proc, /sys and /dev are empty: an image may
- *	                  have this machine's mounted there.
- *	pid namespace     the program is its process 1. So it sees no other process, and
- *what it started ends with it. net, ipc, uts     its own, with no way out user namespace in
- *which it is an ordinary user, so it has no capabilities and no rights over any other
- *process of its user. Outside it is SANDBOX_USER where we are root, and who we are where we
- *are not. no_new_privs, seccomp   sockets, keyrings, shared memory, new namespaces and
- *tracing are refused: unix sockets that lie in the image and those of virtual machines
- *(vsock) pass through any namespace. So is opening a file for writing, since FIFOs of a
- *read-only mount can be written. limits            of processes, memory, files and
- *processor time. Out of memory the kernel ends it first.
+ * - A mount namespace in which the image is all there is: read-only, without devices
+ *   and set-user-ID programs. /proc, /sys and /dev are empty: an image may have this
+ *   machine's mounted there.
+ * - A pid namespace. The program is its process 1. So it sees no other process, and
+ *   what it started ends with it.
+ * - Network, ipc and uts namespaces with no way out.
+ * - A user namespace in which it is an ordinary user. So it has no capabilities, and
+ *   no rights over any other process of its user. Outside it is SANDBOX_USER where
+ *   we are root, and who we are where we are not.
+ * - no_new_privs and a seccomp filter. Sockets, keyrings, shared memory, new
+ *   namespaces and tracing are refused: unix sockets that lie in the image, and
+ *   those of virtual machines (vsock), pass through any namespace. So is opening a
+ *   file for writing, since the FIFOs of a read-only mount can be written.
+ * - Limits of processes, memory, files and processor time. Out of memory, the kernel
+ *   ends it first.
  *
  * The namespaces of mounts, processes and so on belong to the user namespace above the
  * program's. So no capability that it could ever get is one over them.
  *
- * Why not bubblewrap(1), which does most of this? With root's rights it runs the program as
- * root, mapped to another number: files of root's in the image stay readable. Without them
- * it cannot reach an image below a directory of root's (/var/lib/containers), and needs
- *user namespaces for everybody, which hardened systems refuse. We start with root's rights,
- *use them to get to the image, and give them up.
+ * Why not bubblewrap(1), which does most of this? With root's rights it runs the program
+ * as root, mapped to another number: files of root's in the image stay readable. Without
+ * them it cannot reach an image below a directory of root's (/var/lib/containers), and
+ * it needs user namespaces for everybody, which hardened systems refuse. We start with
+ * root's rights, use them to get to the image, and give them up.
  *
  * It needs Linux 5.12 (mount_setattr), /proc, and the right to make namespaces: root's, or
  * that of users to make user namespaces. Most containers have neither. Then nothing is run.
