@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <xxhash.h>
 
 struct digest {
 	uint64_t low;
@@ -16,7 +17,12 @@ struct digest {
 };
 
 /* The digest of @len bytes; @data may be NULL when @len is 0. */
-struct digest digest_of(const void *data, size_t len);
+static inline struct digest digest_of(const void *data, size_t len)
+{
+	XXH128_hash_t hash = XXH3_128bits(len ? data : "", len);
+
+	return (struct digest){.low = hash.low64, .high = hash.high64};
+}
 
 static inline bool digest_equal(struct digest a, struct digest b)
 {

@@ -106,16 +106,13 @@ static int control_new_socket(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Who cleans up looks twice under this lock; nobody waits for it, a holder may be stopped.
+/*
+ * Who cleans up looks twice under this lock. Nobody waits for it, as a holder may be
+ * stopped; to unlock what is not locked does nothing.
  */
 static bool control_dir_lock(int dir_fd)
 {
 	return flock(dir_fd, LOCK_EX | LOCK_NB) == 0;
-}
-
-static void control_dir_unlock(int dir_fd)
-{
-	flock(dir_fd, LOCK_UN);
 }
 
 int control_dir_listen(int dir_fd, const char *name, uint64_t *ret_inode)
@@ -124,7 +121,6 @@ int control_dir_listen(int dir_fd, const char *name, uint64_t *ret_inode)
 	scope_fd int fd = control_new_socket();
 	struct sockaddr_un address;
 	struct stat st = {0};
-	bool locked;
 	int r = 0;
 
 	if (fd < 0)
@@ -134,15 +130,14 @@ int control_dir_listen(int dir_fd, const char *name, uint64_t *ret_inode)
 	unlinkat(dir_fd, temporary, 0);
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
-	locked = control_dir_lock(dir_fd);
+	(void)control_dir_lock(dir_fd);
 	if (fchmodat(dir_fd, temporary, 0600, 0) < 0 || listen(fd, BACKLOG) < 0 ||
 	    fstatat(dir_fd, temporary, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    renameat(dir_fd, temporary, dir_fd, name) < 0) {
 		r = -errno;
 		unlinkat(dir_fd, temporary, 0);
 	}
-	if (locked)
-		control_dir_unlock(dir_fd);
+	flock(dir_fd, LOCK_UN);
 	if (r < 0)
 		return r;
 	*ret_inode = st.st_ino;
@@ -151,13 +146,12 @@ int control_dir_listen(int dir_fd, const char *name, uint64_t *ret_inode)
 
 void control_dir_remove(int dir_fd, const char *name, uint64_t inode)
 {
-	bool locked = control_dir_lock(dir_fd);
 	struct stat st;
 
+	(void)control_dir_lock(dir_fd);
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == inode)
 		unlinkat(dir_fd, name, 0);
-	if (locked)
-		control_dir_unlock(dir_fd);
+	flock(dir_fd, LOCK_UN);
 }
 
 int control_dir_connect(int dir_fd, const char *name)
@@ -200,7 +194,7 @@ void control_dir_clean(int dir_fd)
 			continue;
 		if (control_dir_is_dead(dir_fd, name))
 			unlinkat(dir_fd, name, 0);
-		control_dir_unlock(dir_fd);
+		flock(dir_fd, LOCK_UN);
 	}
 	listing_fini(&listing);
 }
