@@ -26,11 +26,6 @@ static void control_add_text(struct json_object *object, const char *key, const 
 	json_object_object_add(object, key, text ? json_object_new_string(text) : NULL);
 }
 
-static uint64_t control_counter(const _Atomic uint64_t *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
 /* ---- memory ---- */
 
 /* A number of KiB that follows @label in the text, if it is there. */
@@ -83,7 +78,7 @@ static void control_add_requests(struct json_object *object, const struct stats 
 	uint64_t total = 0, others = 0;
 
 	for (uint32_t i = 0; i < STATS_OPCODES; i++) {
-		uint64_t count = control_counter(&stats->requests[i]);
+		uint64_t count = stats->requests[i];
 		const char *name = stats_opcode_name(i);
 
 		total += count;
@@ -111,14 +106,14 @@ static void control_add_bytecode(struct json_object *object, const struct stats 
 	uint64_t total = 0;
 
 	for (int i = 0; i < PYC_VERDICTS; i++) {
-		uint64_t count = control_counter(&stats->verdicts[i]);
+		uint64_t count = stats->verdicts[i];
 
 		total += count;
 		json_add_number(verdicts, pyc_verdict_name((enum pyc_verdict)i), count);
 	}
 	json_add_number(bytecode, "decisions", total);
-	json_add_number(bytecode, "headers_changed", control_counter(&stats->changed));
-	json_add_number(bytecode, "undecided", control_counter(&stats->undecided));
+	json_add_number(bytecode, "headers_changed", stats->changed);
+	json_add_number(bytecode, "undecided", stats->undecided);
 	json_object_object_add(bytecode, "verdicts", verdicts);
 }
 
@@ -130,12 +125,12 @@ static void control_add_evidence(struct json_object *object, const struct stats 
 
 	for (int i = PYC_E_NONE + 1; i < PYC_EVIDENCES; i++)
 		json_add_number(evidence, pyc_evidence_name((enum pyc_evidence)i),
-				control_counter(&stats->evidence[i]));
-	for (size_t i = 0; i < STATS_TIMES && control_counter(&stats->time_count[i]); i++) {
+				stats->evidence[i]);
+	for (size_t i = 0; i < STATS_TIMES && stats->time_count[i]; i++) {
 		struct json_object *time = json_object_new_object();
 
 		json_add_number(time, "seconds", stats->time_s[i]);
-		json_add_number(time, "files", control_counter(&stats->time_count[i]));
+		json_add_number(time, "files", stats->time_count[i]);
 		json_object_array_add(times, time);
 	}
 }
@@ -146,7 +141,7 @@ static void control_add_errors(struct json_object *object, const struct stats *s
 
 	for (int i = 0; i < STATS_ERRORS; i++)
 		json_add_number(errors, stats_error_name((enum stats_error_class)i),
-				control_counter(&stats->errors[i]));
+				stats->errors[i]);
 }
 
 /* What is known of files without reading them. */

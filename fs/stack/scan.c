@@ -39,13 +39,12 @@
 /**
  * struct folder - a directory of the tree
  * @path:  relative to the tree
- * @names: of the files in it that may need a stub, each with its NUL; @bytes of them
+ * @names: of the files in it that may need a stub; @count of them
  */
 struct folder {
 	char *path;
-	char *names;
-	size_t bytes;
-	size_t capacity;
+	char **names;
+	size_t count;
 };
 
 /* Things that threads find and that are worked on later. */
@@ -142,6 +141,8 @@ static void folder_free(struct folder *folder)
 {
 	if (!folder)
 		return;
+	for (size_t i = 0; i < folder->count; i++)
+		free(folder->names[i]);
 	free(folder->path);
 	free(folder->names);
 	free(folder);
@@ -166,21 +167,12 @@ static void add_link(struct scan *scan, const char *folder, const char *name)
 
 static void add_file(struct scan *scan, struct folder *folder, const char *name)
 {
-	size_t bytes = strlen(name) + 1;
+	char *copy = strdup(name);
 
-	if (folder->bytes + bytes > folder->capacity) {
-		size_t capacity = 2 * folder->capacity + bytes + 256;
-		char *grown = realloc(folder->names, capacity);
-
-		if (!grown) {
-			fail(scan, -ENOMEM, "out of memory");
-			return;
-		}
-		folder->names = grown;
-		folder->capacity = capacity;
-	}
-	memcpy(folder->names + folder->bytes, name, bytes);
-	folder->bytes += bytes;
+	if (copy && array_add(folder->names, folder->count, copy) == 0)
+		return;
+	free(copy);
+	fail(scan, -ENOMEM, "out of memory");
 }
 
 /* overlayfs takes a device 0:0 for a file that was deleted, and does not show it. */
@@ -302,7 +294,7 @@ static void keep_folder(struct scan *scan, struct folder *folder)
 {
 	bool kept = false;
 
-	if (folder->bytes > 0) {
+	if (folder->count > 0) {
 		pthread_mutex_lock(&scan->lock);
 		kept = list_add_locked(scan, &scan->folders, folder);
 		pthread_mutex_unlock(&scan->lock);
@@ -525,16 +517,14 @@ static int open_above(const struct scan *scan, const char *path)
 
 static void add_stubs(struct scan *scan, const struct folder *folder)
 {
-	const char *end = folder->names + folder->bytes;
 	scope_fd int dir = open_folder(scan, folder->path);
 	scope_fd int above = is_cache(folder) ? open_above(scan, folder->path) : -1;
 	int source_dir = is_cache(folder) ? above : dir;
-	const char *name;
 
 	if (dir < 0)
 		fail_at(scan, dir, "cannot open", folder->path);
-	for (name = folder->names; name < end && !scan->error; name += strlen(name) + 1)
-		add_name(scan, folder, name, dir, source_dir);
+	for (size_t i = 0; i < folder->count && !scan->error; i++)
+		add_name(scan, folder, folder->names[i], dir, source_dir);
 }
 
 static void *judge(void *closure)
