@@ -57,6 +57,8 @@ static const struct reason_entry reasons[] = {
 		"and its time is not a canonical one"},
 	[PYC_R_NOT_PROVED] = {PYC_STALE, "not-proved",
 		"the times differ, and nothing proves that it was compiled from the source file"},
+	[PYC_R_PROOFS_UNREAD] = {PYC_STALE, "proofs-unread",
+		"only times speak for it, and whether it was disproved could not be read"},
 	[PYC_R_UNMATCHABLE] = {PYC_STALE, "unmatchable",
 		"this version of Python accepts no bytecode for a source file with such a time"},
 	[PYC_R_UNKNOWN_FLAGS] = {PYC_STALE, "unknown-flags",
@@ -218,6 +220,8 @@ static enum pyc_reason judge_times(const struct pyc_facts *facts,
 static enum pyc_reason judge_mismatch(const struct pyc_facts *facts,
 				      const struct pyc_policy *policy)
 {
+	enum pyc_reason reason;
+
 	/*
 	 * No mtime word helps against another size, so this comes before any proof. Sizes
 	 * of 4 GiB and more agree only modulo 2^32, which says nothing.
@@ -228,7 +232,10 @@ static enum pyc_reason judge_mismatch(const struct pyc_facts *facts,
 		return PYC_R_PROVED;
 	if (policy->trust == PYC_TRUST_VERIFIED)
 		return PYC_R_NOT_PROVED;
-	return judge_times(facts, policy);
+	reason = judge_times(facts, policy);
+	return policy->proofs_unread && pyc_reason_verdict(reason) == PYC_RESTAMPED
+		       ? PYC_R_PROOFS_UNREAD
+		       : reason;
 }
 
 static enum pyc_reason judge_timestamp(const struct pyc_facts *facts,

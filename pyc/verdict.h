@@ -49,6 +49,7 @@ enum pyc_reason {
 	PYC_R_NEWER,	     /* the source is newer than the embedded time */
 	PYC_R_NOT_CANONICAL, /* the source is older, but not by canonicalisation */
 	PYC_R_NOT_PROVED,    /* trust=verified and there is no proof */
+	PYC_R_PROOFS_UNREAD, /* only times speak for it, and it may have been disproved */
 	PYC_R_UNMATCHABLE,   /* no mtime word can match the source's time in this version */
 	PYC_R_UNKNOWN_FLAGS, /* header flags that no interpreter knows */
 	PYC_R_HASH_MISMATCH, /* hash pyc of another source */
@@ -104,6 +105,7 @@ enum pyc_hash_policy { PYC_HASH_KEEP, PYC_HASH_UNCHECK };
  *                   315532801 always are
  * @canonical_count: how many
  * @immutable:       nothing in the tree can change: its times may speak for it
+ * @proofs_unread:   there are proofs that could not be read, or there may be
  */
 struct pyc_policy {
 	enum pyc_trust trust;
@@ -113,6 +115,7 @@ struct pyc_policy {
 	int64_t canonical[PYC_CANONICAL_MAX];
 	size_t canonical_count;
 	bool immutable;
+	bool proofs_unread;
 };
 
 enum pyc_source_state {

@@ -709,6 +709,24 @@ static void test_proofs(void **state)
 	expect_as_on_disk(&s, PYC_R_SIZE, false);
 }
 
+/* What may be disproved is forgiven nothing; what matches by itself stays as it is. */
+static void test_proofs_that_could_not_be_read(void **state)
+{
+	struct setting s = usual();
+
+	(void)state;
+	s.policy.proofs_unread = true;
+	for (int trust = PYC_TRUST_CANONICAL; trust <= PYC_TRUST_SIZE; trust++) {
+		s.policy.trust = (enum pyc_trust)trust;
+		expect_as_on_disk(&s, PYC_R_PROOFS_UNREAD, false);
+	}
+	set_times(&s, COMPILED);
+	expect_as_on_disk(&s, PYC_R_MATCHES, true);
+	s = usual_hash(PYC_HASH_UNCHECK);
+	s.policy.proofs_unread = true;
+	expect(&s, PYC_R_PROMOTED);
+}
+
 static void test_disproofs(void **state)
 {
 	struct setting s = usual();
@@ -910,6 +928,7 @@ static void test_names_for_output(void **state)
 		"newer",
 		"not-canonical",
 		"not-proved",
+		"proofs-unread",
 		"unmatchable",
 		"unknown-flags",
 		"hash-mismatch",
@@ -1074,6 +1093,7 @@ static bool grid_point(size_t n, struct point *p)
 
 	p->s.policy.trust = (enum pyc_trust)pick(&n, PYC_TRUST_VERIFIED + 1);
 	p->s.policy.hash = (enum pyc_hash_policy)pick(&n, PYC_HASH_UNCHECK + 1);
+	p->s.policy.proofs_unread = pick(&n, 2);
 	set_grid_view(p, pick(&n, LENGTH(grid_epochs) + 2));
 	return n == 0;
 }
@@ -1139,7 +1159,7 @@ static bool forgiven(const struct point *p)
 		return false;
 	if (facts->proof == PYC_CHECK_OK)
 		return true;
-	if (trust == PYC_TRUST_VERIFIED)
+	if (trust == PYC_TRUST_VERIFIED || p->s.policy.proofs_unread)
 		return false;
 	if (sized && facts->source_size == 0)
 		return true;
@@ -1361,6 +1381,7 @@ int main(void)
 		cmocka_unit_test(test_huge_sources),
 		cmocka_unit_test(test_empty_sources),
 		cmocka_unit_test(test_proofs),
+		cmocka_unit_test(test_proofs_that_could_not_be_read),
 		cmocka_unit_test(test_disproofs),
 		cmocka_unit_test(test_times_that_nothing_matches),
 		cmocka_unit_test(test_hash_pycs_are_kept),
