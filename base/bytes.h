@@ -22,6 +22,11 @@ static inline uint64_t load_le64(const uint8_t *bytes)
 	return (uint64_t)load_le32(bytes) | (uint64_t)load_le32(bytes + 4) << 32;
 }
 
+static inline uint32_t load_be32(const uint8_t *bytes)
+{
+	return __builtin_bswap32(load_le32(bytes));
+}
+
 static inline void store_le32(uint8_t *bytes, uint32_t value)
 {
 	for (int i = 0; i < 4; i++)

@@ -18,6 +18,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cache/content.h"
+#include "cache/store/proof_file.h"
 #include "cache/store/store.h"
 #include "cache/table.h"
 #include "cache/tree/alias.h"
@@ -36,8 +37,8 @@ struct resolver {
 	const struct tree *tree;
 	struct table *table;
 	struct alias_set *aliases;
-	struct store *store;		/* NULL: nothing outlives the mount */
-	const struct proof_set *proofs; /* may be NULL */
+	struct store *store; /* NULL: nothing outlives the mount */
+	const struct proof_set *proofs;
 	uint64_t mount_id;
 	struct pyc_policy policy;
 	_Atomic uint64_t known, unknown, bodies, sources; /* for people only: relaxed */
@@ -46,9 +47,10 @@ struct resolver {
 /* Takes ownership of @table, NULL when out of memory. */
 static struct resolver *resolver_new_with(const struct tree *tree,
 					  const struct pyc_policy *policy,
-					  const struct proof_set *proofs,
+					  const struct proof_book *proofs,
 					  struct table *table)
 {
+	static const struct proof_set no_proofs = {.count = 0};
 	struct resolver *resolver = calloc(1, sizeof(*resolver));
 
 	if (!resolver) {
@@ -57,10 +59,11 @@ static struct resolver *resolver_new_with(const struct tree *tree,
 	}
 	resolver->tree = tree;
 	resolver->policy = *policy;
+	resolver->policy.proofs_unread = proofs && proofs->state == PROOFS_UNREAD;
 	resolver->mount_id = identity_mount_id(tree->root_fd);
 	resolver->table = table;
 	resolver->aliases = alias_set_new();
-	resolver->proofs = proofs;
+	resolver->proofs = proofs ? &proofs->set : &no_proofs;
 	if (!resolver->table || !resolver->aliases) {
 		resolver_free(resolver);
 		return NULL;
@@ -69,11 +72,11 @@ static struct resolver *resolver_new_with(const struct tree *tree,
 }
 
 struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy,
-			      struct store *store, struct table *table)
+			      const struct proof_book *proofs, struct store *store,
+			      struct table *table)
 {
-	struct resolver *resolver =
-		resolver_new_with(tree, policy, store ? store_proofs(store) : NULL,
-				  table ? table : table_new(TABLE_CAPACITY));
+	struct resolver *resolver = resolver_new_with(
+		tree, policy, proofs, table ? table : table_new(TABLE_CAPACITY));
 
 	if (resolver)
 		resolver->store = store;
@@ -82,7 +85,7 @@ struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *
 
 struct resolver *resolver_new_for_walk(const struct tree *tree,
 				       const struct pyc_policy *policy,
-				       const struct proof_set *proofs)
+				       const struct proof_book *proofs)
 {
 	return resolver_new_with(tree, policy, proofs, table_new(WALK_CAPACITY));
 }
@@ -226,8 +229,8 @@ static void inquiry_look_up_proof(struct inquiry *inquiry, const struct pyc_poli
 {
 	const struct proof_set *proofs = inquiry->resolver->proofs;
 
-	if (!proofs || (!inquiry_needs_proof(inquiry, policy, proofs, PYC_CHECK_BAD) &&
-			!inquiry_needs_proof(inquiry, policy, proofs, PYC_CHECK_OK)))
+	if (!inquiry_needs_proof(inquiry, policy, proofs, PYC_CHECK_BAD) &&
+	    !inquiry_needs_proof(inquiry, policy, proofs, PYC_CHECK_OK))
 		return;
 	inquiry_find_proof(inquiry);
 }
@@ -344,8 +347,7 @@ static void inquiry_look_at_all(struct inquiry *inquiry)
 	if (inquiry->source.state != PYC_SOURCE_REGULAR)
 		return;
 	inquiry_check_source(inquiry);
-	if (inquiry->resolver->proofs)
-		inquiry_find_proof(inquiry);
+	inquiry_find_proof(inquiry);
 }
 
 /* Finds the facts that decide what an interpreter does with the file on the disk. */

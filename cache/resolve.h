@@ -19,7 +19,7 @@
 #include "cache/tree/tree.h"
 #include "pyc/verdict.h"
 
-struct proof_set;
+struct proof_book;
 struct resolver;
 struct store;
 struct table;
@@ -28,24 +28,26 @@ struct table;
  * resolver_new() - a resolver for one tree
  * @tree:   borrowed; must outlive the resolver
  * @policy: copied
- * @store:  has the proofs, and keeps what is learned for the next mount; borrowed, must
- *          outlive the resolver; NULL for none
+ * @proofs: what recompiling proved; borrowed, must outlive the resolver; NULL for nothing.
+ *          Where they could not be read, nothing is vouched for that only times speak for
+ * @store:  keeps what is learned for the next mount; borrowed, must outlive the resolver;
+ *          NULL for none
  * @table:  what is known from earlier mounts (recall_await()); takes ownership, in any
  *          case; NULL for nothing
  * Return: NULL when out of memory.
  */
 struct resolver *resolver_new(const struct tree *tree, const struct pyc_policy *policy,
-			      struct store *store, struct table *table);
+			      const struct proof_book *proofs, struct store *store,
+			      struct table *table);
 
 /**
  * resolver_new_for_walk() - a resolver that looks at each file about once: it remembers
  * fewer, and stores nothing
- * @proofs: what recompiling proved; sealed; borrowed, must outlive the resolver; NULL for
- *          nothing
+ * @proofs: as of resolver_new()
  */
 struct resolver *resolver_new_for_walk(const struct tree *tree,
 				       const struct pyc_policy *policy,
-				       const struct proof_set *proofs);
+				       const struct proof_book *proofs);
 
 void resolver_free(struct resolver *resolver);
 

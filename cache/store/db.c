@@ -11,7 +11,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/bytes.h"
 #include "base/fdio.h"
+#include "base/path.h"
 #include "base/scope.h"
 #include "cache/store/private.h"
 
@@ -26,25 +28,45 @@ static int store_db_explain(int error, struct reason *why)
 	return reason_set(why, error, "%s", text);
 }
 
+/* What the beginning of a database says of itself. */
+enum {
+	STORE_AT_VERSION = 60,	   /* user_version */
+	STORE_AT_APPLICATION = 68, /* application_id */
+	STORE_HEAD_BYTES = 72,
+};
+
+/* Does the file say that canonfs made it? */
+static bool store_db_read_head(const struct store_place *place,
+			       uint8_t head[STORE_HEAD_BYTES])
+{
+	scope_fd int fd = openat(place->dir_fd, path_last(place->path),
+				 O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	return fd >= 0 && pread_full(fd, head, STORE_HEAD_BYTES, 0) == STORE_HEAD_BYTES &&
+	       load_be32(head + STORE_AT_APPLICATION) == STORE_APPLICATION_ID;
+}
+
 /*
- * Does the file say that canonfs made it (application_id, at offset 68 of a database)? One
- * that somebody named by mistake must not be moved away. In the default place every file is
- * ours, however little of it is left.
+ * A file that somebody named by mistake must not be moved away. In the default place every
+ * file is ours, however little of it is left.
  */
 static bool store_db_is_ours(const struct store_place *place)
 {
-	scope_fd int fd = open(place->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	uint8_t id[4];
+	uint8_t head[STORE_HEAD_BYTES];
 
-	if (place->is_default)
-		return true;
-	if (fd < 0 || pread_full(fd, id, sizeof(id), 68) != sizeof(id))
-		return false;
-	return ((uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 |
-		id[3]) == STORE_APPLICATION_ID;
+	return place->is_default || store_db_read_head(place, head);
 }
 
-static int store_db_attach(const struct store_place *place, struct store_db *db)
+bool store_db_has_old_proofs(const struct store_place *place)
+{
+	uint8_t head[STORE_HEAD_BYTES];
+
+	return store_db_read_head(place, head) &&
+	       load_be32(head + STORE_AT_VERSION) == STORE_VERSION_WITH_PROOFS;
+}
+
+static int store_db_attach(const struct store_place *place, struct store_db *db,
+			   struct reason *why)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX |
 		    SQLITE_OPEN_EXRESCODE;
@@ -53,36 +75,43 @@ static int store_db_attach(const struct store_place *place, struct store_db *db)
 	/* Without leave to write, SQLite opens it for reading. */
 	if (r == 0 && sqlite3_db_readonly(db->sql, "main"))
 		r = -EROFS;
-	return r < 0 ? r : store_schema_open(db->sql);
+	if (r == 0)
+		r = store_schema_open(db->sql);
+	if (r < 0)
+		store_db_explain(r, why);
+	return r > 0 ? store_upgrade(db->sql, place, why) : r;
 }
 
 /*
  * Return: -EAGAIN where a bad database was set aside; *@why says why. It is locked until
  * then, so it cannot be somebody's new one. When SQLite closes a database that was moved,
- * it leaves the file at the path alone.
+ * it leaves the file at the path alone. One that may have proofs stays, unless all is to
+ * go.
  */
 static int store_db_open_once(const struct store_place *place, enum store_db_mode mode,
 			      struct store_db *db, struct reason *why)
 {
 	int r = store_place_check(place, mode == STORE_DB_MAKE, why);
-	bool ours;
+	bool ours, may_go;
 
 	if (r < 0)
 		return r;
-	ours = store_db_is_ours(
-		place); /* before SQLite opens it: our closing drops its locks */
-	r = store_db_attach(place, db);
-	if (r == 0 && mode == STORE_DB_RENEW)
+	/* Before SQLite opens it: our closing drops its locks. */
+	ours = store_db_is_ours(place);
+	may_go = mode == STORE_DB_RENEW ||
+		 (mode == STORE_DB_MAKE && !store_db_has_old_proofs(place));
+	r = store_db_attach(place, db, why);
+	if (r == 0 && mode == STORE_DB_RENEW) {
 		r = store_db_check(db);
+		if (r < 0)
+			store_db_explain(r, why);
+	}
 	if (r == 0)
 		return 0;
-	store_db_explain(r, why);
-	if (r == -EBADMSG && !ours) {
+	if (r == -EBADMSG && !ours)
 		r = reason_set(why, -EPERM, "it is not a cache of canonfs");
-	} else if (r == -EBADMSG && mode != STORE_DB_EXISTING &&
-		   store_place_set_aside(place) == 0) {
+	else if (r == -EBADMSG && may_go && store_place_set_aside(place) == 0)
 		r = -EAGAIN;
-	}
 	sqlite3_close(db->sql);
 	db->sql = NULL;
 	return r;
@@ -388,9 +417,8 @@ int store_db_forget(struct store_db *db, int64_t before_s)
 
 int store_db_clear(struct store_db *db)
 {
-	return store_sql_run(db->sql,
-			     "DELETE FROM header; DELETE FROM image; DELETE FROM proof;"
-			     "PRAGMA incremental_vacuum");
+	return store_sql_run(db->sql, "DELETE FROM header; DELETE FROM image;"
+				      "PRAGMA incremental_vacuum");
 }
 
 int store_db_check(struct store_db *db)

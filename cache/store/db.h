@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include "cache/store/place.h"
-#include "cache/store/proof.h"
 #include "cache/store/row.h"
 #include "cache/tree/image.h"
 
@@ -39,6 +38,13 @@ int store_db_open(const struct store_place *place, enum store_db_mode mode,
 		  struct store_db **ret_db, struct reason *ret_why);
 
 void store_db_close(struct store_db *db);
+
+/*
+ * Does the file say that it is of the version that had proofs in it? store_db_open() moves
+ * them to their file, or fails and leaves it as it is. Not to be asked while this process
+ * has the database open.
+ */
+bool store_db_has_old_proofs(const struct store_place *place);
 
 /* The functions below return 0 or -errno as above. */
 
@@ -81,24 +87,6 @@ int store_db_images(struct store_db *db, store_image_fn *take, void *closure);
  */
 int store_db_use_image(struct store_db *db, const struct image *image);
 
-/* ---- proofs ---- */
-
-/* A disproof that is there stays. */
-int store_db_put_proof(struct store_db *db, const struct proof *proof);
-
-/**
- * store_db_put_proofs() - put all of @set, in one transaction, or none
- *
- * Return: -E2BIG where there would be more than PROOF_MAX, which no mount loads.
- */
-int store_db_put_proofs(struct store_db *db, const struct proof_set *set);
-
-/*
- * Adds all to @set, disproofs first, as far as it has room, and seals it. Damaged ones are
- * counted; at PROOF_MAX of them it stops.
- */
-int store_db_proofs(struct store_db *db, struct proof_set *set, size_t *ret_bad);
-
 /* ---- size ---- */
 
 /* Bytes in use. */
@@ -108,14 +96,14 @@ int store_db_size(struct store_db *db, int64_t *ret_bytes);
  * store_db_shrink() - delete until at most @limit bytes are in use
  *
  * The least recently used images go first, whole; then, of the last one, what was stored
- * first. Proofs stay.
+ * first.
  */
 int store_db_shrink(struct store_db *db, int64_t limit);
 
 /* Deletes the images that were last used before a time, seconds since 1970. */
 int store_db_forget(struct store_db *db, int64_t before_s);
 
-/* Deletes everything. */
+/* Deletes all rows and images. */
 int store_db_clear(struct store_db *db);
 
 /* Does SQLite itself find the database sound? -EBADMSG if not. */

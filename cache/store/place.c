@@ -126,11 +126,15 @@ static int store_place_open_dir(struct store_place *place, const char *path,
 	if (r < 0)
 		return reason_set_errno(why, r, "its directory cannot be used");
 	place->dir_fd = r;
+	place->path = path_join(real, name);
+	if (!place->path || asprintf(&place->proofs, "%s.proofs", place->path) < 0) {
+		place->proofs = NULL;
+		return reason_set(why, -ENOMEM, "out of memory");
+	}
 	if (fstatat(place->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    !S_ISREG(st.st_mode))
 		return reason_set(why, -EPERM, "it is not a regular file");
-	place->path = path_join(real, name);
-	return place->path ? 0 : reason_set(why, -ENOMEM, "out of memory");
+	return 0;
 }
 
 int store_place_open(struct store_place *place, const char *path, struct reason *ret_why)
@@ -151,7 +155,8 @@ int store_place_open(struct store_place *place, const char *path, struct reason 
 void store_place_close(struct store_place *place)
 {
 	free(place->path);
-	place->path = NULL;
+	free(place->proofs);
+	place->path = place->proofs = NULL;
 	close_fd(&place->dir_fd);
 }
 
@@ -170,6 +175,19 @@ static char *store_place_beside(const struct store_place *place, const char *suf
 	return asprintf(&name, "%s%s", store_place_name(place), suffix) < 0 ? NULL : name;
 }
 
+int store_place_check_stat(const struct stat *st, struct reason *ret_why)
+{
+	if (!S_ISREG(st->st_mode))
+		return reason_set(ret_why, -EPERM, "it is not a regular file");
+	if (st->st_uid != geteuid())
+		return reason_set(ret_why, -EPERM, "it belongs to somebody else");
+	if ((st->st_mode & 07777) != 0600)
+		return reason_set(ret_why, -EPERM, "its mode is not 0600");
+	if (st->st_nlink > 1)
+		return reason_set(ret_why, -EPERM, "it has more than one name");
+	return 0;
+}
+
 static int store_place_check_file(const struct store_place *place, const char *name,
 				  struct reason *why)
 {
@@ -179,15 +197,7 @@ static int store_place_check_file(const struct store_place *place, const char *n
 		return errno == ENOENT
 			       ? reason_set(why, -ENOENT, "there is none yet")
 			       : reason_set_errno(why, -errno, "it cannot be looked at");
-	if (!S_ISREG(st.st_mode))
-		return reason_set(why, -EPERM, "it is not a regular file");
-	if (st.st_uid != geteuid())
-		return reason_set(why, -EPERM, "it belongs to somebody else");
-	if ((st.st_mode & 07777) != 0600)
-		return reason_set(why, -EPERM, "its mode is not 0600");
-	if (st.st_nlink != 1)
-		return reason_set(why, -EPERM, "it has more than one name");
-	return 0;
+	return store_place_check_stat(&st, why);
 }
 
 static int store_place_check_companions(const struct store_place *place, struct reason *why)

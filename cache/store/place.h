@@ -10,17 +10,20 @@
 #define CANONFS_CACHE_STORE_PLACE_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "base/reason.h"
 
 /**
  * struct store_place - the place of a database
  * @path:   absolute, of the file; its directory has no symlinks in it; owned
+ * @proofs: the same of the file with the proofs, which lies beside it; owned
  * @dir_fd: O_PATH descriptor of the directory; owned
  * @is_default: nobody named it, so nobody is told that it is missing or busy
  */
 struct store_place {
 	char *path;
+	char *proofs;
 	int dir_fd;
 	bool is_default;
 };
@@ -38,7 +41,8 @@ char *store_place_default(void);
  * store_place_open() - find and check the directory
  * @path:    NULL for the default place, the directory of which is made (0700)
  * @ret_why: on failure, the reason
- * Return: 0 or -errno; store_place_close() either way.
+ * Return: 0 or -errno; store_place_close() either way. Where only the directory is not good
+ * enough, the place is filled in nevertheless.
  */
 int store_place_open(struct store_place *place, const char *path, struct reason *ret_why);
 
@@ -51,6 +55,12 @@ void store_place_close(struct store_place *place);
  * is none; -EROFS...); *@ret_why says it.
  */
 int store_place_check(const struct store_place *place, bool create, struct reason *ret_why);
+
+/*
+ * The same for one file, of which @st tells: -EPERM where it is not ours alone. A file that
+ * was opened may have lost its name since.
+ */
+int store_place_check_stat(const struct stat *st, struct reason *ret_why);
 
 /*
  * Renames the database to PATH.bad and deletes the files beside it. Return: 0; -errno where

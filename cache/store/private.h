@@ -24,7 +24,10 @@ struct store_db {
  * PRAGMA user_version. It is raised when the schema changes, and when the meaning of a row
  * does: a stricter check of bodies, or another digest.
  */
-#define STORE_VERSION 3
+#define STORE_VERSION 4
+
+/* The last one that had proofs in it, too; they have a file of their own now. */
+#define STORE_VERSION_WITH_PROOFS 3
 
 /* PRAGMA application_id: "cnfs" */
 #define STORE_APPLICATION_ID 0x636e6673
@@ -32,10 +35,19 @@ struct store_db {
 /**
  * store_schema_open() - set up a connection, and make or check the schema
  *
- * Return: 0; -EBADMSG where it is not a database of ours or of another version; -EBUSY
- * where another process has it; another -errno.
+ * Return: 0; 1 where it is a good one of STORE_VERSION_WITH_PROOFS, which has to be
+ * upgraded; -EBADMSG where it is not a database of ours or of another version; -EBUSY where
+ * another process has it; another -errno.
  */
 int store_schema_open(sqlite3 *sql);
+
+/**
+ * store_upgrade() - move the proofs of an earlier version to their file
+ *
+ * They are on the disk there before they go here. Where that fails nothing is lost.
+ * Return: 0; -EBADMSG where a proof is damaged; another -errno.
+ */
+int store_upgrade(sqlite3 *sql, const struct store_place *place, struct reason *why);
 
 /* The -errno that a result code of SQLite stands for; 0 for success. */
 int store_error(int code);

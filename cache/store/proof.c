@@ -66,14 +66,18 @@ static int proof_compare_keys(const void *first, const void *second)
 	return 0;
 }
 
-/* By key; the disproof before the proof. */
+/* By key; the disproof before the proof, then the later one before the earlier. */
 static int proof_compare(const void *a, const void *b)
 {
 	const struct proof *first = a;
 	const struct proof *second = b;
 	int order = proof_compare_keys(first, second);
 
-	return order ? order : (int)second->result - (int)first->result;
+	if (order == 0)
+		order = (int)second->result - (int)first->result;
+	if (order == 0)
+		order = (second->when_s > first->when_s) - (second->when_s < first->when_s);
+	return order;
 }
 
 void proof_set_seal(struct proof_set *set)
@@ -87,6 +91,18 @@ void proof_set_seal(struct proof_set *set)
 		if (proof_compare_keys(&set->proofs[kept], &set->proofs[i]) != 0)
 			set->proofs[++kept] = set->proofs[i];
 	set->count = kept + 1;
+}
+
+int proof_set_merge(struct proof_set *set, const struct proof_set *more)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < more->count; i++) {
+		r = array_add(set->proofs, set->count, more->proofs[i]);
+		set->has[more->proofs[i].result] = true;
+	}
+	proof_set_seal(set);
+	return r == 0 && set->count > PROOF_MAX ? -E2BIG : r;
 }
 
 enum pyc_check proof_set_find(const struct proof_set *set, struct digest source,

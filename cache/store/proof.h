@@ -14,8 +14,7 @@
 #include "cache/tree/digest.h"
 #include "pyc/verdict.h"
 
-/* Proofs in memory at most, 14 MiB of them (a system with numpy has 14,000); disproofs are
- * loaded first. */
+/* Proofs at most, in memory (14 MiB) as on disk; a system with numpy has 14,000. */
 #define PROOF_MAX 131072
 
 #define PROOF_INTERPRETER_MAX 64
@@ -59,8 +58,14 @@ struct proof_set {
 /* Return: 0; -ENOMEM; -E2BIG when there are PROOF_MAX. */
 int proof_set_add(struct proof_set *set, const struct proof *proof);
 
-/* Sorts; of contradicting proofs the disproof wins. */
+/* Sorts; of contradicting proofs the disproof wins, of equal ones the later one stays. */
 void proof_set_seal(struct proof_set *set);
+
+/**
+ * proof_set_merge() - add all of another set, and seal
+ * Return: 0; -ENOMEM; -E2BIG where there are more than PROOF_MAX then.
+ */
+int proof_set_merge(struct proof_set *set, const struct proof_set *more);
 
 /*
  * What is proved about a body and a source, for a magic and a level of optimisation;

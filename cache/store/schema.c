@@ -17,6 +17,7 @@
 /* Strings and blobs are a few bytes each; a longer one is not ours. */
 #define MAX_LENGTH 65536
 
+/* The last one was in STORE_VERSION_WITH_PROOFS only. */
 static const char *const tables[] = {
 	"CREATE TABLE image(id INTEGER PRIMARY KEY, fs_type INTEGER, fsid INTEGER, "
 	"root_inode INTEGER, root_btime INTEGER, last_used INTEGER)",
@@ -31,6 +32,8 @@ static const char *const tables[] = {
 	"result INTEGER, stored INTEGER, interpreter TEXT, checksum INTEGER, "
 	"PRIMARY KEY(source, body, magic, level)) WITHOUT ROWID",
 };
+
+#define TABLES (ARRAY_SIZE(tables) - 1)
 
 int store_error(int code)
 {
@@ -91,7 +94,7 @@ static int store_schema_make(sqlite3 *sql)
 			      "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
 			      "BEGIN IMMEDIATE");
 
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(tables); i++)
+	for (size_t i = 0; r == 0 && i < TABLES; i++)
 		r = store_sql_run(sql, tables[i]);
 	snprintf(version, sizeof(version),
 		 "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
@@ -109,11 +112,11 @@ static bool store_schema_is_text(sqlite3_stmt *statement, int column, const char
 	return found && strcmp((const char *)found, text) == 0;
 }
 
-static int store_schema_compare(sqlite3_stmt *statement)
+static int store_schema_compare(sqlite3_stmt *statement, size_t count)
 {
 	int code;
 
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+	for (size_t i = 0; i < count; i++) {
 		code = sqlite3_step(statement);
 		if (code != SQLITE_ROW)
 			return code == SQLITE_DONE ? -EBADMSG : store_error(code);
@@ -125,13 +128,13 @@ static int store_schema_compare(sqlite3_stmt *statement)
 	return code == SQLITE_ROW ? -EBADMSG : store_error(code);
 }
 
-static int store_schema_check(sqlite3 *sql)
+static int store_schema_check(sqlite3 *sql, size_t count)
 {
 	scope_statement sqlite3_stmt *statement = NULL;
 	int r = store_sql_prepare(sql, "SELECT type, sql FROM sqlite_schema ORDER BY rowid",
 				  &statement);
 
-	return r < 0 ? r : store_schema_compare(statement);
+	return r < 0 ? r : store_schema_compare(statement, count);
 }
 
 int store_schema_open(sqlite3 *sql)
@@ -149,8 +152,12 @@ int store_schema_open(sqlite3 *sql)
 		return r;
 	if (application == 0 && version == 0 && objects == 0)
 		return store_schema_make(sql);
-	if (application != STORE_APPLICATION_ID || version != STORE_VERSION)
+	if (application != STORE_APPLICATION_ID)
 		return -EBADMSG;
-	r = store_schema_check(sql);
+	if (version == STORE_VERSION_WITH_PROOFS) {
+		r = store_schema_check(sql, ARRAY_SIZE(tables));
+		return r < 0 ? r : 1;
+	}
+	r = version == STORE_VERSION ? store_schema_check(sql, TABLES) : -EBADMSG;
 	return r < 0 ? r : store_sql_run(sql, "PRAGMA journal_mode=WAL");
 }

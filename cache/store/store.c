@@ -26,7 +26,6 @@ struct store {
 	struct store_db *db;
 	struct image image;
 	int64_t limit;
-	struct proof_set proofs; /* constant after store_load() */
 	struct store_queue queue;
 
 	pthread_t writer;
@@ -57,7 +56,6 @@ static void store_give_up(struct store *store, const char *what, int error)
 static void store_free(struct store *store)
 {
 	store_db_close(store->db);
-	proof_set_fini(&store->proofs);
 	store_queue_fini(&store->queue);
 	pthread_cond_destroy(&store->ended);
 	pthread_mutex_destroy(&store->end_lock);
@@ -149,15 +147,6 @@ static bool store_load_row(const struct store_row *stored, void *closure)
 	return ++store->loaded < STORE_LOAD_ROWS;
 }
 
-static int store_load_proofs(struct store *store)
-{
-	size_t bad;
-	int r = store_db_proofs(store->db, &store->proofs, &bad);
-
-	store->bad += bad;
-	return r;
-}
-
 static void *store_write(void *closure);
 
 /* The caller has blocked the signals, which are the supervisor's. */
@@ -173,12 +162,8 @@ static void store_start_writer(struct store *store)
 void store_load(struct store *store, store_take_fn *take, void *closure)
 {
 	struct store_loading loading = {.store = store, .take = take, .closure = closure};
-	/* Proofs come first: a damaged row must not hide that something was disproved. */
-	int proofs_r = store_load_proofs(store);
 	int r = store_db_rows(store->db, store->image.id, store_load_row, &loading);
 
-	if (r == 0)
-		r = proofs_r;
 	if (r < 0) {
 		store_give_up(store, "cannot read", r);
 		return;
@@ -193,11 +178,6 @@ void store_load(struct store *store, store_take_fn *take, void *closure)
 		store_give_up(store, "cannot write", r);
 	else
 		store_start_writer(store);
-}
-
-const struct proof_set *store_proofs(const struct store *store)
-{
-	return &store->proofs;
 }
 
 struct store_counts store_counts(struct store *store)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What outlives a mount: what bodies of bytecode files were found to be, and proofs.
+ * What outlives a mount: what bodies of bytecode files were found to be. Proofs outlive it,
+ * too, in a file of their own (proof_file.h).
  *
  * The database is read once, before the first request. Then a thread of its own writes what
  * a bounded queue brings: no request waits for SQL or for the disk. Rows that the queue
@@ -14,7 +15,6 @@
 #include <stdint.h>
 
 #include "cache/store/place.h"
-#include "cache/store/proof.h"
 #include "cache/store/row.h"
 
 struct store;
@@ -40,9 +40,6 @@ typedef void store_take_fn(const struct store_row *row, void *closure);
  * IDENTITY_NEVER_CURRENT: only the digest of the file's body brings it back.
  */
 void store_load(struct store *store, store_take_fn *take, void *closure);
-
-/* The proofs, loaded by store_load() and constant since. Locking: none needed. */
-const struct proof_set *store_proofs(const struct store *store);
 
 /**
  * store_put() - queue a row for writing

@@ -17,12 +17,12 @@
 const struct cache_word *cache_word(const char *name)
 {
 	static const struct cache_word words[] = {
-		{"list", cache_list, false, STORE_DB_EXISTING},
-		{"verify", cache_verify, false, STORE_DB_EXISTING},
-		{"prune", cache_prune, false, STORE_DB_EXISTING},
-		{"clear", cache_clear, false, STORE_DB_RENEW},
-		{"export", cache_export, true, STORE_DB_EXISTING},
-		{"import", cache_import, true, STORE_DB_MAKE},
+		{"list", cache_list, false, true, STORE_DB_EXISTING},
+		{"verify", cache_verify, false, true, STORE_DB_EXISTING},
+		{"prune", cache_prune, false, true, STORE_DB_EXISTING},
+		{"clear", cache_clear, false, true, STORE_DB_RENEW},
+		{.name = "export", .run = cache_export, .has_operand = true},
+		{.name = "import", .run = cache_import, .has_operand = true},
 		{.name = "path"},
 	};
 
@@ -58,11 +58,31 @@ static int cache_print_path(const char *given, bool json)
 	return 0;
 }
 
-static int cache_run_on_database(const struct cache_word *word,
-				 struct cache_request *request)
+/*
+ * Opens the database. Where there are proofs and no database, verify and clear have work
+ * all the same.
+ */
+static int cache_open_database(const struct cache_word *word,
+			       const struct cache_request *request, struct cache_work *work)
 {
+	struct reason why;
+	int r = store_db_open(work->place, word->mode, &work->db, &why);
+
+	if (r == -ENOENT && work->proofs->state != PROOFS_NONE &&
+	    (word->run == cache_verify || word->run == cache_clear))
+		return 0;
+	if (r < 0)
+		log_error("cannot use the cache %s: %s", quoted(request->path), why.text);
+	else if (why.text[0])
+		log_warning("set the cache %s aside: %s", quoted(request->path), why.text);
+	return r;
+}
+
+static int cache_run_on_place(const struct cache_word *word, struct cache_request *request)
+{
+	struct proof_book proofs = {.state = PROOFS_NONE};
 	struct store_place place;
-	struct store_db *db = NULL;
+	struct cache_work work = {.place = &place, .proofs = &proofs};
 	struct reason why;
 	int status = EXIT_CACHE_FAILURE;
 	int r = store_place_open(&place, request->cache, &why);
@@ -70,17 +90,18 @@ static int cache_run_on_database(const struct cache_word *word,
 	request->path = place.path	 ? place.path
 			: request->cache ? request->cache
 					 : "in the default place";
-	if (r == 0)
-		r = store_db_open(&place, word->mode, &db, &why);
 	if (r < 0) {
 		log_error("cannot use the cache %s: %s", quoted(request->path), why.text);
 	} else {
-		if (why.text[0])
-			log_warning("set the cache %s aside: %s", quoted(request->path),
-				    why.text);
-		status = word->run(db, request);
+		/* Proofs in an old database are moved here, before it is opened. */
+		proof_book_read(&proofs, &place);
+		if (word->needs_database)
+			r = cache_open_database(word, request, &work);
 	}
-	store_db_close(db);
+	if (r == 0)
+		status = word->run(&work, request);
+	store_db_close(work.db);
+	proof_book_fini(&proofs);
 	store_place_close(&place);
 	return status;
 }
@@ -91,5 +112,5 @@ int cache_run(const struct cache_word *word, struct cache_request *request)
 		return cache_print_path(request->cache, request->json);
 	if (word->run == cache_import && cache_import_read(request) < 0)
 		return EXIT_CACHE_FAILURE;
-	return cache_run_on_database(word, request);
+	return cache_run_on_place(word, request);
 }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "cache/store/db.h"
-#include "cache/store/proof.h"
+#include "cache/store/proof_file.h"
 
 #define CACHE_ALL_DAYS UINT_MAX
 
@@ -35,16 +35,30 @@ struct cache_request {
 };
 
 /**
+ * struct cache_work - what a word works on
+ * @db:     NULL where it needs none
+ * @place:  where both are
+ * @proofs: as they were read before
+ */
+struct cache_work {
+	struct store_db *db;
+	const struct store_place *place;
+	const struct proof_book *proofs;
+};
+
+/**
  * struct cache_word - what follows "canonfs cache"
  * @run:  Return: an exit status, with a line logged where it failed. NULL for "path", which
  *        needs no database.
  * @has_operand: FILE follows
- * @mode: how the database is opened
+ * @needs_database: without one it fails
+ * @mode: how the database is opened; for those that need it
  */
 struct cache_word {
 	const char *name;
-	int (*run)(struct store_db *db, const struct cache_request *request);
+	int (*run)(const struct cache_work *work, const struct cache_request *request);
 	bool has_operand;
+	bool needs_database;
 	enum store_db_mode mode;
 };
 
@@ -54,12 +68,12 @@ const struct cache_word *cache_word(const char *name);
 /* All that canonfs cache does. Return: an exit status. */
 int cache_run(const struct cache_word *word, struct cache_request *request);
 
-int cache_list(struct store_db *db, const struct cache_request *request);
-int cache_verify(struct store_db *db, const struct cache_request *request);
-int cache_prune(struct store_db *db, const struct cache_request *request);
-int cache_clear(struct store_db *db, const struct cache_request *request);
-int cache_export(struct store_db *db, const struct cache_request *request);
-int cache_import(struct store_db *db, const struct cache_request *request);
+int cache_list(const struct cache_work *work, const struct cache_request *request);
+int cache_verify(const struct cache_work *work, const struct cache_request *request);
+int cache_prune(const struct cache_work *work, const struct cache_request *request);
+int cache_clear(const struct cache_work *work, const struct cache_request *request);
+int cache_export(const struct cache_work *work, const struct cache_request *request);
+int cache_import(const struct cache_work *work, const struct cache_request *request);
 
 /*
  * Reads and checks the file of an import before the database is opened, so that a wrong

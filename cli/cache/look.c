@@ -70,8 +70,9 @@ static bool cache_image_json(const struct store_image *image, void *closure)
 	return true;
 }
 
-int cache_list(struct store_db *db, const struct cache_request *request)
+int cache_list(const struct cache_work *work, const struct cache_request *request)
 {
+	struct store_db *db = work->db;
 	int64_t bytes = 0;
 	int r = store_db_size(db, &bytes);
 
@@ -110,49 +111,50 @@ static bool cache_count_row(const struct store_row *row, void *closure)
 	return true;
 }
 
-/* Rows and proofs; the two kinds of proofs add up. */
-static int cache_count_all(struct store_db *db, struct cache_tally *rows,
-			   struct cache_tally *proofs)
+static void cache_print_sound(const struct cache_tally *rows,
+			      const struct proof_book *proofs, bool unsound)
 {
-	struct proof_set set = {.count = 0};
-	size_t bad = 0;
-	int r = store_db_rows(db, -1, cache_count_row, rows);
+	bool unread = proofs->state == PROOFS_UNREAD;
 
-	if (r == 0)
-		r = store_db_proofs(db, &set, &bad);
-	*proofs = (struct cache_tally){.good = (int64_t)set.count, .bad = (int64_t)bad};
-	proof_set_fini(&set);
-	return r;
+	printf("%s%" PRId64 " rows and %zu proofs are sound, %" PRId64 " are damaged%s\n",
+	       unsound ? "the database is damaged: " : "", rows->good, proofs->set.count,
+	       rows->bad + unread,
+	       unsound || unread || rows->bad > 0 ? "; canonfs cache clear starts anew"
+						  : "");
+	if (unread)
+		printf("the file of proofs could not be read: %s\n", proofs->why.text);
 }
 
-int cache_verify(struct store_db *db, const struct cache_request *request)
+static void cache_print_sound_json(const struct cache_tally *rows,
+				   const struct proof_book *proofs, bool unsound)
 {
-	struct cache_tally rows = {0}, proofs = {0};
-	int r = store_db_check(db);
-	bool unsound = r == -EBADMSG; /* the database itself, whatever its rows say */
-	bool damaged;
+	struct json_object *json = json_object_new_object();
+	bool unread = proofs->state == PROOFS_UNREAD;
 
-	if (r == 0 || unsound)
-		r = cache_count_all(db, &rows, &proofs);
+	json_add_bool(json, "sound", !unsound && !unread && rows->bad == 0);
+	json_add_number(json, "rows", rows->good);
+	json_add_number(json, "damaged_rows", rows->bad);
+	json_add_number(json, "proofs", (int64_t)proofs->set.count);
+	json_add_number(json, "damaged_proofs", unread); /* the file, as one */
+	if (unread)
+		json_add_text(json, "why_unread", proofs->why.text);
+	json_print(json);
+}
+
+int cache_verify(const struct cache_work *work, const struct cache_request *request)
+{
+	struct cache_tally rows = {0};
+	int r = work->db ? store_db_check(work->db) : 0;
+	bool unsound = r == -EBADMSG; /* the database itself, whatever its rows say */
+
+	if (work->db && (r == 0 || unsound))
+		r = store_db_rows(work->db, -1, cache_count_row, &rows);
 	if (r < 0 && r != -EBADMSG)
 		return cache_fail(request, "read", r);
 	unsound |= r < 0;
-	damaged = unsound || rows.bad > 0 || proofs.bad > 0;
-	if (request->json) {
-		struct json_object *json = json_object_new_object();
-
-		json_add_bool(json, "sound", !damaged);
-		json_add_number(json, "rows", rows.good);
-		json_add_number(json, "damaged_rows", rows.bad);
-		json_add_number(json, "proofs", proofs.good);
-		json_add_number(json, "damaged_proofs", proofs.bad);
-		json_print(json);
-	} else {
-		printf("%s%" PRId64 " rows and %" PRId64 " proofs are sound, %" PRId64
-		       " are damaged%s\n",
-		       unsound ? "the database is damaged: " : "", rows.good, proofs.good,
-		       rows.bad + proofs.bad,
-		       damaged ? "; canonfs cache clear starts anew" : "");
-	}
-	return damaged ? EXIT_CACHE_FAILURE : 0;
+	(request->json ? cache_print_sound_json : cache_print_sound)(&rows, work->proofs,
+								     unsound);
+	return unsound || rows.bad > 0 || work->proofs->state == PROOFS_UNREAD
+		       ? EXIT_CACHE_FAILURE
+		       : 0;
 }

@@ -12,7 +12,6 @@
 
 #include "base/log.h"
 #include "cli/print/json.h"
-#include "cli/trees/tree_set.h"
 
 #define DAY_S 86400
 
@@ -32,8 +31,9 @@ static void cache_report(const struct cache_request *request, const char *key,
 
 /* ---- prune, clear ---- */
 
-int cache_prune(struct store_db *db, const struct cache_request *request)
+int cache_prune(const struct cache_work *work, const struct cache_request *request)
 {
+	struct store_db *db = work->db;
 	int64_t bytes = 0;
 	int r = 0;
 
@@ -49,15 +49,26 @@ int cache_prune(struct store_db *db, const struct cache_request *request)
 	return 0;
 }
 
-int cache_clear(struct store_db *db, const struct cache_request *request)
+int cache_clear(const struct cache_work *work, const struct cache_request *request)
 {
+	struct reason why;
 	int64_t bytes = 0;
-	int r = store_db_clear(db);
+	int r = 0;
 
-	if (r == 0)
-		r = store_db_size(db, &bytes);
+	if (work->db)
+		r = store_db_clear(work->db);
+	if (r == 0 && work->db)
+		r = store_db_size(work->db, &bytes);
 	if (r < 0)
 		return cache_fail(request, "clear", r);
+	if (work->proofs->state != PROOFS_NONE) {
+		r = proof_file_delete(work->place, &why);
+		if (r < 0 && r != -ENOENT) {
+			log_error("cannot delete the proofs %s: %s",
+				  quoted(work->place->proofs), why.text);
+			return EXIT_CACHE_FAILURE;
+		}
+	}
 	cache_report(request, "bytes", bytes, "bytes are left: the cache is empty");
 	return 0;
 }
@@ -78,22 +89,25 @@ static int cache_write_proofs(const struct proof_set *set, const char *path)
 	return r;
 }
 
-int cache_export(struct store_db *db, const struct cache_request *request)
+int cache_export(const struct cache_work *work, const struct cache_request *request)
 {
-	struct proof_set set = {.count = 0};
-	int r = tree_set_load_proofs(db, &set);
-	int status = 0;
+	const struct proof_set *set = &work->proofs->set;
+	int r;
 
-	if (r < 0) {
-		status = cache_fail(request, "read", r);
-	} else if ((r = cache_write_proofs(&set, request->operand)) < 0) {
-		log_error("cannot write %s: %s", quoted(request->operand), strerror(-r));
-		status = EXIT_CACHE_FAILURE;
-	} else if (strcmp(request->operand, "-") != 0) {
-		cache_report(request, "proofs", (int64_t)set.count, "proofs were exported");
+	if (work->proofs->state == PROOFS_UNREAD) {
+		log_error("cannot read the proofs %s: %s", quoted(work->place->proofs),
+			  work->proofs->why.text);
+		return EXIT_CACHE_FAILURE;
 	}
-	proof_set_fini(&set);
-	return status;
+	r = cache_write_proofs(set, request->operand);
+	if (r < 0) {
+		log_error("cannot write %s: %s", quoted(request->operand), strerror(-r));
+		return EXIT_CACHE_FAILURE;
+	}
+	if (strcmp(request->operand, "-") != 0)
+		cache_report(request, "proofs", (int64_t)set->count,
+			     "proofs were exported");
+	return 0;
 }
 
 /* ---- import ---- */
@@ -125,18 +139,15 @@ int cache_import_read(struct cache_request *request)
 	return r;
 }
 
-int cache_import(struct store_db *db, const struct cache_request *request)
+int cache_import(const struct cache_work *work, const struct cache_request *request)
 {
-	int r = store_db_put_proofs(db, &request->proofs);
+	struct reason why;
 
-	if (r == -E2BIG) {
-		log_error("the cache %s would have more than %d proofs; nothing was "
-			  "imported",
-			  quoted(request->path), PROOF_MAX);
+	if (proof_file_record(work->place, &request->proofs, &why) < 0) {
+		log_error("cannot import into the proofs %s: %s; nothing was imported",
+			  quoted(work->place->proofs), why.text);
 		return EXIT_CACHE_FAILURE;
 	}
-	if (r < 0)
-		return cache_fail(request, "write", r);
 	cache_report(request, "proofs", (int64_t)request->proofs.count,
 		     "proofs were imported");
 	return 0;

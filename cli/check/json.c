@@ -141,6 +141,9 @@ void check_print_json(const struct check *check)
 	check_json_count(json, "unreadable", check->unreadable);
 	check_json_count(json, "vanished", check->tally.vanished);
 	check_json_count(json, "submounts", check->submounts);
+	json_add_text(json, "proofs_unread",
+		      check->tree_count ? proof_book_unread(&check->tree[0].set.proofs)
+					: NULL);
 	json_print(json);
 }
 

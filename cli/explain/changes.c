@@ -112,7 +112,8 @@ static char *explain_path_on_disk(const struct explain_trial *trial, const char 
 	return path_join(strcmp(trial->request->root, "/") != 0 ? below : source, relative);
 }
 
-/* Verify records a proof for the mount. The mount ends first: a cache has one user. */
+/* Verify records a proof. A mount reads proofs when it begins, so there has to be a new
+ * one. */
 static void explain_try_verify(struct explain_trial *trial)
 {
 	const struct mount_options *options = &trial->request->options;
@@ -124,7 +125,8 @@ static void explain_try_verify(struct explain_trial *trial)
 	scope_free char *cache = shell_word(options->cache ? options->cache : "");
 	scope_free char *verify = NULL;
 
-	if (trial->facts.proof != PYC_CHECK_UNKNOWN || options->no_cache)
+	if (trial->facts.proof != PYC_CHECK_UNKNOWN || options->no_cache ||
+	    trial->policy.proofs_unread)
 		return;
 	trial->facts.proof = PYC_CHECK_OK;
 	if (word && root && cache && explain_trial_helps(trial))

@@ -231,6 +231,7 @@ static void explain_add_tree(struct json_object *object, const struct explain_tr
 	json_add_text(inner, "path", tree->set->path);
 	json_add_text(inner, "shared_mtime", NULL); /* no longer looked for */
 	json_add_text(inner, "canonfs", tree->mount_source);
+	json_add_text(inner, "proofs_unread", proof_book_unread(&tree->set->proofs));
 }
 
 void explain_print_json(const struct explain_request *request)

@@ -178,6 +178,20 @@ static void status_print_cache(struct json_object *status)
 	putchar('\n');
 }
 
+static void status_print_proofs(struct json_object *status)
+{
+	struct json_object *proofs = json_member(status, "proofs");
+	const char *state = json_member_text(proofs, "state", "?");
+
+	if (strcmp(state, "unread") == 0)
+		printf(LABEL "could not be read: %s; bytecode for which only times speak "
+			     "is stale\n",
+		       "proofs", text(proofs, "why_unread"));
+	else if (strcmp(state, "read") == 0)
+		printf(LABEL "%s proved, %s disproved\n", "proofs", count(proofs, "proved"),
+		       count(proofs, "disproved"));
+}
+
 static void status_print_answer(struct json_object *status)
 {
 	const char *options = json_member_text(status, "options", "?");
@@ -191,6 +205,7 @@ static void status_print_answer(struct json_object *status)
 	status_print_bytecode(status);
 	status_print_evidence(status);
 	status_print_cache(status);
+	status_print_proofs(status);
 	printf(LABEL, "errors");
 	status_print_counts(json_member(status, "errors"));
 	putchar('\n');

@@ -39,45 +39,29 @@ static const char *tree_set_view(const char *root, const char *path)
 	return path[strlen(root)] ? path + strlen(root) : "/";
 }
 
-int tree_set_load_proofs(struct store_db *db, struct proof_set *set)
-{
-	size_t bad;
-	int r = store_db_proofs(db, set, &bad);
-
-	if (bad > 0)
-		log_warning("%zu proofs in the cache are damaged, ignoring them", bad);
-	return r;
-}
-
 /* Whoever asks for proofs must hear that there are none. */
-static void tree_set_report_cache(const struct mount_options *options, int error,
-				  const char *why)
+static void tree_set_read_proofs(const struct mount_options *options,
+				 struct proof_book *ret_proofs)
 {
-	bool wants_proofs = options->policy.trust == PYC_TRUST_VERIFIED;
-
-	if (wants_proofs || error == -EBADMSG || (options->cache && error != -ENOENT))
-		log_warning("cannot use the cache: %s; going on without its proofs", why);
-}
-
-static void tree_set_read_cache(const struct mount_options *options, struct proof_set *set)
-{
-	struct reason why = {"out of memory"};
+	struct reason why = {"there are none yet"};
 	struct store_place place;
-	struct store_db *db = NULL;
 	int r;
 
+	*ret_proofs = (struct proof_book){.state = PROOFS_NONE};
 	if (options->no_cache)
 		return;
 	r = store_place_open(&place, options->cache, &why);
-	if (r == 0)
-		r = store_db_open(&place, STORE_DB_EXISTING, &db, &why);
-	if (r == 0) {
-		r = tree_set_load_proofs(db, set);
-		store_db_close(db);
-	}
-	store_place_close(&place);
 	if (r < 0)
-		tree_set_report_cache(options, r, why.text);
+		proof_book_refuse(ret_proofs, &place, r, &why);
+	else
+		proof_book_read(ret_proofs, &place);
+	proof_book_warn(ret_proofs, place.proofs);
+	if (ret_proofs->state == PROOFS_NONE &&
+	    (options->policy.trust == PYC_TRUST_VERIFIED || (options->cache && r < 0)))
+		log_warning("there are no proofs%s%s: %s; going on without",
+			    place.path ? " beside the cache " : "",
+			    place.path ? quoted(place.path) : "", why.text);
+	store_place_close(&place);
 }
 
 static int tree_set_open_at(struct tree_set *set, const char *path, const char *root)
@@ -110,7 +94,7 @@ int tree_set_open(struct tree_set *set, const char *path, const char *root,
 		return r;
 	}
 	set->mutability = mutability_of(&set->tree, set->path, options->mutability);
-	tree_set_read_cache(options, &set->proofs);
+	tree_set_read_proofs(options, &set->proofs);
 	policy.immutable = set->mutability.immutable;
 	set->resolver = resolver_new_for_walk(&set->tree, &policy, &set->proofs);
 	if (!set->resolver) {
@@ -123,7 +107,7 @@ int tree_set_open(struct tree_set *set, const char *path, const char *root,
 void tree_set_close(struct tree_set *set)
 {
 	resolver_free(set->resolver);
-	proof_set_fini(&set->proofs);
+	proof_book_fini(&set->proofs);
 	tree_close(&set->tree);
 	free(set->path);
 	free(set->root);

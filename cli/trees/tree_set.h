@@ -7,7 +7,7 @@
 #define CANONFS_CLI_TREES_TREE_SET_H
 
 #include "cache/resolve.h"
-#include "cache/store/db.h"
+#include "cache/store/proof_file.h"
 #include "cache/tree/tree.h"
 #include "fs/mount/mutability.h"
 #include "fs/mount/options.h"
@@ -26,7 +26,7 @@ struct tree_set {
 	char *root;
 	struct tree tree;
 	struct mutability mutability;
-	struct proof_set proofs;
+	struct proof_book proofs;
 	struct resolver *resolver;
 	struct tree_set *next;
 };
@@ -37,8 +37,8 @@ struct tree_set {
  * @root:    the readers' root directory (--root); NULL for "/"
  * @options: the policy, and where the cache with the proofs is
  *
- * Where a mount uses the cache, or where the cache is damaged, the tree is judged without
- * proofs; a line is logged where somebody may miss them.
+ * Where there are proofs that cannot be read, the tree is judged as a mount would judge it,
+ * and a line is logged.
  * Return: 0, or -errno with one line logged; tree_set_close() either way.
  */
 int tree_set_open(struct tree_set *set, const char *path, const char *root,
@@ -56,9 +56,6 @@ struct tree_set *tree_set_get(struct tree_set **list, const char *path, const ch
 			      const struct mount_options *options);
 
 void tree_set_free_list(struct tree_set **list);
-
-/* store_db_proofs(), with a line in the log where some are damaged. */
-int tree_set_load_proofs(struct store_db *db, struct proof_set *set);
 
 /**
  * tree_set_locate() - where a directory is

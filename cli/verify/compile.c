@@ -380,7 +380,7 @@ static bool verify_make_task(const struct verify_run *run, struct verify_file *f
 
 	if (file->why != VERIFY_NOT_YET)
 		return false;
-	switch (proof_set_find(&run->known, file->source, file->body, file->magic->number,
+	switch (proof_set_find(run->known, file->source, file->body, file->magic->number,
 			       (uint8_t)file->level)) {
 	case PYC_CHECK_OK:
 		file->why = VERIFY_KNOWN_SAME;

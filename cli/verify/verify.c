@@ -15,47 +15,50 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/scope.h"
-#include "cache/store/db.h"
+#include "cache/store/proof_file.h"
 
 /**
  * struct verify_work - what is open while the command runs
- * @db:   NULL where nothing is recorded
+ * @records: whether anything is recorded
+ * @proofs:  what is in the place already
  * @sets: the trees that the files are in
  */
 struct verify_work {
 	struct store_place place;
-	struct store_db *db;
+	bool records;
+	struct proof_book proofs;
 	struct tree_set *sets;
 	size_t set_count;
 	struct verify_list list;
 };
 
-/* ---- what the cache knows, and will know ---- */
+/* ---- what is proved, and will be ---- */
 
 /*
  * Runs before anything is compiled: an error at the end would waste all of the work.
  * Return: 0, or -errno with one line logged.
  */
-static int verify_open_cache(struct verify_request *request, struct verify_work *work)
+static int verify_open_proofs(struct verify_request *request, struct verify_work *work)
 {
 	struct reason why = {""};
 	const char *path;
 	int r = store_place_open(&work->place, request->cache, &why);
 
-	path = work->place.path ? work->place.path : request->cache;
 	if (r == 0)
-		r = store_db_open(&work->place, STORE_DB_MAKE, &work->db, &why);
-	if (r == 0 && why.text[0])
-		log_warning("set the cache %s aside: %s", quoted(path), why.text);
+		r = proof_file_can_record(&work->place, &why);
 	if (r == 0)
-		r = tree_set_load_proofs(work->db, &request->run.known);
+		proof_book_read(&work->proofs, &work->place);
+	if (r == 0 && work->proofs.state == PROOFS_UNREAD) {
+		why = work->proofs.why;
+		r = -EBADMSG;
+	}
+	work->records = r == 0;
 	if (r == 0)
 		return 0;
-	log_error("cannot record in the cache %s: %s; %suse --no-record, or --cache with a "
+	path = work->place.proofs ? work->place.proofs : request->cache;
+	log_error("cannot record in the proofs %s: %s; use --no-record, or --cache with a "
 		  "file of its own and then canonfs cache export and import",
-		  quoted(path ? path : "in the default place"),
-		  why.text[0] ? why.text : strerror(-r),
-		  r == -EBUSY ? "unmount first, or " : "");
+		  quoted(path ? path : "in the default place"), why.text);
 	return r;
 }
 
@@ -95,23 +98,20 @@ static int verify_gather_proofs(const struct verify_list *list, struct proof_set
 	return r;
 }
 
-/* Puts what is new into the cache. Return: 0, or -errno with one line logged. */
+/* Records what is new. Return: 0, or -errno with one line logged. */
 static int verify_record(struct verify_request *request, struct verify_work *work)
 {
 	struct proof_set set = {.count = 0};
+	struct reason why = {"out of memory"};
 	int r = verify_gather_proofs(&work->list, &set);
 
 	if (r == 0 && set.count > 0)
-		r = store_db_put_proofs(work->db, &set);
+		r = proof_file_record(&work->place, &set, &why);
 	if (r == 0)
 		request->report.recorded = set.count;
-	else if (r == -E2BIG)
-		log_error("the cache %s takes %d proofs, and would have more; nothing was "
-			  "recorded",
-			  quoted(work->place.path), PROOF_MAX);
 	else
-		log_error("cannot write the cache %s: %s; nothing was recorded",
-			  quoted(work->place.path), strerror(-r));
+		log_error("cannot write the proofs %s: %s; nothing was recorded",
+			  quoted(work->place.proofs), why.text);
 	proof_set_fini(&set);
 	return r;
 }
@@ -244,9 +244,9 @@ static int verify_paths(struct verify_request *request, struct verify_work *work
 		return EX_NOINPUT;
 	}
 	status = verify_status(&work->list);
-	if (work->db && verify_record(request, work) < 0)
+	if (work->records && verify_record(request, work) < 0)
 		status = EX_NOINPUT;
-	request->report.cache = work->db ? work->place.path : NULL;
+	request->report.cache = work->records ? work->place.path : NULL;
 	if (!request->run.quiet)
 		verify_print(&request->report, &work->list);
 	return status;
@@ -257,15 +257,15 @@ int verify(struct verify_request *request)
 	struct verify_work work = {.place = {.dir_fd = -1}};
 	int status = EX_NOINPUT;
 
-	if (request->no_record || verify_open_cache(request, &work) == 0)
+	request->run.known = &work.proofs.set;
+	if (request->no_record || verify_open_proofs(request, &work) == 0)
 		status = verify_paths(request, &work);
 	verify_list_fini(&work.list);
 	for (size_t i = 0; i < work.set_count; i++)
 		tree_set_close(&work.sets[i]);
 	free(work.sets);
-	store_db_close(work.db);
+	proof_book_fini(&work.proofs);
 	store_place_close(&work.place);
-	proof_set_fini(&request->run.known);
 	interpreters_free(&request->run.image);
 	interpreters_free(&request->run.machine);
 	return status;

@@ -181,7 +181,7 @@ void verify_bytes_fini(struct verify_bytes *bytes);
  * struct verify_run - one run of the command
  * @image:   the interpreters in --root; empty where there is none
  * @machine: those of this machine, and those that the user named
- * @known:   the proofs in the cache; sealed
+ * @known:   what is proved already; sealed; borrowed
  * @jobs:    threads
  * @timeout_ms: for one source
  * @quiet:   nothing is printed
@@ -189,7 +189,7 @@ void verify_bytes_fini(struct verify_bytes *bytes);
 struct verify_run {
 	struct interpreter_list image;
 	struct interpreter_list machine;
-	struct proof_set known;
+	const struct proof_set *known;
 	unsigned jobs;
 	int timeout_ms;
 	bool quiet;

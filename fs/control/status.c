@@ -183,6 +183,20 @@ static void control_add_cache(struct json_object *object, const struct control_v
 	json_add_number(cache, "rows_dropped", counts.dropped);
 }
 
+static void control_add_proofs(struct json_object *object, const struct proof_book *book)
+{
+	struct json_object *proofs = json_add_object(object, "proofs");
+	size_t disproofs = 0;
+
+	for (size_t i = 0; i < book->set.count; i++)
+		disproofs += book->set.proofs[i].result == PYC_CHECK_BAD;
+	control_add_text(proofs, "state", proof_state_name(book->state));
+	if (book->state == PROOFS_UNREAD)
+		control_add_text(proofs, "why_unread", book->why.text);
+	json_add_number(proofs, "proved", (int64_t)(book->set.count - disproofs));
+	json_add_number(proofs, "disproved", (int64_t)disproofs);
+}
+
 static void control_add_nodes(struct json_object *object, struct front *front)
 {
 	struct node_stats stats = front->kind->node_stats(front);
@@ -226,6 +240,7 @@ struct json_object *control_status(const struct control_view *view)
 	control_add_evidence(object, control->stats);
 	control_add_contents(object, view->front);
 	control_add_cache(object, view);
+	control_add_proofs(object, &view->front->proofs);
 	control_add_errors(object, control->stats);
 	return object;
 }

@@ -33,17 +33,20 @@ void front_fini(struct front *front)
 {
 	resolver_free(front->resolver);
 	store_close(front->store);
+	proof_book_fini(&front->proofs);
 	trace_fini(&front->trace);
 }
 
 int front_load(struct front *front, const struct pyc_policy *policy, struct recall *start)
 {
 	struct pyc_policy of_source = *policy;
-	struct table *table;
+	struct table *table = NULL;
 
 	of_source.immutable = front->immutable;
-	front->store = recall_await(start, &table);
-	front->resolver = resolver_new(front->tree, &of_source, front->store, table);
+	if (start)
+		front->store = recall_await(start, &table, &front->proofs);
+	front->resolver = resolver_new(front->tree, &of_source, &front->proofs,
+				       front->store, table);
 	return front->resolver ? 0 : -ENOMEM;
 }
 

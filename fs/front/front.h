@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "cache/resolve.h"
+#include "cache/store/proof_file.h"
 #include "cache/tree/tree.h"
 #include "fs/front/node.h"
 #include "fs/watch/trace.h"
@@ -48,6 +49,7 @@ struct front_kind {
  * @tree:      borrowed
  * @resolver:  owned; NULL before front_load()
  * @store:     owned; NULL where nothing is remembered
+ * @proofs:    owned
  * @immutable: the source cannot change: the kernel may cache for ever
  * @timeout_s: how long the kernel may believe names and attributes
  * @session:   for notifications to the kernel; borrowed
@@ -59,6 +61,7 @@ struct front {
 	const struct tree *tree;
 	struct resolver *resolver;
 	struct store *store;
+	struct proof_book proofs;
 	bool immutable;
 	double timeout_s;
 	struct fuse_session *session;
@@ -77,8 +80,8 @@ void front_fini(struct front *front);
 
 /**
  * front_load() - get what verdicts need, before the first request
- * @start: the store that is being loaded; taken; NULL for none
- * Return: 0 or -ENOMEM.
+ * @start: the proofs and the store that are being loaded; taken; NULL for none, or where
+ * they cannot be loaded: then front.proofs says so Return: 0 or -ENOMEM.
  */
 int front_load(struct front *front, const struct pyc_policy *policy, struct recall *start);
 

@@ -131,6 +131,8 @@ static void mount_ends_find_cache(struct mount_ends *ends,
 	r = store_place_open(&ends->cache, options->cache, &why);
 	if (r == 0)
 		return;
+	proof_book_refuse(&ends->proofs, &ends->cache, r, &why);
+	proof_book_warn(&ends->proofs, ends->cache.proofs);
 	/* A user without a home has no cache; one that others can write is worth a word. */
 	log_message(options->cache || r == -EPERM ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
 		    "cannot use the cache%s%s: %s; going on without",

@@ -9,6 +9,7 @@
 #include <limits.h>
 
 #include "cache/store/place.h"
+#include "cache/store/proof_file.h"
 #include "cache/tree/tree.h"
 #include "fs/mount/mutability.h"
 #include "fs/mount/options.h"
@@ -19,6 +20,7 @@
  * @tree:           the source, open: a mount over it does not hide it any more
  * @mutability:     can the source change while it is mounted?
  * @cache:          where the cache lies; .path is NULL where there is none
+ * @proofs:         without a cache: whether there are proofs all the same
  */
 struct mount_ends {
 	char source[PATH_MAX];
@@ -26,6 +28,7 @@ struct mount_ends {
 	struct tree tree;
 	struct mutability mutability;
 	struct store_place cache;
+	struct proof_book proofs;
 };
 
 /**

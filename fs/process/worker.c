@@ -29,23 +29,33 @@ static bool worker_is_cache_covered(const char *path)
 	return mountinfo_read(&list) < 0 || mountinfo_leads_through_ours(&list, path);
 }
 
-/* Begins to load what earlier mounts learned; NULL where there is nothing. */
-static struct recall *worker_start_recall(const struct mount_options *options,
-					  const struct mount_ends *ends)
+/* Begins to load what is known from earlier; NULL where there is nothing. */
+static struct recall *worker_start_recall(const struct worker_task *task,
+					  struct front *front)
 {
-	const struct store_place *cache = &ends->cache;
+	const struct store_place *cache = &task->ends->cache;
+	struct recall *recall;
+	bool is_covered;
 
+	front->proofs = task->ends->proofs;
 	if (!cache->path)
 		return NULL;
-	if (worker_is_cache_covered(cache->path)) {
-		/* Opening it could wait for us to answer. */
+	is_covered = worker_is_cache_covered(cache->path);
+	if (is_covered)
+		/* Opening it could wait for us to answer. The proofs are opened from a
+		 * directory that was opened before the mount. */
 		log_warning(
 			"cannot use the cache %s: it lies under a canonfs mount; going on "
 			"without",
 			quoted(cache->path));
-		return NULL;
+	recall = recall_start(cache, task->ends->tree.root_fd, task->options->cache_size,
+			      is_covered);
+	if (!recall) {
+		front->proofs.state = PROOFS_UNREAD;
+		reason_set(&front->proofs.why, 0, "out of memory");
+		proof_book_warn(&front->proofs, cache->proofs);
 	}
-	return recall_start(cache, ends->tree.root_fd, options->cache_size);
+	return recall;
 }
 
 /* Serves until the mount ends. Return: an exit status. */
@@ -85,7 +95,7 @@ static int worker_run_passthrough(const struct worker_task *task)
 
 	if (r == 0)
 		r = front_load(front, &task->options->policy,
-			       worker_start_recall(task->options, task->ends));
+			       worker_start_recall(task, front));
 	status = r < 0 ? worker_cannot_serve(task, r) : worker_serve(task, front);
 	passthrough_fini(&passthrough);
 	return status;
@@ -101,8 +111,7 @@ static int worker_run_layer(const struct worker_task *task)
 	if (r < 0) {
 		status = worker_cannot_serve(task, r);
 	} else {
-		r = layer_prepare(task, &layer,
-				  worker_start_recall(task->options, task->ends));
+		r = layer_prepare(task, &layer, worker_start_recall(task, &layer.front));
 		status = r > 0 ? worker_serve(task, &layer.front) : r < 0;
 	}
 	data_layer_fini(&layer);

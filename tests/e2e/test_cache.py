@@ -427,6 +427,11 @@ PROOFS = ("canonfs-proofs 1\n"
           + "end 2\n")
 
 
+def proofs_beside(cache):
+    """The file that has them."""
+    return cache.with_name(cache.name + ".proofs")
+
+
 def test_export_import(folder, cache):
     proofs = folder / "proofs"
     proofs.write_text(PROOFS)
@@ -446,11 +451,12 @@ def test_a_hostile_import_changes_nothing(folder, cache, text):
     proofs = folder / "proofs"
     proofs.write_text(PROOFS.replace("differs", "same"))
     run(CANONFS, "cache", "import", proofs, "--cache", cache)
-    before = cache.read_bytes()
+    kept = proofs_beside(cache)
+    before = kept.read_bytes()
     proofs.write_text(text)
     result = run(CANONFS, "cache", "import", proofs, "--cache", cache, check=False)
     assert result.returncode == 2 and result.stderr.count("\n") == 1
-    assert cache.read_bytes() == before
+    assert kept.read_bytes() == before
 
 
 def command(cache, *words, **options):
@@ -497,7 +503,8 @@ def test_too_many_proofs(folder, cache):
 
 @pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["verify"], ["path"],
                                    ["export", "-"], ["clear"]])
-def test_a_full_standard_output(folder, cache, words):
+def test_a_full_standard_output(folder, small_tree, cache, words):
+    works(small_tree, folder / "mnt", f"cache={cache}")
     proofs = folder / "proofs"
     proofs.write_text(PROOFS)
     run(CANONFS, "cache", "import", proofs, "--cache", cache)
@@ -544,6 +551,22 @@ def test_verify_and_clear_a_damaged_cache(folder, small_tree, cache, damage):
     assert cache.with_name("cache.db.bad").exists()
     assert cache_json(cache, "verify")["sound"]
     assert run(CANONFS, "cache", "clear", "--cache", cache).stderr == ""
+
+
+def test_clear_deletes_the_proofs(folder, small_tree, cache):
+    """Also where there is nothing else, and where they cannot be read."""
+    proofs = folder / "proofs"
+    proofs.write_text(PROOFS)
+    for with_database in (False, True):
+        if with_database:
+            works(small_tree, folder / "mnt", f"cache={cache}")
+        run(CANONFS, "cache", "import", proofs, "--cache", cache)
+        assert cache.exists() == with_database
+        assert cache_json(cache, "verify")["proofs"] == 2
+        proofs_beside(cache).write_text("x")
+        assert run(CANONFS, "cache", "verify", "--cache", cache, check=False).returncode == 2
+        cache_json(cache, "clear")
+        assert not proofs_beside(cache).exists()
 
 
 def test_clear_makes_no_cache(cache):

@@ -388,20 +388,31 @@ def test_verified_mounts_vouch_for_the_proved(folder, cache):
 
 
 def test_a_busy_cache(folder, cache):
-    """Said at once, with what to do; and it can be done."""
+    """A mount has the database; the proofs are nobody's, and the next mount knows them."""
     tree, point = folder / "tree", folder / "mnt"
     point.mkdir()
     put(SYSTEM, tree / "m.py", "x = 1\n", bodies(SYSTEM, ["x = 1\n"])[0])
     with mounted(tree, point, f"cache={cache}"):
-        done = verify(tree, "--cache", cache, status=66, json_too=False)
-        assert done.stdout == "" and done.stderr.count("\n") == 1
-        assert "uses it" in done.stderr and "--no-record" in done.stderr
         assert verify(tree, "--no-record")["proved"] == 1
         other = cache.with_name("other.db")
         assert verify(tree, "--cache", other)["recorded"] == 1
-    run(CANONFS, "cache", "export", folder / "proofs", "--cache", other)
-    run(CANONFS, "cache", "import", folder / "proofs", "--cache", cache)
+        run(CANONFS, "cache", "export", folder / "proofs", "--cache", other)
+        assert verify(tree, "--cache", cache)["recorded"] == 1
+        run(CANONFS, "cache", "import", folder / "proofs", "--cache", cache)
+        run(CANONFS, "cache", "export", folder / "proofs", "--cache", cache)
     assert vouched(tree, point, f"cache={cache},trust=verified") == {"m"}
+
+
+def test_proofs_that_cannot_be_replaced(folder, cache):
+    """Said at once, with what to do; and it can be done."""
+    tree = folder / "tree"
+    put(SYSTEM, tree / "m.py", "x = 1\n", bodies(SYSTEM, ["x = 1\n"])[0])
+    cache.with_name("cache.db.proofs").write_text("x")
+    done = verify(tree, "--cache", cache, status=66, json_too=False)
+    assert done.stdout == "" and done.stderr.count("\n") == 1
+    assert "its mode is not 0600" in done.stderr and "--no-record" in done.stderr
+    assert verify(tree, "--no-record")["proved"] == 1
+    assert verify(tree, "--cache", cache.with_name("other.db"))["recorded"] == 1
 
 
 # ---- interpreters that fail ----

@@ -81,7 +81,7 @@ struct fixture {
 static void use(struct fixture *fixture, const struct pyc_policy *policy)
 {
 	resolver_free(fixture->resolver);
-	fixture->resolver = resolver_new(&fixture->tree, policy, NULL, NULL);
+	fixture->resolver = resolver_new(&fixture->tree, policy, NULL, NULL, NULL);
 	assert_non_null(fixture->resolver);
 }
 

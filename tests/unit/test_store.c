@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -31,6 +32,7 @@
 #include "cache/recall.h"
 #include "cache/resolve.h"
 #include "cache/store/db.h"
+#include "cache/store/proof_file.h"
 #include "cache/store/queue.h"
 #include "cache/store/store.h"
 #include "cache/table.h"
@@ -88,6 +90,20 @@ static void replace_writes(void)
 
 	vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)test_pwrite);
 	vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)test_pwrite);
+}
+
+/* ---- a file of proofs that does not answer ---- */
+
+static atomic_bool proofs_hang;
+static sem_t proofs_resume;
+
+FILE *fmemopen(void *data, size_t len, const char *mode)
+{
+	FILE *(*real)(void *, size_t, const char *) = dlsym(RTLD_NEXT, "fmemopen");
+
+	if (proofs_hang)
+		sem_wait(&proofs_resume);
+	return real(data, len, mode);
 }
 
 /* ---- threads that the store does not wait for ---- */
@@ -624,7 +640,7 @@ static void test_hostile_schemas(void **state)
 		"CREATE VIEW v AS SELECT * FROM header",
 		"CREATE INDEX i ON header(abs(inode))",
 		"CREATE TRIGGER t AFTER INSERT ON image BEGIN DELETE FROM header; END",
-		"DROP TABLE proof",
+		"DROP TABLE image",
 		"ALTER TABLE header ADD COLUMN extra AS (image + 1)",
 		"ALTER TABLE header RENAME COLUMN disk TO other",
 		"DROP TABLE header; CREATE VIEW header AS SELECT 1",
@@ -1036,12 +1052,13 @@ static void put_proof_at(struct fixture *fixture, uint8_t level, enum pyc_check 
 		.level = level,
 		.result = result,
 	};
-	struct store_db *db;
+	struct proof_set set = {.count = 0};
 	struct reason why;
 
-	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, &why), 0);
-	assert_int_equal(store_db_put_proof(db, &proof), 0);
-	store_db_close(db);
+	assert_int_equal(proof_set_add(&set, &proof), 0);
+	proof_set_seal(&set);
+	assert_int_equal(proof_file_record(&fixture->place, &set, &why), 0);
+	proof_set_fini(&set);
 }
 
 static void put_proof(struct fixture *fixture, enum pyc_check result)
@@ -1049,15 +1066,17 @@ static void put_proof(struct fixture *fixture, enum pyc_check result)
 	put_proof_at(fixture, 0, result);
 }
 
-static struct resolver_counts counts; /* of the last mount */
+static struct resolver_counts counts; /* of the last mount, as the next */
+static enum proof_state proofs_state;
 
 /* What a mount finds, whose first request this is. */
 static enum pyc_reason reason_of(struct fixture *fixture, const struct pyc_policy *policy)
 {
+	struct proof_book proofs;
 	struct table *table;
 	struct store *store = recall_await(
-		recall_start(&fixture->place, fixture->root_fd, STORE_DEFAULT_SIZE),
-		&table);
+		recall_start(&fixture->place, fixture->root_fd, STORE_DEFAULT_SIZE, false),
+		&table, &proofs);
 	struct resolution resolution;
 	struct resolver *resolver;
 	struct statx stx;
@@ -1065,9 +1084,9 @@ static enum pyc_reason reason_of(struct fixture *fixture, const struct pyc_polic
 	struct pyc_question question = {.path = PYC, .stx = &stx, .source_dir = -1};
 	int fd;
 
-	assert_non_null(store);
+	proofs_state = proofs.state;
 	assert_int_equal(tree_open(&tree, fixture->folder, "/", fixture->folder), 0);
-	resolver = resolver_new(&tree, policy, store, table);
+	resolver = resolver_new(&tree, policy, &proofs, store, table);
 	question.fd = fd = tree_openat(&tree, PYC, O_RDONLY);
 	assert_int_equal(statx_at(fd, "", &stx), 0);
 	assert_int_equal(resolve_pyc(resolver, &question, &resolution), 0);
@@ -1075,6 +1094,7 @@ static enum pyc_reason reason_of(struct fixture *fixture, const struct pyc_polic
 	close(fd);
 	resolver_free(resolver);
 	store_close(store);
+	proof_book_fini(&proofs);
 	tree_close(&tree);
 	return resolution.decision.reason;
 }
@@ -1102,11 +1122,56 @@ static void test_proofs(void **state)
 	assert_int_equal(reason_of(fixture, &canonical), PYC_R_DISPROVED);
 	put_proof(fixture, PYC_CHECK_OK); /* does not take it back */
 	assert_int_equal(reason_of(fixture, &canonical), PYC_R_DISPROVED);
-	run_sql(fixture->path,
-		"UPDATE proof SET result = 1"); /* the checksum is wrong now */
+}
+
+/* What may have been disproved is forgiven no time, whatever the policy; the rest goes on.
+ */
+static void test_proofs_that_cannot_be_read(void **state)
+{
+	const struct pyc_policy canonical = {0}, size = {.trust = PYC_TRUST_SIZE},
+				verified = {.trust = PYC_TRUST_VERIFIED},
+				epoch = {.view = PYC_VIEW_EPOCH, .epoch = 1};
+	struct fixture *fixture = *state;
+
+	put_proof(fixture, PYC_CHECK_OK);
+	assert_int_equal(chmod(fixture->place.proofs, 0644), 0);
+	write_pair(fixture, 1);
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_PROOFS_UNREAD);
+	assert_int_equal(proofs_state, PROOFS_UNREAD);
+	assert_int_equal(reason_of(fixture, &size), PYC_R_PROOFS_UNREAD);
+	assert_int_equal(reason_of(fixture, &verified), PYC_R_NOT_PROVED);
+	write_pair(fixture, 1500000000);
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_NOT_CANONICAL);
+	write_pair(fixture,
+		   1600000000); /* Python would take it from the bare source, too */
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_MATCHES);
+	assert_int_equal(reason_of(fixture, &epoch), PYC_R_VIEW);
+	assert_int_equal(chmod(fixture->place.proofs, 0600), 0);
 	write_pair(fixture, 1);
 	assert_int_equal(reason_of(fixture, &canonical), PYC_R_CANONICAL);
-	assert_int_equal(reason_of(fixture, &verified), PYC_R_NOT_PROVED);
+}
+
+/* Another process has the database: the proofs are read all the same. */
+static void test_proofs_beside_a_busy_database(void **state)
+{
+	const struct pyc_policy canonical = {0};
+	struct fixture *fixture = *state;
+	sqlite3 *sql;
+
+	put_proof(fixture, PYC_CHECK_BAD);
+	write_pair(fixture, 1);
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_DISPROVED);
+	sql = open_sql(fixture->path);
+	assert_int_equal(sqlite3_exec(sql,
+				      "PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE;"
+				      "DELETE FROM image",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_DISPROVED);
+	assert_int_equal(proofs_state, PROOFS_READ);
+	sqlite3_close(sql);
+	assert_int_equal(chmod(fixture->path, 0644), 0);
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_DISPROVED);
 }
 
 /* An edited source of the same size: the proof was about another one. */
@@ -1134,8 +1199,6 @@ static void test_proof_of_another_level(void **state)
 	put_proof_at(fixture, 1, PYC_CHECK_BAD);
 	put_proof_at(fixture, 0, PYC_CHECK_OK);
 	assert_int_equal(reason_of(fixture, &verified), PYC_R_PROVED);
-	run_sql(fixture->path, "UPDATE proof SET level = 2 - level * 2");
-	assert_int_equal(reason_of(fixture, &verified), PYC_R_NOT_PROVED);
 }
 
 /* ---- the digest path, through a resolver ---- */
@@ -1236,71 +1299,165 @@ static void test_bodies_are_stored_and_nothing_else(void **state)
 	assert_int_equal(count_rows(fixture), 1);
 }
 
-static void fill_proofs(struct proof_set *set, size_t count, size_t first)
-{
-	*set = (struct proof_set){.count = 0};
-	for (size_t i = 0; i < count; i++) {
-		struct proof proof = {.source = {.low = first + i},
-				      .magic = 3495,
-				      .result = PYC_CHECK_OK};
+/* ---- the version that had proofs in it ---- */
 
-		assert_int_equal(proof_set_add(set, &proof), 0);
-	}
+/* The schema of version 3, and what it wrote of a proof and of a disproof. */
+#define OLD_PROOFS                                                                   \
+	"CREATE TABLE proof(source BLOB, body BLOB, magic INTEGER, level INTEGER, "  \
+	"result INTEGER, stored INTEGER, interpreter TEXT, checksum INTEGER, "       \
+	"PRIMARY KEY(source, body, magic, level)) WITHOUT ROWID;"                    \
+	"INSERT INTO proof VALUES(X'01000000000000000000000000000000', "             \
+	"X'02000000000000000000000000000000',3495,0,1,1700000000,'CPython 3.11.7', " \
+	"-6022475047771828229);"                                                     \
+	"INSERT INTO proof VALUES(X'02000000000000000000000000000000', "             \
+	"X'03000000000000000000000000000000',3495,1,2,1700000001,'CPython 3.11.7', " \
+	"4207494586871505738);"                                                      \
+	"PRAGMA user_version=3"
+
+static enum pyc_check old_proof(const struct proof_book *book, uint64_t number)
+{
+	return proof_set_find(&book->set, (struct digest){.low = number},
+			      (struct digest){.low = number + 1}, 3495,
+			      (uint8_t)(number - 1));
 }
 
-static size_t count_proofs(struct store_db *db, size_t *ret_bad)
+static void assert_old_proofs(const struct fixture *fixture)
 {
-	struct proof_set set = {.count = 0};
-	size_t count;
+	struct proof_book book;
 
-	*ret_bad = 0;
-	assert_int_equal(store_db_proofs(db, &set, ret_bad), 0);
-	count = set.count;
-	proof_set_fini(&set);
-	return count;
+	proof_book_read(&book, &fixture->place);
+	assert_int_equal(book.state, PROOFS_READ);
+	assert_int_equal(old_proof(&book, 1), PYC_CHECK_OK);
+	assert_int_equal(old_proof(&book, 2), PYC_CHECK_BAD);
+	proof_book_fini(&book);
 }
 
-static void test_proofs_are_bounded(void **state)
+static void assert_unread(const struct fixture *fixture)
+{
+	struct proof_book book;
+
+	proof_book_read(&book, &fixture->place);
+	assert_int_equal(book.state, PROOFS_UNREAD);
+	assert_true(book.why.text[0]);
+	proof_book_fini(&book);
+}
+
+static void test_old_proofs_are_moved(void **state)
 {
 	struct fixture *fixture = *state;
-	struct proof_set most, more;
-	struct reason why;
+	struct identity identity = learned(fixture, 1).pyc;
+	struct content content;
+
+	store_files(fixture, 1);
+	run_sql(fixture->path, OLD_PROOFS);
+	assert_old_proofs(fixture);
+	assert_false(store_db_has_old_proofs(&fixture->place));
+	assert_old_proofs(fixture);
+	assert_int_equal(known(fixture, &identity, &content), CURRENT); /* rows stay */
+	assert_false(exists(fixture, ".bad"));
+	/* An earlier version was used again: what it proved is added. */
+	unlink(fixture->place.proofs);
+	put_proof(fixture, PYC_CHECK_OK);
+	run_sql(fixture->path, OLD_PROOFS);
+	put_proof(fixture, PYC_CHECK_BAD); /* who only writes does it, too */
+	assert_old_proofs(fixture);
+	assert_false(store_db_has_old_proofs(&fixture->place));
+}
+
+/* Where they cannot be moved they stay, and that is known. */
+static void test_old_proofs_are_not_lost(void **state)
+{
+	struct fixture *fixture = *state;
 	struct store_db *db;
-	size_t bad;
+	struct reason why;
+	char in_the_way[128];
+	sqlite3 *sql;
 
-	fill_proofs(&most, PROOF_MAX, 0);
-	fill_proofs(&more, 10, PROOF_MAX - 5);
-	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, &why), 0);
-	assert_int_equal(store_db_put_proofs(db, &most), 0);
-	assert_int_equal(store_db_put_proofs(db, &more), -E2BIG);
-	assert_int_equal(count_proofs(db, &bad), PROOF_MAX);
-	assert_int_equal(bad, 0);
-	assert_int_equal(store_db_put_proofs(db, &most), 0); /* the same again */
-	store_db_close(db);
+	store_files(fixture, 1);
+	run_sql(fixture->path, OLD_PROOFS);
+	sql = open_sql(fixture->path);
+	assert_int_equal(sqlite3_exec(sql, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+	assert_unread(fixture);
+	sqlite3_close(sql);
+	snprintf(in_the_way, sizeof(in_the_way), "%s.new", fixture->place.proofs);
+	mkdir(in_the_way, 0700);
+	assert_unread(fixture);
+	assert_null(start(fixture, NULL));
+	rmdir(in_the_way);
+	assert_true(store_db_has_old_proofs(&fixture->place));
+	assert_old_proofs(fixture);
 
-	run_sql(fixture->path,
-		"UPDATE proof SET checksum = 0;"
-		"INSERT INTO proof SELECT source, body, magic + 1, level, result, "
-		"stored, interpreter, checksum FROM proof LIMIT 1000");
-	assert_int_equal(store_db_open(&fixture->place, STORE_DB_MAKE, &db, &why), 0);
-	assert_int_equal(count_proofs(db, &bad), 0);
-	assert_int_equal(bad, PROOF_MAX);
+	unlink(fixture->place.proofs);
+	run_sql(fixture->path, OLD_PROOFS "; UPDATE proof SET result = 1");
+	assert_unread(fixture); /* a damaged one may have been a disproof */
+	assert_null(start(fixture, NULL));
+	assert_false(exists(fixture, ".bad"));
+	assert_false(exists(fixture, ".proofs"));
+	/* Somebody wants all to go. */
+	assert_int_equal(store_db_open(&fixture->place, STORE_DB_RENEW, &db, &why), 0);
 	store_db_close(db);
-	proof_set_fini(&most);
-	proof_set_fini(&more);
+	assert_true(exists(fixture, ".bad"));
+	put_proof(fixture, PYC_CHECK_OK);
+}
+
+/* ---- a disk that hangs ---- */
+
+static void test_proofs_that_hang(void **state)
+{
+	const struct pyc_policy canonical = {0};
+	struct fixture *fixture = *state;
+
+	put_proof(fixture, PYC_CHECK_BAD);
+	write_pair(fixture, 1);
+	proofs_hang = true;
+	monotonic_ahead_s = -HOUR; /* nobody waits */
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_PROOFS_UNREAD);
+	assert_int_equal(proofs_state, PROOFS_UNREAD);
+	sem_post(&proofs_resume);
+	join_detached();
+	proofs_hang = false;
+	monotonic_ahead_s = HOUR;
+	assert_int_equal(reason_of(fixture, &canonical), PYC_R_DISPROVED);
+}
+
+/* The store is too late, the proofs are not. */
+static void test_proofs_before_a_store_that_hangs(void **state)
+{
+	struct fixture *fixture = *state;
+	struct proof_book proofs;
+	struct recall *recall;
+	struct table *table;
+
+	put_proof(fixture, PYC_CHECK_BAD);
+	while (sem_trywait(&resume) == 0 || sem_trywait(&hung) == 0)
+		; /* of an earlier test */
+	hang = true;
+	monotonic_ahead_s = -HOUR;
+	recall = recall_start(&fixture->place, fixture->root_fd, STORE_DEFAULT_SIZE, false);
+	sem_wait(&hung);
+	assert_null(recall_await(recall, &table, &proofs));
+	assert_null(table);
+	assert_int_equal(proofs.state, PROOFS_READ);
+	assert_int_equal(proofs.set.count, 1);
+	proof_book_fini(&proofs);
+	hang = false;
+	for (int i = 0; i < 100; i++)
+		sem_post(&resume);
+	join_detached();
 }
 
 /* A start that nobody waits for goes on when its caller has closed the descriptor. */
 static void test_a_start_has_its_own_descriptor(void **state)
 {
 	struct fixture *fixture = *state;
+	struct proof_book proofs;
 	struct table *table;
 	struct store *store;
 
 	last_asked = -1;
-	store = recall_await(
-		recall_start(&fixture->place, fixture->root_fd, STORE_DEFAULT_SIZE),
-		&table);
+	store = recall_await(recall_start(&fixture->place, fixture->root_fd,
+					  STORE_DEFAULT_SIZE, false),
+			     &table, &proofs);
 	assert_non_null(store);
 	assert_true(last_asked >= 0 && last_asked != fixture->root_fd);
 	store_close(store);
@@ -1335,18 +1492,24 @@ int main(void)
 		TEST(test_images_of_the_future),
 		TEST(test_bounded_while_writing),
 		TEST(test_proofs),
+		TEST(test_proofs_that_cannot_be_read),
+		TEST(test_proofs_beside_a_busy_database),
 		TEST(test_proof_of_another_source),
 		TEST(test_proof_of_another_level),
 		TEST(test_header_does_not_displace_a_body),
 		TEST(test_sources_are_read_again),
 		TEST(test_bodies_are_stored_and_nothing_else),
-		TEST(test_proofs_are_bounded),
+		TEST(test_old_proofs_are_moved),
+		TEST(test_old_proofs_are_not_lost),
+		TEST(test_proofs_that_hang),
+		TEST(test_proofs_before_a_store_that_hangs),
 		TEST(test_a_start_has_its_own_descriptor),
 	};
 
 	replace_writes();
 	sem_init(&hung, 0, 0);
 	sem_init(&resume, 0, 0);
+	sem_init(&proofs_resume, 0, 0);
 	freopen("/dev/null", "w", stderr); /* one warning for each round */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
