@@ -463,6 +463,59 @@ static int interpreters_add_named(const struct search_root *place, const char *p
 	return r;
 }
 
+/* Takes those out of @found that are in the list. */
+static void interpreters_drop_known(const struct interpreter_list *list,
+				    struct interpreter_list *found)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < found->count; i++) {
+		if (interpreters_find_same(list, &found->interpreters[i]))
+			interpreter_fini(&found->interpreters[i]);
+		else
+			found->interpreters[kept++] = found->interpreters[i];
+	}
+	found->count = kept;
+}
+
+int interpreters_find_in(const char *root, const char *dir, struct interpreter_list *list)
+{
+	struct interpreter_list found = {.count = 0};
+	struct search_root place;
+	struct reason why;
+	int r = search_root_open(&place, root);
+
+	if (r == 0)
+		r = candidates_find_in(place.fd, !place.path, dir, &found);
+	interpreters_drop_known(list, &found);
+	if (r == 0 && found.count > 0)
+		r = interpreters_learn(&place, interpreters_can_run(&place, &why), &found);
+	for (size_t i = 0; r == 0 && i < found.count; i++)
+		r = interpreters_put(list, &found.interpreters[i]);
+	interpreters_free(&found);
+	search_root_close(&place);
+	return r;
+}
+
+const struct interpreter *interpreters_of_dir(const struct interpreter_list *list,
+					      const struct pyc_magic *magic,
+					      const char *root, const char *dir)
+{
+	struct interpreter_list there = {.count = 0};
+	const struct interpreter *one = NULL;
+	struct search_root place;
+	int r = search_root_open(&place, root);
+
+	if (r == 0)
+		r = candidates_find_in(place.fd, !place.path, dir, &there);
+	while (r == 0 && (one = interpreters_next(list, magic, one)) &&
+	       !interpreters_find_same(&there, one))
+		;
+	interpreters_free(&there);
+	search_root_close(&place);
+	return r == 0 ? one : NULL;
+}
+
 static const char *interpreter_why_not(int error)
 {
 	switch (error) {
@@ -488,6 +541,8 @@ int interpreters_add(const char *root, const char *program, struct interpreter_l
 	if (r == 0)
 		r = interpreters_add_named(&place, program, list, &why);
 	search_root_close(&place);
+	if (r == 0)
+		list->interpreters[list->count - 1].was_named = true;
 	if (r < 0)
 		log_error("cannot use the interpreter %s: %s", quoted(program),
 			  why.text[0] ? why.text : interpreter_why_not(r));

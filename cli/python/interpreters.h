@@ -23,6 +23,7 @@
  * @libraries: what is on its path by default (sys.path without the script's folder),
  *           NULL-terminated; never NULL itself
  * @device, @inode: of the program
+ * @was_named: the user named it: interpreters_add()
  */
 struct interpreter {
 	char *program;
@@ -34,6 +35,7 @@ struct interpreter {
 	char **libraries;
 	dev_t device;
 	ino_t inode;
+	bool was_named;
 };
 
 /**
@@ -81,6 +83,22 @@ int interpreters_find(const char *root, enum interpreters_how how,
  * Return: 0; -errno with one line logged where it is no interpreter that we know.
  */
 int interpreters_add(const char *root, const char *program, struct interpreter_list *list);
+
+/**
+ * interpreters_find_in() - the same for the programs in one directory
+ * @dir:  as who is in @root calls it
+ * @list: has those that are known; others are added if they may be run
+ */
+int interpreters_find_in(const char *root, const char *dir, struct interpreter_list *list);
+
+/**
+ * interpreters_of_dir() - which of the list are the programs in a directory?
+ * @dir: as above
+ * Return: the first that reads @magic, in the order of interpreters_next(); NULL for none.
+ */
+const struct interpreter *interpreters_of_dir(const struct interpreter_list *list,
+					      const struct pyc_magic *magic,
+					      const char *root, const char *dir);
 
 /**
  * interpreters_next() - an interpreter that reads the bytecode of a magic

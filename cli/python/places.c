@@ -319,6 +319,14 @@ int candidates_find(int root_fd, bool is_host, struct interpreter_list *list)
 	return places_visit_all(root_fd, is_host, candidates_add_directory, &search);
 }
 
+int candidates_find_in(int root_fd, bool is_host, const char *dir,
+		       struct interpreter_list *list)
+{
+	struct candidate_search search = {list, is_host};
+
+	return candidates_add_directory(root_fd, dir, &search);
+}
+
 /* ---- one that was named ---- */
 
 struct candidate_lookup {

@@ -51,6 +51,13 @@ bool program_is_roots(const char *path);
 int candidates_find(int root_fd, bool is_host, struct interpreter_list *list);
 
 /**
+ * candidates_find_in() - the same for one directory of this machine or an image
+ * @dir: absolute, of who has that root directory
+ */
+int candidates_find_in(int root_fd, bool is_host, const char *dir,
+		       struct interpreter_list *list);
+
+/**
  * candidate_named() - the program that a user means
  * @program: a path, or a name that is looked up as candidates_find() does; a script is the
  *           last resort there

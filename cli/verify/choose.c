@@ -4,26 +4,13 @@
  *
  * Any interpreter can prove that a source compiles to a body. A disproof holds only for the
  * interpreter that was asked: another patch release may compile to other code. So only the
- * file's own interpreter can disprove, the one that imports the file where it lies. It is
- * one of the image that the file is in, or one below whose prefix or on whose path the file
- * lies.
+ * file's own interpreter can disprove, the one that imports the file where it lies
+ * (reader.c). It is one of the image that the file is in, or of this machine. Whoever names
+ * an interpreter says that it is the one.
  */
 #include "cli/verify/verify.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-#include "base/path.h"
-#include "base/scope.h"
-
-/* This machine's interpreter that a file belongs to. */
-static const struct interpreter *verify_find_owner(const struct verify_run *run,
-						   const struct verify_file *file)
-{
-	scope_free char *path = verify_file_path(file);
-
-	return path ? interpreters_owner(&run->machine, file->magic, path) : NULL;
-}
 
 /* The @n-th interpreter of a list that reads the magic. NULL: there are fewer, and *@n
  * is smaller by their number. */
@@ -44,16 +31,15 @@ const struct interpreter *verify_choose(const struct verify_run *run,
 					const struct verify_file *file, size_t turn,
 					bool *ret_is_own)
 {
-	bool in_image = strcmp(file->set->root, "/") != 0;
-	const struct interpreter *owner = in_image ? NULL : verify_find_owner(run, file);
 	const struct interpreter *found;
 
 	*ret_is_own = true;
-	if (owner && turn-- == 0)
-		return owner;
-	found = verify_nth_of(&run->image, file->magic, NULL, &turn);
+	if (file->own && turn-- == 0)
+		return file->own;
+	found = verify_nth_of(&run->image, file->magic, file->own, &turn);
 	if (found)
 		return found;
-	*ret_is_own = false;
-	return verify_nth_of(&run->machine, file->magic, owner, &turn);
+	found = verify_nth_of(&run->machine, file->magic, file->own, &turn);
+	*ret_is_own = found && found->was_named;
+	return found;
 }

@@ -204,7 +204,6 @@ static int verify_find_interpreters(struct verify_request *request)
 		log_error("cannot look for interpreters: %s", strerror(-r));
 	for (size_t i = 0; r == 0 && i < request->python_count; i++)
 		r = interpreters_add("/", request->pythons[i], &request->run.machine);
-	interpreters_resolve_libraries(&request->run.machine);
 	return r;
 }
 
@@ -235,9 +234,12 @@ static int verify_paths(struct verify_request *request, struct verify_work *work
 		r = verify_collect_all(request, work);
 	if (r < 0)
 		return EX_NOINPUT;
+	r = verify_find_readers(&request->run, work->set_count ? work->sets[0].root : "/",
+				&work->list);
 	/* An interpreter that ends early must not end us. */
 	signal(SIGPIPE, SIG_IGN);
-	r = verify_all(&request->run, &work->list);
+	if (r == 0)
+		r = verify_all(&request->run, &work->list);
 	signal(SIGPIPE, SIG_DFL);
 	if (r < 0) {
 		log_error("cannot verify: %s", strerror(-r));

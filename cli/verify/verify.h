@@ -4,6 +4,7 @@
  *
  *	verify.c	a run, and what the cache knows and will know
  *	collect.c	which bytecode files, and with which sources
+ *	reader.c		which interpreter reads a file where it lies
  *	choose.c		which interpreters could have compiled a file
  *	compile.c	compiles and compares, on all processors
  *	worker.c		an interpreter as a compiler
@@ -122,6 +123,7 @@ const char *verify_result_name(enum verify_result result);
  * @name:     parsed; points into @path
  * @magic:    NULL where it is not known
  * @level:    that its name says; see pyc_name_level()
+ * @own:      the interpreter that reads it where it lies; borrowed; NULL: it is not known
  * @source, @body: digests of what was read; not set where @why is a reason not to try
  * @why:      the outcome
  * @reason:   of the verdict, for VERIFY_NOT_VERIFIED
@@ -135,6 +137,7 @@ struct verify_file {
 	struct pyc_name name;
 	const struct pyc_magic *magic;
 	int level;
+	const struct interpreter *own;
 	struct digest source;
 	struct digest body;
 	enum verify_why why;
@@ -196,10 +199,19 @@ struct verify_run {
 };
 
 /**
+ * verify_find_readers() - fill in the .own of all files
+ * @run:  gets the interpreters that only the files' places show
+ * @root: the readers' root directory, of all files
+ * Return: 0 or -errno.
+ */
+int verify_find_readers(struct verify_run *run, const char *root,
+			struct verify_list *files);
+
+/**
  * verify_choose() - the interpreter to ask next about a file
  * @turn: 0, 1, 2...; the file's own interpreter comes first
- * @ret_is_own: whether it is the one that imports the file where it lies: only that one can
- *              disprove
+ * @ret_is_own: whether it is the one that imports the file where it lies, or the user said
+ *              so: only such a one can disprove
  * Return: NULL after the last one.
  */
 const struct interpreter *verify_choose(const struct verify_run *run,

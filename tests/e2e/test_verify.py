@@ -222,11 +222,61 @@ def test_edits_are_disproved(python, folder):
 
 
 @pytest.mark.parametrize("python", PYTHONS, ids=ids)
-def test_edits_elsewhere_are_unknown(python, folder):
+def test_edits_elsewhere_are_disproved_by_who_is_named(python, folder):
     expected = put_edits(python, folder / "tree")
-    found = outcomes(folder / "tree", "--no-record", "--python", python.program, status=1)
+    found = outcomes(folder / "tree", "--no-record", "--python", python.program, status=2)
+    assert found == {path: ("disproved", "differs") if edited else ("proved", "same")
+                     for path, edited in expected.items()}
+
+
+def says_another_reads_it(tree, home="/nowhere"):
+    """A virtual environment of an interpreter."""
+    write(tree / "pyvenv.cfg", f"home = {home}\nversion = 3.11.2\n")
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=ids)
+def test_edits_of_what_another_reads_are_unknown(python, folder):
+    expected = put_edits(python, folder / "tree")
+    says_another_reads_it(folder)
+    own = own_python(python, folder / "own")  # it is one of PATH, and none of the tree's
+    done = run(CANONFS, "verify", folder / "tree", "--no-record", "--json", *EVERY, check=False,
+               env={**os.environ, "PATH": f"{folder}/own/bin"})
+    assert done.returncode == 1, own
+    found = {pathlib.Path(file["path"]): (file["result"], file["reason"])
+             for file in json.loads(done.stdout)["files"]}
     assert found == {path: ("unknown", "other-compiler") if edited else ("proved", "same")
                      for path, edited in expected.items()}
+
+
+def test_the_machine_s_own_reads_what_nobody_else_does(folder):
+    """A package in no prefix: the interpreter in /usr/bin reads it."""
+    one, other = same_size("VERIFY = True\n", "VERIFY = False\n")
+    put(SYSTEM, folder / "app/m.py", other, bodies(SYSTEM, [one])[0])
+    report = verify(folder / "app", "--no-record", status=2)
+    assert [row["program"] for row in report["interpreters"]] == [os.path.realpath(SYSTEM.program)]
+
+
+@pytest.mark.parametrize("spaces", [" ", ""])
+def test_the_interpreter_of_a_virtual_environment(folder, spaces):
+    """Wherever it is; of the same magic there are others."""
+    own = own_python(SYSTEM, folder / "own")
+    venv = folder / "venv"
+    write(venv / "pyvenv.cfg", f"home{spaces}={spaces}{folder}/own/bin{spaces}\r\nversion = 3.11.2\n")
+    expected = put_edits(SYSTEM, venv / "lib/site-packages")
+    report = verify(venv, "--no-record", *EVERY, status=2)
+    assert {pathlib.Path(file["path"]): file["result"] for file in report["files"]} == {
+        path: "disproved" if edited else "proved" for path, edited in expected.items()}
+    assert [row["program"] for row in report["interpreters"]] == [own.program]
+
+
+def test_an_installation_within_a_tree(folder):
+    """Its bin has the interpreter: no other disproves what lies there."""
+    tree = folder / "tree"
+    body = bodies(SYSTEM, ["x = 1\n"])[0]
+    edited = put(SYSTEM, tree / "usr/share/app/m.py", "x = 2\n", body)
+    (tree / "usr/bin").mkdir()
+    shutil.copy2("/bin/false", tree / "usr/bin/python3.11")
+    assert outcomes(tree, "--no-record", status=1) == {edited: ("unknown", "other-compiler")}
 
 
 # ---- levels, placement, kinds ----
@@ -328,7 +378,7 @@ def test_nested_file_names(folder):
               "print(json.dumps(base64.b64encode(marshal.dumps(c)).decode()))")
     other = base64.b64decode(SYSTEM.json(script, base64.b64encode(body).decode()))
     put(SYSTEM, folder / "tree/m.py", text, other)
-    report = verify(folder / "tree", "--no-record", status=1)
+    report = verify(folder / "tree", "--no-record", status=2)
     assert report["files"][0]["differs_in"] == "file name"
 
 
@@ -481,8 +531,8 @@ def test_bodies_that_kill_comparers(folder):
     good = bodies(SYSTEM, ["x = ()\n"])[0]
     put(SYSTEM, folder / "tree/m.py", "x = ()\n", body)
     put(SYSTEM, folder / "tree/n.py", "x = ()\n", good)
-    found = outcomes(folder / "tree", "--no-record", status=1)
-    assert found == {pyc_of(SYSTEM, folder / "tree/m.py"): ("unknown", "other-compiler"),
+    found = outcomes(folder / "tree", "--no-record", status=2)
+    assert found == {pyc_of(SYSTEM, folder / "tree/m.py"): ("disproved", "differs"),
                      pyc_of(SYSTEM, folder / "tree/n.py"): ("proved", "same")}
 
 
@@ -655,5 +705,5 @@ def test_nothing_is_written(folder):
                        path.read_bytes() if path.is_file() else sorted(os.listdir(path)))
                 for path in tree.rglob("*")}
     before = state()
-    verify(tree, "--no-record", status=1)
+    verify(tree, "--no-record", status=2)
     assert state() == before
