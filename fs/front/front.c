@@ -45,8 +45,8 @@ int front_load(struct front *front, const struct pyc_policy *policy, struct reca
 	of_source.immutable = front->immutable;
 	if (start)
 		front->store = recall_await(start, &table, &front->proofs);
-	front->resolver = resolver_new(front->tree, &of_source, &front->proofs,
-				       front->store, table);
+	front->resolver =
+		resolver_new(front->tree, &of_source, &front->proofs, front->store, table);
 	return front->resolver ? 0 : -ENOMEM;
 }
 
