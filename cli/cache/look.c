@@ -57,7 +57,7 @@ static bool cache_print_image(const struct store_image *image, void *closure)
 
 static bool cache_image_json(const struct store_image *image, void *closure)
 {
-	struct json_object *json = json_object_new_object();
+	struct json_object *json = json_append_object(closure);
 	char type[32], used[32], fsid[32];
 
 	snprintf(fsid, sizeof(fsid), "%016" PRIx64, image->image.fsid);
@@ -66,7 +66,6 @@ static bool cache_image_json(const struct store_image *image, void *closure)
 	json_add_number(json, "root_inode", (int64_t)image->image.root_inode);
 	json_add_number(json, "files", image->rows);
 	json_add_text(json, "last_used", cache_date(image->last_used_s, used));
-	json_object_array_add(closure, json);
 	return true;
 }
 
@@ -78,11 +77,11 @@ int cache_list(const struct cache_work *work, const struct cache_request *reques
 
 	if (request->json) {
 		struct json_object *json = json_object_new_object();
-		struct json_object *images = json_object_new_array();
+		struct json_object *images;
 
 		json_add_text(json, "path", request->path);
 		json_add_number(json, "bytes", bytes);
-		json_object_object_add(json, "images", images);
+		images = json_add_array(json, "images");
 		if (r == 0)
 			r = store_db_images(db, cache_image_json, images);
 		json_print(json);

@@ -33,14 +33,6 @@ enum check_status check_status(const struct check *check)
 	return check->tally.stale ? CHECK_STALE : CHECK_CLEAN;
 }
 
-static void check_put_magic(struct check *check, const struct pyc_magic *magic)
-{
-	for (size_t i = 0; i < check->magic_count; i++)
-		if (check->magic[i] == magic)
-			return;
-	check->magic[check->magic_count++] = magic;
-}
-
 /* Finds the interpreters that read the bytecode. */
 static int check_find_interpreters(struct check *check, const char *root)
 {
@@ -52,11 +44,11 @@ static int check_find_interpreters(struct check *check, const char *root)
 	}
 	if (!root || strcmp(root, "/") == 0)
 		interpreters_resolve_libraries(&check->interpreters);
-	check->magic = calloc(check->interpreters.count + 1, sizeof(*check->magic));
-	if (!check->magic)
-		return -ENOMEM;
-	for (size_t i = 0; i < check->interpreters.count; i++)
-		check_put_magic(check, check->interpreters.interpreters[i].magic);
+	for (size_t i = 0; i < check->interpreters.count; i++) {
+		const struct pyc_magic *magic = check->interpreters.interpreters[i].magic;
+
+		check->tally.reader[magic - pyc_magic_table].installed = true;
+	}
 	return 0;
 }
 
@@ -95,7 +87,6 @@ static void check_fini(struct check *check)
 {
 	free(check->tally.reader);
 	free(check->tally.example);
-	free(check->magic);
 	groups_free(check->groups);
 	owners_free(check->owners);
 	interpreters_free(&check->interpreters);

@@ -157,11 +157,13 @@ struct check_request {
 
 /**
  * struct check_reader - what one version does with the bytecode that is meant for it
+ * @installed: there is an interpreter of that version
  * @files:   how many there are
  * @outcome: how many of them, by enum pyc_outcome
  * @bytes:   of source that it compiles at a start, without -O
  */
 struct check_reader {
+	bool installed;
 	uint64_t files;
 	uint64_t outcome[PYC_OUTCOMES];
 	uint64_t bytes;
@@ -219,7 +221,6 @@ struct check_tree {
 /**
  * struct check - a run
  * @tree:     the PATHs
- * @magic:    magic numbers of the installed interpreters, each once
  * @expected: bytecode files, as the survey counted them
  * @done:     files that were judged
  * @submounts: number of file systems that are mounted below the PATHs
@@ -232,8 +233,6 @@ struct check {
 	struct check_tree *tree;
 	size_t tree_count;
 	struct interpreter_list interpreters;
-	const struct pyc_magic **magic;
-	size_t magic_count;
 	struct groups *groups;
 	struct owners *owners;
 	struct check_tally tally;

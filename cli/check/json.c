@@ -61,11 +61,10 @@ static void check_json_programs(struct json_object *reader, const struct check *
 
 		if (found->magic != magic)
 			continue;
-		program = json_object_new_object();
+		program = json_append_object(programs);
 		json_add_text(program, "name", found->name);
 		json_add_text(program, "program", found->program);
 		json_add_text(program, "release", found->release);
-		json_object_array_add(programs, program);
 	}
 }
 
@@ -78,17 +77,14 @@ static void check_json_reader(struct json_object *readers, const struct check *c
 		index < pyc_magic_count ? &pyc_magic_table[index] : NULL;
 	struct json_object *reader;
 	struct json_object *outcomes;
-	bool installed = false;
 
-	for (size_t i = 0; i < check->magic_count; i++)
-		installed |= check->magic[i] == magic;
-	if (counts->files == 0 && !installed)
+	if (counts->files == 0 && !counts->installed)
 		return;
-	reader = json_object_new_object();
+	reader = json_append_object(readers);
 	json_add_text(reader, "version", magic ? magic->version : NULL);
 	json_object_object_add(reader, "magic",
 			       magic ? json_object_new_int(magic->number) : NULL);
-	json_add_bool(reader, "installed", installed);
+	json_add_bool(reader, "installed", counts->installed);
 	check_json_programs(reader, check, magic);
 	check_json_count(reader, "files", counts->files);
 	outcomes = json_add_object(reader, "outcomes");
@@ -96,7 +92,6 @@ static void check_json_reader(struct json_object *readers, const struct check *c
 		check_json_count(outcomes, pyc_outcome_name((enum pyc_outcome)i),
 				 counts->outcome[i]);
 	check_json_count(reader, "compiled_bytes", counts->bytes);
-	json_object_array_add(readers, reader);
 }
 
 static void check_json_groups(struct json_object *json, const struct check *check)
@@ -106,7 +101,7 @@ static void check_json_groups(struct json_object *json, const struct check *chec
 	const struct group **sorted = groups_sorted(check->groups, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		struct json_object *group = json_object_new_object();
+		struct json_object *group = json_append_object(groups);
 
 		json_add_text(group, "name", sorted[i]->name);
 		json_add_text(group, "path", sorted[i]->path[0] ? sorted[i]->path : NULL);
@@ -114,7 +109,6 @@ static void check_json_groups(struct json_object *json, const struct check *chec
 		check_json_count(group, "stale", sorted[i]->counts.stale);
 		check_json_count(group, "hopeless", sorted[i]->counts.hopeless);
 		check_json_count(group, "compiled_bytes", sorted[i]->counts.bytes);
-		json_object_array_add(groups, group);
 	}
 }
 
@@ -173,14 +167,10 @@ static void check_json_resolution(struct json_object *json,
 				  const struct resolution *resolution,
 				  enum pyc_outcome outcome)
 {
-	const struct pyc_decision *decision = &resolution->decision;
 	bool known = resolution->facts.header_status == PYC_HEADER_OK;
 
-	json_add_text(json, "verdict", pyc_verdict_name(decision->verdict));
-	json_add_text(json, "reason", pyc_reason_name(decision->reason));
-	json_add_text(json, "text", pyc_reason_text(decision->reason));
+	json_add_decision(json, &resolution->decision);
 	json_add_text(json, "outcome", pyc_outcome_name(outcome));
-	json_add_bool(json, "vouched", decision->vouched);
 	json_add_text(json, "interpreter",
 		      known ? resolution->facts.header.magic->version : NULL);
 }

@@ -80,12 +80,12 @@ static void check_count_readers_locked(struct check *check, const struct pyc_fac
 	bool has_reader = false;
 	size_t index = pyc_magic_count;
 
-	for (size_t i = 0; i < check->magic_count; i++) {
-		const struct pyc_magic *magic = check->magic[i];
+	for (size_t i = 0; i < pyc_magic_count; i++) {
+		const struct pyc_magic *magic = &pyc_magic_table[i];
 
-		if (!is_meant_for(facts, magic))
+		if (!reader[i].installed || !is_meant_for(facts, magic))
 			continue;
-		check_count_outcome(&reader[magic - pyc_magic_table], facts,
+		check_count_outcome(&reader[i], facts,
 				    pyc_outcome(facts, facts->source_mtime, magic));
 		has_reader = true;
 	}

@@ -194,15 +194,12 @@ static int owners_read_lines(struct owners *owners, int fd, const char *dir,
 
 static int owners_read_metadata(struct owners *owners, const struct tree *tree,
 				const char *info, const char *name, const char *dir,
-				const char *distribution)
+				const char *distribution, take_line_fn *take)
 {
 	scope_free char *file = path_join(info, name);
+	int fd = file ? tree_openat(tree, file, O_RDONLY | O_NONBLOCK) : -ENOMEM;
 
-	if (!file)
-		return -ENOMEM;
-	return owners_read_lines(
-		owners, tree_openat(tree, file, O_RDONLY | O_NONBLOCK), dir, distribution,
-		strcmp(name, "RECORD") == 0 ? owners_take_record : owners_take_top_level);
+	return owners_read_lines(owners, fd, dir, distribution, take);
 }
 
 static bool ends_with(const char *text, size_t len, const char *suffix)
@@ -244,9 +241,10 @@ static void owners_learn_distribution(struct owners *owners, const struct tree *
 
 	if (!info || !distribution)
 		return;
-	if (owners_read_metadata(owners, tree, info, "RECORD", path, distribution) < 0)
+	if (owners_read_metadata(owners, tree, info, "RECORD", path, distribution,
+				 owners_take_record) < 0)
 		owners_read_metadata(owners, tree, info, "top_level.txt", path,
-				     distribution);
+				     distribution, owners_take_top_level);
 }
 
 void owners_learn(struct owners *owners, const struct tree *tree,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/scope.h"
 
@@ -22,17 +23,17 @@ static bool explain_has_level(const struct explanation *explanation, int level)
 	return false;
 }
 
+void explain_asked_fini(struct explain_asked *asked)
+{
+	free(asked->error);
+	free(asked->lines);
+}
+
 static int explain_note(struct explain_pyc *pyc, const struct interpreter *interpreter,
 			const struct ask_job *job)
 {
-	struct explain_asked *grown =
-		reallocarray(pyc->asked, pyc->asked_count + 1, sizeof(*grown));
 	bool looked = job->answered && job->looked && strcmp(job->looked, pyc->path) == 0;
-
-	if (!grown)
-		return -ENOMEM;
-	pyc->asked = grown;
-	grown[pyc->asked_count++] = (struct explain_asked){
+	struct explain_asked asked = {
 		.interpreter = interpreter,
 		.expected =
 			pyc_outcome(&pyc->seen, pyc->seen.source_mtime, interpreter->magic),
@@ -42,7 +43,11 @@ static int explain_note(struct explain_pyc *pyc, const struct interpreter *inter
 		.error = looked && job->error ? strdup(job->error) : NULL,
 		.lines = job->lines ? strdup(job->lines) : NULL,
 	};
-	return 0;
+	int r = array_add(pyc->asked, pyc->asked_count, asked);
+
+	if (r < 0)
+		explain_asked_fini(&asked);
+	return r;
 }
 
 static int explain_note_all(struct explanation *explanation,

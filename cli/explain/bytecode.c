@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/fdio.h"
 #include "base/listing.h"
 #include "base/path.h"
@@ -44,18 +45,14 @@ static char *explain_title(const char *path)
 int explain_add_pyc(const struct explain_request *request, struct explanation *explanation,
 		    const char *path)
 {
-	struct explain_pyc *grown =
-		reallocarray(explanation->pycs, explanation->pyc_count + 1, sizeof(*grown));
 	struct explain_pyc *pyc;
 
-	if (!grown)
+	if (array_add(explanation->pycs, explanation->pyc_count,
+		      (struct explain_pyc){.path = NULL}) < 0)
 		return -ENOMEM;
-	explanation->pycs = grown;
-	pyc = &grown[explanation->pyc_count++];
-	*pyc = (struct explain_pyc){
-		.path = strdup(path),
-		.real = explain_follow_links(request, path),
-	};
+	pyc = &explanation->pycs[explanation->pyc_count - 1];
+	pyc->path = strdup(path);
+	pyc->real = explain_follow_links(request, path);
 	pyc->relative = explain_relative(&explanation->tree, pyc->path);
 	pyc->title = explain_title(path);
 	return pyc->relative && pyc->title ? 0 : -ENOMEM;

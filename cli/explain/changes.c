@@ -238,9 +238,9 @@ void explain_find_changes(const struct explain_request *request,
 		explain_try_verify(&trial);
 		explain_try_canonical(&trial, PYC_TRUST_CANONICAL);
 	}
-	if (pyc->change_count < 2 && pyc->given.decision.reason == PYC_R_NEWER)
+	if (pyc->change_count < 2 && pyc->given.reason == PYC_R_NEWER)
 		explain_try_canonical(&trial, PYC_TRUST_SIZE);
-	if (pyc->given.decision.reason == PYC_R_UNMATCHABLE)
+	if (pyc->given.reason == PYC_R_UNMATCHABLE)
 		explain_try_epoch(&trial);
 	else if (pyc->change_count == 0 && explain_is_bad(pyc->bare))
 		explain_try_compile(&trial);

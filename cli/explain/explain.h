@@ -64,15 +64,6 @@ struct explain_asked {
 };
 
 /**
- * struct explain_verdict - what a mount would decide
- * @known: whether it would decide: the file is bytecode of the tree
- */
-struct explain_verdict {
-	bool known;
-	struct pyc_decision decision;
-};
-
-/**
  * struct explain_pyc - one bytecode file; the strings are owned
  * @path:     as readers see it, absolute
  * @relative: the part of @path below the tree; facts point into it
@@ -83,8 +74,9 @@ struct explain_verdict {
  * @head, @head_len: its first bytes
  * @seen:     what is known of it as readers see it
  * @disk:     what is known of the file on disk; a mount may serve another header
- * @given:    verdict under the options that were given
- * @trust:    verdict under each value of trust=
+ * @decided:  whether a mount would decide: the file is bytecode of the tree
+ * @given:    what it would decide under the options that were given
+ * @trust:    the same under each value of trust=
  * @bare:     what its interpreter does without canonfs
  * @served:   what its interpreter does with what a mount serves
  * @reader:   the installed interpreter that decided @bare; NULL if the file decides it
@@ -102,8 +94,9 @@ struct explain_pyc {
 	size_t head_len;
 	struct pyc_facts seen;
 	struct pyc_facts disk;
-	struct explain_verdict given;
-	struct explain_verdict trust[TRUSTS];
+	bool decided;
+	struct pyc_decision given;
+	struct pyc_decision trust[TRUSTS];
 	enum pyc_outcome bare;
 	enum pyc_outcome served;
 	const struct interpreter *reader;
@@ -224,6 +217,8 @@ enum pyc_outcome explain_outcome_after(const struct pyc_facts *facts,
 /* Tries what would make Python use a judged file, and adds it to @pyc->changes. */
 void explain_find_changes(const struct explain_request *request,
 			  const struct explanation *explanation, struct explain_pyc *pyc);
+
+void explain_asked_fini(struct explain_asked *asked);
 
 /* Runs the interpreters of request->asked on all that was found. */
 int explain_ask(struct explain_request *request);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -73,10 +74,8 @@ static void explanation_fini(struct explanation *explanation)
 	for (size_t i = 0; i < explanation->pyc_count; i++) {
 		struct explain_pyc *pyc = &explanation->pycs[i];
 
-		for (size_t j = 0; j < pyc->asked_count; j++) {
-			free(pyc->asked[j].error);
-			free(pyc->asked[j].lines);
-		}
+		for (size_t j = 0; j < pyc->asked_count; j++)
+			explain_asked_fini(&pyc->asked[j]);
 		for (size_t j = 0; j < pyc->change_count; j++)
 			free(pyc->changes[j]);
 		free(pyc->asked);
@@ -107,15 +106,11 @@ static bool explain_is_known(const struct explain_request *request, const char *
 /* Moves @explanation into the request. */
 static int explain_keep(struct explain_request *request, struct explanation *explanation)
 {
-	struct explanation *grown =
-		reallocarray(request->explanations, request->count + 1, sizeof(*grown));
+	int r = array_add(request->explanations, request->count, *explanation);
 
-	if (!grown)
-		return -ENOMEM;
-	request->explanations = grown;
-	grown[request->count++] = *explanation;
-	*explanation = (struct explanation){0};
-	return 0;
+	if (r == 0)
+		*explanation = (struct explanation){0};
+	return r;
 }
 
 static int explain_fail(const char *file, int error)

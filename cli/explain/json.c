@@ -109,19 +109,13 @@ static void explain_add_matches(struct json_object *object, const struct pyc_fac
 }
 
 static void explain_add_verdict(struct json_object *object, const char *key,
-				const struct explain_verdict *verdict)
+				const struct explain_pyc *pyc,
+				const struct pyc_decision *decision)
 {
-	struct json_object *inner;
-
-	if (!verdict->known) {
+	if (pyc->decided)
+		json_add_decision(json_add_object(object, key), decision);
+	else
 		json_add_text(object, key, NULL);
-		return;
-	}
-	inner = json_add_object(object, key);
-	json_add_text(inner, "verdict", pyc_verdict_name(verdict->decision.verdict));
-	json_add_text(inner, "reason", pyc_reason_name(verdict->decision.reason));
-	json_add_text(inner, "text", pyc_reason_text(verdict->decision.reason));
-	json_add_bool(inner, "vouched", verdict->decision.vouched);
 }
 
 static void explain_add_outcome(struct json_object *object, const char *key,
@@ -139,9 +133,8 @@ static void explain_add_asked(struct json_object *object, const struct explain_p
 
 	for (size_t i = 0; i < pyc->asked_count; i++) {
 		const struct explain_asked *asked = &pyc->asked[i];
-		struct json_object *one = json_object_new_object();
+		struct json_object *one = json_append_object(array);
 
-		json_object_array_add(array, one);
 		json_add_text(one, "program", asked->interpreter->program);
 		json_add_text(one, "release", asked->interpreter->release);
 		json_add_text(one, "expected", pyc_outcome_name(asked->expected));
@@ -167,10 +160,10 @@ static void explain_add_facts(struct json_object *object, const struct explain_p
 	json_add_text(object, "proof", explain_check_name(pyc->disk.proof));
 	explain_add_outcome(object, "bare", pyc->bare);
 	json_add_text(object, "reader", pyc->reader ? pyc->reader->program : NULL);
-	explain_add_verdict(object, "canonfs", &pyc->given);
+	explain_add_verdict(object, "canonfs", pyc, &pyc->given);
 	inner = json_add_object(object, "trust");
 	for (int i = 0; i < TRUSTS; i++)
-		explain_add_verdict(inner, trust_names[i], &pyc->trust[i]);
+		explain_add_verdict(inner, trust_names[i], pyc, &pyc->trust[i]);
 	explain_add_outcome(object, "served", pyc->served);
 	if (pyc->mount_verdict) {
 		inner = json_add_object(object, "mount");
@@ -185,16 +178,15 @@ static void explain_add_facts(struct json_object *object, const struct explain_p
 	explain_add_asked(object, pyc);
 }
 
-static struct json_object *explain_pyc_object(const struct explain_pyc *pyc)
+static void explain_add_pyc_object(struct json_object *array, const struct explain_pyc *pyc)
 {
-	struct json_object *object = json_object_new_object();
+	struct json_object *object = json_append_object(array);
 
 	json_add_text(object, "path", pyc->path);
 	json_add_text(object, "leads_to", pyc->real);
 	json_add_text(object, "problem", pyc->problem);
 	if (!pyc->problem)
 		explain_add_facts(object, pyc);
-	return object;
 }
 
 /* ---- the source ---- */
@@ -241,17 +233,15 @@ void explain_print_json(const struct explain_request *request)
 
 	for (size_t i = 0; i < request->count; i++) {
 		const struct explanation *explanation = &request->explanations[i];
-		struct json_object *object = json_object_new_object();
+		struct json_object *object = json_append_object(sources);
 		struct json_object *pycs;
 
-		json_object_array_add(sources, object);
 		json_add_text(object, "path", explanation->path);
 		explain_add_source(object, explanation);
 		explain_add_tree(object, &explanation->tree);
 		pycs = json_add_array(object, "bytecode");
 		for (size_t j = 0; j < explanation->pyc_count; j++)
-			json_object_array_add(pycs,
-					      explain_pyc_object(&explanation->pycs[j]));
+			explain_add_pyc_object(pycs, &explanation->pycs[j]);
 	}
 	json_print(top);
 }

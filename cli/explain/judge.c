@@ -106,12 +106,11 @@ static void explain_decide(const struct explain_tree *tree, const struct pyc_fac
 {
 	struct pyc_policy policy = tree->policy;
 
-	pyc->given.known = true;
-	pyc_decide(facts, &policy, &pyc->given.decision);
+	pyc->decided = true;
+	pyc_decide(facts, &policy, &pyc->given);
 	for (int trust = 0; trust < TRUSTS; trust++) {
 		policy.trust = (enum pyc_trust)trust;
-		pyc->trust[trust].known = true;
-		pyc_decide(facts, &policy, &pyc->trust[trust].decision);
+		pyc_decide(facts, &policy, &pyc->trust[trust]);
 	}
 }
 
@@ -235,9 +234,8 @@ static void explain_judge_pyc(struct explain_request *request,
 	}
 	if (tree->mount)
 		pyc->served = pyc_outcome(&pyc->seen, pyc->seen.source_mtime, reader);
-	else if (pyc->given.known)
-		pyc->served =
-			explain_outcome_after(&pyc->disk, &pyc->given.decision, reader);
+	else if (pyc->decided)
+		pyc->served = explain_outcome_after(&pyc->disk, &pyc->given, reader);
 	else
 		pyc->served = pyc->bare;
 	if (!pyc->real)

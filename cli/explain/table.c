@@ -127,9 +127,9 @@ static void explain_fill_column(const struct explain_pyc *pyc, char **cell)
 		cell[ROW_READER] =
 			strdup(pyc->head_len < 4 ? "too short" : "no magic number");
 	for (size_t i = 0; i < TRUSTS; i++)
-		if (pyc->trust[i].known)
+		if (pyc->decided)
 			cell[ROW_TRUST + i] =
-				strdup(pyc_verdict_name(pyc->trust[i].decision.verdict));
+				strdup(pyc_verdict_name(pyc->trust[i].verdict));
 	if (pyc->mount_verdict)
 		cell[ROW_MOUNT] = strdup(pyc->mount_verdict);
 }

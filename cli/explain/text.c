@@ -38,12 +38,12 @@ static void explain_print_wrapped(const char *text, int indent)
 
 static char *explain_why(const struct explain_pyc *pyc)
 {
-	const struct pyc_decision *decision = &pyc->given.decision;
+	const struct pyc_decision *decision = &pyc->given;
 	const char *mounted = pyc->mount_verdict ? "In the mount" : "With canonfs";
 
 	if (pyc->problem)
 		return explain_format("%s.", pyc->problem);
-	if (!pyc->given.known)
+	if (!pyc->decided)
 		return explain_format(
 			"Python %s. No mount of the tree changes that: the link leads "
 			"to something else than bytecode of the tree.",

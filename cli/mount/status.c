@@ -12,9 +12,9 @@
 #include "cli/print/json.h"
 #include "fs/control/dir.h"
 
-static struct json_object *status_json(const struct known_mount *mount)
+static void status_add_json(struct json_object *array, const struct known_mount *mount)
 {
-	struct json_object *object = json_object_new_object();
+	struct json_object *object = json_append_object(array);
 	char device[CONTROL_NAME_MAX];
 
 	control_name(mount->device, device);
@@ -24,7 +24,6 @@ static struct json_object *status_json(const struct known_mount *mount)
 	json_add_bool(object, "visible", mount->visible);
 	json_add_text(object, "state", mount_state_name(mount->state));
 	json_object_object_add(object, "status", json_retext(mount->answer));
-	return object;
 }
 
 /* @only: NULL for all */
@@ -32,12 +31,11 @@ static void status_print_json(const struct known_mounts *mounts,
 			      const struct known_mount *only)
 {
 	struct json_object *object = json_object_new_object();
-	struct json_object *array = json_object_new_array();
+	struct json_object *array = json_add_array(object, "mounts");
 
 	for (size_t i = 0; i < mounts->count; i++)
 		if (!only || only == &mounts->mounts[i])
-			json_object_array_add(array, status_json(&mounts->mounts[i]));
-	json_object_object_add(object, "mounts", array);
+			status_add_json(array, &mounts->mounts[i]);
 	json_print(object);
 }
 

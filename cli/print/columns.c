@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "cli/print/shown.h"
 
 #define GAP	 2 /* spaces between columns */
@@ -77,19 +78,13 @@ void columns_free(struct columns *columns)
 void columns_add(struct columns *columns, enum colour colour, const char *const *cell)
 {
 	struct columns_row row = {.colour = colour};
-	struct columns_row *grown =
-		reallocarray(columns->row, columns->row_count + 1, sizeof(*grown));
-	bool whole = grown != NULL;
+	bool whole = true;
 
-	if (grown)
-		columns->row = grown;
 	for (size_t i = 0; whole && i < columns->column_count; i++) {
 		row.cell[i] = shown_bare(cell[i]);
 		whole = row.cell[i] != NULL;
 	}
-	if (whole)
-		grown[columns->row_count++] = row;
-	else
+	if (!whole || array_add(columns->row, columns->row_count, row) < 0)
 		columns_row_fini(&row);
 }
 
@@ -135,14 +130,10 @@ static void columns_print_padding(size_t count)
 	printf("%*s", (int)count, "");
 }
 
-static void columns_begin_colour(enum colour colour)
+/* Begins to print in @colour; ends it with COLOUR_NONE as @code. */
+static void columns_print_colour(enum colour colour, enum colour code)
 {
-	fputs(colour == COLOUR_NONE ? "" : colour_code(colour), stdout);
-}
-
-static void columns_end_colour(enum colour colour)
-{
-	fputs(colour == COLOUR_NONE ? "" : colour_code(COLOUR_NONE), stdout);
+	fputs(colour == COLOUR_NONE ? "" : colour_code(code), stdout);
 }
 
 /* @text in @width columns, cut where it is longer. */
@@ -176,19 +167,19 @@ static enum colour columns_cell_colour(enum colour row, const struct column *col
 static void columns_print_cells(const struct columns *columns, const size_t *width,
 				enum colour row, const char *const *cell)
 {
-	columns_begin_colour(row);
+	columns_print_colour(row, row);
 	for (size_t c = 0; c < columns->column_count; c++) {
 		const struct column *column = &columns->column[c];
 		enum colour colour = columns_cell_colour(row, column, cell[c]);
 
 		if (c)
 			columns_print_padding(GAP);
-		columns_begin_colour(colour);
+		columns_print_colour(colour, colour);
 		columns_print_cell(cell[c], column->fit, width[c],
 				   c + 1 == columns->column_count);
-		columns_end_colour(colour);
+		columns_print_colour(colour, COLOUR_NONE);
 	}
-	columns_end_colour(row);
+	columns_print_colour(row, COLOUR_NONE);
 	putchar('\n');
 }
 

@@ -66,6 +66,22 @@ double json_member_decimal(struct json_object *object, const char *key)
 	return value >= 0 && value <= JSON_DECIMAL_MAX ? value : 0;
 }
 
+void json_add_decision(struct json_object *object, const struct pyc_decision *decision)
+{
+	json_add_text(object, "verdict", pyc_verdict_name(decision->verdict));
+	json_add_text(object, "reason", pyc_reason_name(decision->reason));
+	json_add_text(object, "text", pyc_reason_text(decision->reason));
+	json_add_bool(object, "vouched", decision->vouched);
+}
+
+struct json_object *json_append_object(struct json_object *array)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_object_array_add(array, object);
+	return object;
+}
+
 void json_print_to(FILE *file, struct json_object *object, bool is_line)
 {
 	int flags = is_line ? JSON_C_TO_STRING_PLAIN

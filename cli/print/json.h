@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/json_text.h"
+#include "pyc/verdict.h"
 
 /**
  * json_retext() - a copy for others to read
@@ -32,6 +33,12 @@ uint64_t json_number(struct json_object *number);
  */
 uint64_t json_member_number(struct json_object *object, const char *key);
 double json_member_decimal(struct json_object *object, const char *key);
+
+/* Adds the verdict, the reason, its text, and whether it is vouched for. */
+void json_add_decision(struct json_object *object, const struct pyc_decision *decision);
+
+/* Adds an empty object at the end. Return: borrowed. */
+struct json_object *json_append_object(struct json_object *array);
 
 /*
  * Print @object and a newline, indented or, as in JSON Lines (jsonlines.org), in one line;

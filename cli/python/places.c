@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fdio.h"
 #include "base/path.h"
 #include "base/scope.h"
@@ -68,15 +69,11 @@ void interpreters_free(struct interpreter_list *list)
 
 int interpreters_put(struct interpreter_list *list, struct interpreter *interpreter)
 {
-	struct interpreter *grown =
-		reallocarray(list->interpreters, list->count + 1, sizeof(*grown));
+	int r = array_add(list->interpreters, list->count, *interpreter);
 
-	if (!grown)
-		return -ENOMEM;
-	list->interpreters = grown;
-	grown[list->count++] = *interpreter;
-	*interpreter = (struct interpreter){.program = NULL};
-	return 0;
+	if (r == 0)
+		*interpreter = (struct interpreter){.program = NULL};
+	return r;
 }
 
 struct interpreter *interpreters_find_same(const struct interpreter_list *list,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/scope.h"
 #include "cli/trace/import_private.h"
 
@@ -85,7 +86,7 @@ struct import_record *import_count_record(struct import_tracker *tracker,
 					  struct import_record *record)
 {
 	struct import_record **grown =
-		reallocarray(tracker->records, tracker->count + 1, sizeof(*grown));
+		array_room(tracker->records, tracker->count, sizeof(*grown));
 	struct import_record **found = NULL;
 
 	if (grown)

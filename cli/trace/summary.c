@@ -248,16 +248,13 @@ static void trace_add_tally(struct json_object *object, const struct trace_repor
 				(int64_t)tally.by_how[how]);
 }
 
-static struct json_object *trace_json_of_program(const struct trace_report *report,
-						 const char *program)
+static void trace_add_program(struct json_object *object, const struct trace_report *report,
+			      const char *program)
 {
-	struct json_object *object = json_object_new_object();
-
 	trace_add_tally(object, report, program);
 	json_add_text(object, "program", program);
 	json_add_number(object, "processes",
 			(int64_t)import_tracker_processes(report->tracker, program));
-	return object;
 }
 
 static const char *const advice_names[ADVICES] = {
@@ -285,10 +282,9 @@ static void trace_add_times(struct json_object *object, const struct import_reco
 	}
 }
 
-static struct json_object *trace_json_of_record(const struct import_record *record,
-						const struct import_reason *reason)
+static void trace_add_record(struct json_object *object, const struct import_record *record,
+			     const struct import_reason *reason)
 {
-	struct json_object *object = json_object_new_object();
 	bool used = import_used_bytecode(record->how);
 
 	json_add_text(object, "program", record->program);
@@ -309,7 +305,6 @@ static struct json_object *trace_json_of_record(const struct import_record *reco
 	json_add_text(object, "keep_error",
 		      record->keep_error ? strerror(record->keep_error) : NULL);
 	trace_add_times(object, record);
-	return object;
 }
 
 void trace_summary_print_json(FILE *file, const struct trace_report *report)
@@ -330,11 +325,10 @@ void trace_summary_print_json(FILE *file, const struct trace_report *report)
 	modules = json_add_array(object, "modules");
 	for (size_t i = 0; i < report->count; i++) {
 		if (trace_begins_program(report, i))
-			json_object_array_add(
-				programs,
-				trace_json_of_program(report, report->records[i]->program));
-		json_object_array_add(modules, trace_json_of_record(report->records[i],
-								    &report->reasons[i]));
+			trace_add_program(json_append_object(programs), report,
+					  report->records[i]->program);
+		trace_add_record(json_append_object(modules), report->records[i],
+				 &report->reasons[i]);
 	}
 	json_print_to(file, object, false);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/fdio.h"
 #include "base/path.h"
 #include "base/scope.h"
@@ -166,23 +167,13 @@ static void verify_look_at(struct verify_file *file, int fd, const struct statx 
 static struct verify_file *verify_add_file(struct verify_list *list,
 					   const struct tree_set *set, char *path)
 {
-	struct verify_file *file;
+	struct verify_file file = {.set = set, .path = path};
 
-	if (list->count == list->room) {
-		size_t room = list->room ? 2 * list->room : 256;
-
-		file = reallocarray(list->files, room, sizeof(*file));
-		if (!file) {
-			free(path);
-			return NULL;
-		}
-		list->files = file;
-		list->room = room;
-	}
-	file = &list->files[list->count++];
-	*file = (struct verify_file){.set = set, .path = path};
-	pairing_name(path, &file->name);
-	return file;
+	pairing_name(path, &file.name);
+	if (array_add(list->files, list->count, file) == 0)
+		return &list->files[list->count - 1];
+	free(path);
+	return NULL;
 }
 
 /* For the callbacks of a walk. */

@@ -334,26 +334,23 @@ static void verify_add_counts(struct json_object *json, const size_t counts[VERI
 	json_add_number(json, "unknown", (int64_t)counts[VERIFY_UNKNOWN]);
 }
 
-static struct json_object *verify_interpreters_json(const struct verify_summary *summary)
+static void verify_add_interpreters(struct json_object *array,
+				    const struct verify_summary *summary)
 {
-	struct json_object *array = json_object_new_array();
-
 	for (size_t i = 0; i < summary->row_count; i++) {
 		const struct verify_row *row = &summary->rows[i];
 		struct json_object *json;
 
 		if (!row->by)
 			continue;
-		json = json_object_new_object();
+		json = json_append_object(array);
 		json_add_text(json, "name", row->by->name);
 		json_add_text(json, "program", row->by->program);
 		json_add_text(json, "root", row->by->root ? row->by->root : "/");
 		json_add_text(json, "release", row->by->release);
 		json_add_text(json, "version", row->by->magic->version);
 		verify_add_counts(json, row->counts);
-		json_object_array_add(array, json);
 	}
-	return array;
 }
 
 static const char *verify_reason_name(const struct verify_file *file)
@@ -362,27 +359,23 @@ static const char *verify_reason_name(const struct verify_file *file)
 						: whys[file->why].name;
 }
 
-static struct json_object *verify_reasons_json(const struct verify_summary *summary)
+static void verify_add_reasons(struct json_object *array,
+			       const struct verify_summary *summary)
 {
-	struct json_object *array = json_object_new_array();
-
 	for (size_t i = 0; i < summary->group_count; i++) {
 		const struct verify_group *group = &summary->groups[i];
-		struct json_object *json = json_object_new_object();
+		struct json_object *json = json_append_object(array);
 		char text[SENTENCE_MAX];
 
 		json_add_text(json, "result", verify_result_name(group->result));
 		json_add_text(json, "reason", verify_reason_name(group->first));
 		json_add_text(json, "text", verify_sentence(group->first, text));
 		json_add_number(json, "count", (int64_t)group->count);
-		json_object_array_add(array, json);
 	}
-	return array;
 }
 
-static struct json_object *verify_file_json(const struct verify_file *file)
+static void verify_add_file_json(struct json_object *json, const struct verify_file *file)
 {
-	struct json_object *json = json_object_new_object();
 	scope_free char *path = verify_file_path(file);
 
 	json_add_text(json, "path", path);
@@ -393,24 +386,13 @@ static struct json_object *verify_file_json(const struct verify_file *file)
 	json_add_text(json, "release", file->by ? file->by->release : NULL);
 	json_add_text(json, "differs_in", file->field);
 	json_add_text(json, "error", file->why == VERIFY_NOT_COMPILED ? file->error : NULL);
-	return json;
-}
-
-static struct json_object *verify_files_json(const struct verify_report *report,
-					     const struct verify_list *list)
-{
-	struct json_object *array = json_object_new_array();
-
-	for (size_t i = 0; i < list->count; i++)
-		if (report->selected[verify_why_result(list->files[i].why)])
-			json_object_array_add(array, verify_file_json(&list->files[i]));
-	return array;
 }
 
 static void verify_print_json(const struct verify_report *report,
 			      const struct verify_list *list)
 {
 	struct json_object *json = json_object_new_object();
+	struct json_object *files;
 	struct verify_summary summary;
 
 	verify_summarise(list, &summary);
@@ -420,9 +402,12 @@ static void verify_print_json(const struct verify_report *report,
 	json_add_number(json, "pycs", (int64_t)list->count);
 	verify_add_counts(json, summary.counts);
 	json_add_number(json, "not_tried", (int64_t)summary.counts[VERIFY_NOT_TRIED]);
-	json_object_object_add(json, "interpreters", verify_interpreters_json(&summary));
-	json_object_object_add(json, "reasons", verify_reasons_json(&summary));
-	json_object_object_add(json, "files", verify_files_json(report, list));
+	verify_add_interpreters(json_add_array(json, "interpreters"), &summary);
+	verify_add_reasons(json_add_array(json, "reasons"), &summary);
+	files = json_add_array(json, "files");
+	for (size_t i = 0; i < list->count; i++)
+		if (report->selected[verify_why_result(list->files[i].why)])
+			verify_add_file_json(json_append_object(files), &list->files[i]);
 	json_print(json);
 	free(summary.rows);
 	free(summary.groups);

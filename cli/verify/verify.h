@@ -150,7 +150,6 @@ struct verify_file {
 struct verify_list {
 	struct verify_file *files;
 	size_t count;
-	size_t room;
 };
 
 /* The path as readers know it, in a new string; NULL when out of memory. */
