@@ -26,10 +26,9 @@
 static char *explain_resolve_dir(const struct explain_request *request, const char *dir)
 {
 	scope_free char *path = tree_set_locate(request->root, dir);
-	const char *below = path ? path_below(path, request->root) : NULL;
 
-	if (below)
-		return strdup(below[0] ? below : "/");
+	if (path && path_below(path, request->root))
+		return strdup(tree_set_view(request->root, path));
 	errno = path ? EXDEV : errno;
 	return NULL;
 }

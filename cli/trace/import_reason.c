@@ -50,21 +50,13 @@ static char *import_real_folder(const char *root, const char *path)
 	return within ? tree_set_locate(root, within[0] ? within : "/") : NULL;
 }
 
-/* What a process in @root calls a path of ours. */
-static const char *import_seen_from(const char *root, const char *path)
-{
-	const char *rest = path_below(path, root);
-
-	return rest && rest[0] ? rest : "/";
-}
-
 /* The tree of a real folder, as a process in @root calls it; NULL when out of memory. */
 static char *import_find_tree(const char *folder, const char *root)
 {
 	bool in_cache = strcmp(path_last(folder), PYC_CACHE_DIR) == 0;
 	scope_free char *sources = in_cache ? path_parent(folder) : strdup(folder);
 
-	return sources ? mountable_tree(root, import_seen_from(root, sources)) : NULL;
+	return sources ? mountable_tree(root, tree_set_view(root, sources)) : NULL;
 }
 
 /* ---- what the resolver says ---- */

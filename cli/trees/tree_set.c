@@ -31,12 +31,11 @@ char *tree_set_locate(const char *root, const char *path)
 	return path_of_fd(fd);
 }
 
-/* What a reader in @root calls @path, which lies below it. */
-static const char *tree_set_view(const char *root, const char *path)
+const char *tree_set_view(const char *root, const char *path)
 {
-	if (strcmp(root, "/") == 0)
-		return path;
-	return path[strlen(root)] ? path + strlen(root) : "/";
+	const char *below = path_below(path, root);
+
+	return below && below[0] ? below : "/";
 }
 
 /* Whoever asks for proofs must hear that there are none. */

@@ -65,4 +65,7 @@ void tree_set_free_list(struct tree_set **list);
  */
 char *tree_set_locate(const char *root, const char *path);
 
+/* What a reader in @root calls a path of ours, which lies below it. A part of @path. */
+const char *tree_set_view(const char *root, const char *path);
+
 #endif
