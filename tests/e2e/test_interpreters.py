@@ -158,6 +158,12 @@ class Loaded:
         self.cached = {python.ours(path) for path in paths(CACHED, log)}
         self.stale = STALE.findall(log)
 
+    def and_then(self, other):
+        """What another process loaded, too."""
+        self.compiled |= other.compiled
+        self.cached |= other.cached
+        self.stale += other.stale
+
 
 def for_each(function, pythons, levels=LEVELS):
     """function(python, level) of all interpreters and levels, on all processors."""
@@ -173,7 +179,11 @@ def check(tree, python, level):
     """One interpreter at one level: how many modules it imported, how many came from
     bytecode, and what is wrong."""
     imports, loads = jobs_of(python)
-    loaded = Loaded(python, level, imports + loads)
+    loaded = Loaded(python, level, imports)
+    # What an import has brought in is not loaded once more.
+    rest = [job for job in loads
+            if python.cached(python.ours(job.split(" ", 1)[1]), level) not in loaded.cached]
+    loaded.and_then(Loaded(python, level, rest))
     wrong = list(loaded.stale)
     for path in loaded.compiled:
         if path.startswith(f"{tree}/") and os.path.exists(python.cached(path, level)):
