@@ -17,12 +17,15 @@
  * @inode:    st_ino
  * @btime_ns: birth, 0 where the file system records none; tells a reused inode number
  * @type:     S_IFMT bits
+ * @handle:   a hash of its file handle, by which changes of the file are told
+ *            (fs/front/told.h); 0 where they are not; says nothing about equality
  */
 struct node_key {
 	uint64_t device;
 	uint64_t inode;
 	int64_t btime_ns;
 	uint32_t type;
+	uint32_t handle;
 };
 
 struct node_key node_key_of(const struct statx *stx);

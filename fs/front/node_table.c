@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fdio.h"
 #include "base/scope.h"
 #include "fs/front/node_pool.h"
@@ -38,16 +39,22 @@ static const uint32_t node_name_size[NAME_CLASSES] = {16, 32, 64, 128, 256};
 #define NAME_CLASS_SHIFT 29
 #define NAME_SLOT_MASK	 ((UINT32_C(1) << NAME_CLASS_SHIFT) - 1)
 
-/* Everything that a node is; the free list of its pool uses hash_next. */
+/*
+ * The hash chains that a node is in: those of its name, as long as that leads to it, and
+ * those of its file's handle, if that is known.
+ */
+enum node_chain { CHAIN_NAME, CHAIN_HANDLE, CHAINS };
+
+/* Everything that a node is; the free list of its pool uses next[0]. */
 struct node {
-	uint32_t hash_next;
+	uint32_t next[CHAINS];
+	uint32_t hash[CHAINS];
 	uint32_t parent; /* slot; 0 for the root */
 	uint32_t name;
-	uint32_t name_hash;
 	uint32_t children;
 	uint32_t generation; /* survives the slot's reuse */
 	uint16_t type;	     /* S_IFMT bits; 0 for a free slot */
-	uint16_t linked;     /* whether its name still leads here */
+	uint16_t chains;     /* those that it is in: bits, 1 << enum node_chain */
 	uint32_t stamp_s;    /* when stamp was set last; CLOCK_MONOTONIC */
 	uint64_t device;
 	uint64_t inode;
@@ -55,13 +62,18 @@ struct node {
 	uint64_t lookup_count;
 	uint64_t stamp;
 };
-_Static_assert(sizeof(struct node) == 72, "a node is 72 bytes");
+_Static_assert(sizeof(struct node) == 80, "a node is 80 bytes");
+
+/* The first nodes of chains. */
+struct node_bucket {
+	uint32_t first[CHAINS];
+};
 
 struct node_shared {
 	uint32_t bucket_count; /* a power of two */
 	uint32_t device_count;
 	uint64_t device[MAX_DEVICES]; /* [0] is the root's; the order never changes */
-	struct pool_state buckets;    /* uint32_t: the first node of a hash chain */
+	struct pool_state buckets;    /* struct node_bucket */
 	struct pool_state nodes;
 	struct pool_state names[NAME_CLASSES];
 };
@@ -80,9 +92,13 @@ struct node_table {
 };
 
 /* The first node of the chain that a hash is in. */
-static uint32_t *node_bucket_locked(struct node_table *table, uint32_t hash)
+static uint32_t *node_bucket_locked(struct node_table *table, enum node_chain chain,
+				    uint32_t hash)
 {
-	return pool_slot(&table->buckets, hash & (table->shared->bucket_count - 1));
+	uint32_t slot = hash & (table->shared->bucket_count - 1);
+	struct node_bucket *bucket = pool_slot(&table->buckets, slot);
+
+	return &bucket->first[chain];
 }
 
 static struct node *node_at(struct node_table *table, uint32_t slot)
@@ -93,6 +109,34 @@ static struct node *node_at(struct node_table *table, uint32_t slot)
 static char *node_name_at(struct node_table *table, uint32_t name)
 {
 	return pool_slot(&table->names[name >> NAME_CLASS_SHIFT], name & NAME_SLOT_MASK);
+}
+
+/* ---- chains ---- */
+
+static void node_chain_locked(struct node_table *table, enum node_chain chain,
+			      uint32_t slot, uint32_t hash)
+{
+	struct node *node = node_at(table, slot);
+	uint32_t *first = node_bucket_locked(table, chain, hash);
+
+	node->hash[chain] = hash;
+	node->next[chain] = *first;
+	node->chains |= 1u << chain;
+	*first = slot;
+}
+
+static void node_unchain_locked(struct node_table *table, enum node_chain chain,
+				uint32_t slot)
+{
+	struct node *node = node_at(table, slot);
+	uint32_t *link = node_bucket_locked(table, chain, node->hash[chain]);
+
+	if (!(node->chains & 1u << chain))
+		return;
+	while (*link != slot)
+		link = &node_at(table, *link)->next[chain];
+	*link = node->next[chain];
+	node->chains &= ~(1u << chain);
 }
 
 /* ---- making and ending the table ---- */
@@ -118,8 +162,8 @@ static int node_table_map(struct node_table *table, uint32_t max_nodes)
 	if (shared == MAP_FAILED)
 		return -ENOMEM;
 	table->shared = shared;
-	r = pool_init(&table->buckets, &shared->buckets, table->memfd, sizeof(uint32_t),
-		      POOL_MAX_SLOTS);
+	r = pool_init(&table->buckets, &shared->buckets, table->memfd,
+		      sizeof(struct node_bucket), POOL_MAX_SLOTS);
 	if (r == 0)
 		r = pool_init(&table->nodes, &shared->nodes, table->memfd,
 			      sizeof(struct node), max_nodes);
@@ -144,6 +188,8 @@ static int node_add_root(struct node_table *table, const struct node_key *root)
 	table->shared->device[0] = root->device;
 	node_set_key(node_at(table, slot), root);
 	node_at(table, slot)->lookup_count = 1; /* the kernel never forgets it */
+	if (root->handle)
+		node_chain_locked(table, CHAIN_HANDLE, slot, root->handle);
 	return 0;
 }
 
@@ -235,31 +281,17 @@ static struct node *node_live_locked(struct node_table *table, uint64_t id)
 static uint32_t node_find_locked(struct node_table *table, uint32_t parent,
 				 const char *name, uint32_t hash)
 {
-	uint32_t slot = *node_bucket_locked(table, hash);
+	uint32_t slot = *node_bucket_locked(table, CHAIN_NAME, hash);
 
 	while (slot) {
 		struct node *node = node_at(table, slot);
 
-		if (node->name_hash == hash && node->parent == parent &&
+		if (node->hash[CHAIN_NAME] == hash && node->parent == parent &&
 		    strcmp(node_name_at(table, node->name), name) == 0)
 			return slot;
-		slot = node->hash_next;
+		slot = node->next[CHAIN_NAME];
 	}
 	return 0;
-}
-
-/* Takes a node off its name; it lives on while it is referenced. */
-static void node_unlink_locked(struct node_table *table, uint32_t slot)
-{
-	struct node *node = node_at(table, slot);
-	uint32_t *link = node_bucket_locked(table, node->name_hash);
-
-	if (!node->linked)
-		return;
-	while (*link != slot)
-		link = &node_at(table, *link)->hash_next;
-	*link = node->hash_next;
-	node->linked = 0;
 }
 
 /* Ends a node that nothing refers to, then its parent if that was the last child. */
@@ -271,7 +303,8 @@ static void node_reap_locked(struct node_table *table, uint32_t slot)
 
 		if (node->lookup_count || node->children || slot == NODE_ROOT)
 			return;
-		node_unlink_locked(table, slot);
+		node_unchain_locked(table, CHAIN_NAME, slot);
+		node_unchain_locked(table, CHAIN_HANDLE, slot);
 		node_name_free_locked(table, node->name);
 		node->type = 0;
 		pool_give(&table->nodes, slot);
@@ -281,18 +314,18 @@ static void node_reap_locked(struct node_table *table, uint32_t slot)
 }
 
 /* Splits a chain by one more bit of the hash: those that have it go to @high. */
-static void node_split_locked(struct node_table *table, uint32_t *low, uint32_t *high,
-			      uint32_t bit)
+static void node_split_locked(struct node_table *table, enum node_chain chain,
+			      uint32_t *low, uint32_t *high, uint32_t bit)
 {
 	uint32_t slot = *low;
 
 	while (slot) {
 		struct node *node = node_at(table, slot);
-		uint32_t **end = node->name_hash & bit ? &high : &low;
+		uint32_t **end = node->hash[chain] & bit ? &high : &low;
 
 		**end = slot;
-		*end = &node->hash_next;
-		slot = node->hash_next;
+		*end = &node->next[chain];
+		slot = node->next[chain];
 	}
 	*low = *high = 0;
 }
@@ -307,9 +340,14 @@ static void node_grow_locked(struct node_table *table)
 
 	if (2 * old > POOL_MAX_SLOTS || pool_reach(&table->buckets, 2 * old - 1) < 0)
 		return;
-	for (uint32_t i = 0; i < old; i++)
-		node_split_locked(table, pool_slot(&table->buckets, i),
-				  pool_slot(&table->buckets, i + old), old);
+	for (uint32_t i = 0; i < old; i++) {
+		struct node_bucket *low = pool_slot(&table->buckets, i);
+		struct node_bucket *high = pool_slot(&table->buckets, i + old);
+
+		for (enum node_chain chain = 0; chain < CHAINS; chain++)
+			node_split_locked(table, chain, &low->first[chain],
+					  &high->first[chain], old);
+	}
 	table->shared->bucket_count = 2 * old;
 }
 
@@ -333,25 +371,22 @@ static int node_create_locked(struct node_table *table, uint32_t parent, const c
 {
 	uint32_t slot, text;
 	struct node *node;
-	uint32_t *bucket;
 	int r = node_take_locked(table, name, &slot, &text);
 
 	if (r < 0)
 		return r;
 	if (table->shared->nodes.live > table->shared->bucket_count)
 		node_grow_locked(table);
-	bucket = node_bucket_locked(table, hash);
 	node = node_at(table, slot);
 	*node = (struct node){
-		.hash_next = *bucket,
 		.parent = parent,
 		.name = text,
-		.name_hash = hash,
 		.generation = node->generation + 1,
-		.linked = 1,
 	};
 	node_set_key(node, key);
-	*bucket = slot;
+	node_chain_locked(table, CHAIN_NAME, slot, hash);
+	if (key->handle)
+		node_chain_locked(table, CHAIN_HANDLE, slot, key->handle);
 	node_at(table, parent)->children++;
 	*ret_slot = slot;
 	return 0;
@@ -380,7 +415,7 @@ static int node_lookup_locked(struct node_table *table, uint32_t parent, const c
 			*ret_slot = slot;
 			return 0;
 		}
-		node_unlink_locked(table, slot);
+		node_unchain_locked(table, CHAIN_NAME, slot);
 	}
 	return node_create_locked(table, parent, name, hash, key, ret_slot);
 }
@@ -520,7 +555,7 @@ static bool node_is_any(const struct node *node, const struct node_file *files,
 	struct node_file file = {.device = node->device, .inode = node->inode};
 
 	return node->type &&
-	       bsearch(&file, files, count, sizeof(*files), node_file_compare);
+	       (!files || bsearch(&file, files, count, sizeof(*files), node_file_compare));
 }
 
 size_t node_find(struct node_table *table, const struct node_file *files, size_t count,
@@ -538,6 +573,87 @@ size_t node_find(struct node_table *table, const struct node_file *files, size_t
 	*from = end < table->shared->nodes.used ? end : 0;
 	pthread_mutex_unlock(&table->lock);
 	return found;
+}
+
+/* ---- by place and by handle ---- */
+
+int node_place(struct node_table *table, uint64_t id, uint64_t *ret_parent, char *ret_name)
+{
+	struct node *node;
+	int r = -ESTALE;
+
+	pthread_mutex_lock(&table->lock);
+	node = id == NODE_ROOT ? NULL : node_live_locked(table, id);
+	if (node) {
+		*ret_parent = node->parent;
+		strcpy(ret_name, node_name_at(table, node->name));
+		r = 0;
+	}
+	pthread_mutex_unlock(&table->lock);
+	return r;
+}
+
+uint64_t node_child(struct node_table *table, uint64_t parent, const char *name,
+		    struct node_key *ret_key)
+{
+	uint32_t slot = 0;
+
+	pthread_mutex_lock(&table->lock);
+	if (node_live_locked(table, parent))
+		slot = node_find_locked(table, (uint32_t)parent, name,
+					node_hash((uint32_t)parent, name));
+	if (slot && ret_key)
+		*ret_key = node_key_at(node_at(table, slot));
+	pthread_mutex_unlock(&table->lock);
+	return slot;
+}
+
+/* The first node from @slot on that has a handle. */
+static uint32_t node_with_handle_locked(struct node_table *table, uint32_t slot,
+					uint32_t handle)
+{
+	while (slot && node_at(table, slot)->hash[CHAIN_HANDLE] != handle)
+		slot = node_at(table, slot)->next[CHAIN_HANDLE];
+	return slot;
+}
+
+static uint32_t node_first_with_locked(struct node_table *table, uint32_t handle)
+{
+	uint32_t first = *node_bucket_locked(table, CHAIN_HANDLE, handle);
+
+	return node_with_handle_locked(table, first, handle);
+}
+
+bool node_has_handle(struct node_table *table, uint32_t handle, uint32_t or_handle)
+{
+	bool has;
+
+	pthread_mutex_lock(&table->lock);
+	has = node_first_with_locked(table, handle) ||
+	      node_first_with_locked(table, or_handle);
+	pthread_mutex_unlock(&table->lock);
+	return has;
+}
+
+int node_with_handle(struct node_table *table, uint32_t handle, uint64_t **ret_ids)
+{
+	scope_free uint64_t *ids = NULL;
+	int count = 0;
+	int r = 0;
+	uint32_t slot;
+
+	pthread_mutex_lock(&table->lock);
+	slot = node_first_with_locked(table, handle);
+	while (slot && r == 0) {
+		r = array_add(ids, count, slot);
+		slot = node_with_handle_locked(
+			table, node_at(table, slot)->next[CHAIN_HANDLE], handle);
+	}
+	pthread_mutex_unlock(&table->lock);
+	if (r < 0)
+		return r;
+	*ret_ids = take_ptr(ids);
+	return count;
 }
 
 /* ---- inode numbers ---- */
@@ -574,8 +690,8 @@ struct node_stats node_table_stats(struct node_table *table)
 
 	pthread_mutex_lock(&table->lock);
 	stats.nodes = shared->nodes.live;
-	stats.bytes =
-		(uint64_t)shared->nodes.live * (sizeof(struct node) + sizeof(uint32_t));
+	stats.bytes = (uint64_t)shared->nodes.live *
+		      (sizeof(struct node) + sizeof(struct node_bucket));
 	for (size_t i = 0; i < NAME_CLASSES; i++)
 		stats.bytes += (uint64_t)shared->names[i].live * node_name_size[i];
 	pthread_mutex_unlock(&table->lock);

@@ -91,7 +91,7 @@ void node_file_sort(struct node_file *files, size_t count);
 
 /**
  * node_find() - the nodes of some files
- * @files:   node_file_sort()ed
+ * @files:   node_file_sort()ed; NULL: all files
  * @from:    the id to go on from: NODE_ROOT at first; 0 when there are no more
  * @ret_ids: room for NODE_FIND_STEP
  *
@@ -100,6 +100,32 @@ void node_file_sort(struct node_file *files, size_t count);
  */
 size_t node_find(struct node_table *table, const struct node_file *files, size_t count,
 		 uint64_t *from, uint64_t *ret_ids);
+
+/**
+ * node_place() - the directory that a node is in, and its name there
+ * @ret_name: room for NAME_MAX + 1 bytes
+ * Return: 0; -ESTALE where @id is not a live node, or is the root.
+ */
+int node_place(struct node_table *table, uint64_t id, uint64_t *ret_parent, char *ret_name);
+
+/**
+ * node_child() - the node that a name leads to, if the kernel knows it
+ * @ret_key: may be NULL
+ * Return: its id; 0 where there is none.
+ */
+uint64_t node_child(struct node_table *table, uint64_t parent, const char *name,
+		    struct node_key *ret_key);
+
+/* Is there a node of one of two files, by their node_key.handle? 0 is no file's. */
+bool node_has_handle(struct node_table *table, uint32_t handle, uint32_t or_handle);
+
+/**
+ * node_with_handle() - the nodes of a file
+ * @handle:  its node_key.handle, not 0; perhaps another file has the same
+ * @ret_ids: the caller's to free
+ * Return: how many; -ENOMEM.
+ */
+int node_with_handle(struct node_table *table, uint32_t handle, uint64_t **ret_ids);
 
 /**
  * node_ino() - a st_ino that is unique in the whole tree

@@ -837,6 +837,94 @@ static void test_threads(void **state)
 	node_table_free(crowd.table);
 }
 
+/* The ids with a handle, as bits: a table's first nodes are few. */
+static uint64_t with_handle(struct node_table *table, uint32_t handle)
+{
+	scope_free uint64_t *ids = NULL;
+	int found = node_with_handle(table, handle, &ids);
+	uint64_t bits = 0;
+
+	assert_true(found >= 0);
+	for (int i = 0; i < found; i++)
+		bits |= UINT64_C(1) << ids[i];
+	return bits;
+}
+
+static struct node_key handled(uint64_t inode, uint32_t handle)
+{
+	struct node_key file = key(inode);
+
+	file.handle = handle;
+	return file;
+}
+
+static void test_handles(void **state)
+{
+	struct node_table *table = new_table(1 << 16);
+	struct seen a = look(table, NODE_ROOT, "a", handled(10, 5));
+	struct seen link = look(table, NODE_ROOT, "b", handled(10, 5));
+	struct seen other = look(table, NODE_ROOT, "c", handled(11, 5 + 1024));
+	struct seen without = look(table, NODE_ROOT, "d", key(12));
+	uint64_t both = UINT64_C(1) << a.id | UINT64_C(1) << link.id;
+	struct seen newer;
+
+	(void)state;
+	assert_int_equal(with_handle(table, 5), both);
+	assert_int_equal(with_handle(table, 5 + 1024), UINT64_C(1) << other.id);
+	assert_int_equal(with_handle(table, 0), 0);
+	assert_true(node_has_handle(table, 5, 0));
+	assert_true(node_has_handle(table, 7, 5));
+	assert_false(node_has_handle(table, 0, 0));
+	assert_false(node_has_handle(table, 7, 0));
+	/* Another file takes the name: the node lives on, and is still found by its file.
+	 */
+	newer = look(table, NODE_ROOT, "a", handled(13, 9));
+	assert_int_equal(with_handle(table, 5), both);
+	assert_int_equal(with_handle(table, 9), UINT64_C(1) << newer.id);
+	/* Buckets are doubled several times. */
+	for (uint32_t i = 0; i < 10000; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "n%u", i);
+		look(table, NODE_ROOT, name, handled(100 + i, 100000 + i));
+	}
+	assert_int_equal(with_handle(table, 5), both);
+	for (uint32_t i = 0; i < 10000; i++)
+		assert_true(node_has_handle(table, 100000 + i, 0));
+	node_forget(table, a.id, 1);
+	assert_int_equal(with_handle(table, 5), UINT64_C(1) << link.id);
+	node_forget(table, link.id, 1);
+	node_forget(table, without.id, 1);
+	assert_false(node_has_handle(table, 5, 0));
+	node_table_free(table);
+}
+
+static void test_places(void **state)
+{
+	struct node_table *table = new_table(16);
+	struct seen dir = look(table, NODE_ROOT, "dir", directory(2));
+	struct seen file = look(table, dir.id, "file", key(10));
+	char name[NAME_MAX + 1];
+	struct node_key found;
+	uint64_t parent;
+
+	(void)state;
+	assert_int_equal(node_place(table, file.id, &parent, name), 0);
+	assert_int_equal(parent, dir.id);
+	assert_string_equal(name, "file");
+	assert_int_equal(node_place(table, NODE_ROOT, &parent, name), -ESTALE);
+	assert_int_equal(node_place(table, 15, &parent, name), -ESTALE);
+	assert_int_equal(node_child(table, dir.id, "file", &found), file.id);
+	assert_int_equal(found.inode, 10);
+	assert_int_equal(node_child(table, NODE_ROOT, "file", NULL), 0);
+	assert_int_equal(node_child(table, 15, "file", NULL), 0);
+	/* The name leads to another node now, and the old one still knows its place. */
+	look(table, dir.id, "file", key(11));
+	assert_int_not_equal(node_child(table, dir.id, "file", NULL), file.id);
+	assert_int_equal(node_place(table, file.id, &parent, name), 0);
+	node_table_free(table);
+}
+
 /*
  * Names above NAME_MAX exist: 255 UTF-16 units of vfat, exfat or ntfs are up to 765 bytes,
  * and since Linux 6.15 FUSE hands names of up to 4095 bytes on. They must be refused, not
@@ -894,6 +982,8 @@ int main(void)
 		cmocka_unit_test(test_no_memory_at_all),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_handles),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_too_long_name),
 	};
 
