@@ -324,16 +324,26 @@ static bool resolver_vote(void *context, const char *path, uint32_t *ret_mtime)
 	return decision.vouched && inquiry.facts.header.kind == PYC_KIND_TIMESTAMP;
 }
 
+static bool resolve_is_source(const char *path, const struct statx *stx)
+{
+	return S_ISREG(stx->stx_mode) && pyc_name_is_source(path_last(path));
+}
+
+bool resolve_mtime_is_voted(const struct resolver *resolver, const char *path,
+			    const struct statx *stx)
+{
+	return resolver->policy.view == PYC_VIEW_EMBEDDED && resolve_is_source(path, stx);
+}
+
 struct timespec resolve_mtime(struct resolver *resolver, const char *path,
 			      const struct statx *stx)
 {
 	struct timespec own = statx_time(stx->stx_mtime);
 
-	if (resolver->policy.view == PYC_VIEW_SOURCE || !S_ISREG(stx->stx_mode) ||
-	    !pyc_name_is_source(path_last(path)))
-		return own;
-	if (resolver->policy.view == PYC_VIEW_EPOCH)
+	if (resolver->policy.view == PYC_VIEW_EPOCH && resolve_is_source(path, stx))
 		return pyc_view_mtime(&resolver->policy, own, NULL, 0);
+	if (!resolve_mtime_is_voted(resolver, path, stx))
+		return own;
 	return votes_mtime(resolver->tree, &resolver->policy, path, own, resolver_vote,
 			   resolver);
 }

@@ -130,6 +130,13 @@ struct resolver_counts resolver_counts(const struct resolver *resolver);
 struct timespec resolve_mtime(struct resolver *resolver, const char *path,
 			      const struct statx *stx);
 
+/*
+ * Does the mtime that a view shows for a file also depend on its bytecode? @path, @stx: as
+ * of resolve_mtime()
+ */
+bool resolve_mtime_is_voted(const struct resolver *resolver, const char *path,
+			    const struct statx *stx);
+
 /**
  * resolve_link() - find what a link to bytecode makes ambiguous, before readers see it
  * @path:  of the link, relative to the tree; alias_is_link_name() of its last component

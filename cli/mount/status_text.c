@@ -192,6 +192,17 @@ static void status_print_proofs(struct json_object *status)
 		       count(proofs, "disproved"));
 }
 
+static void status_print_changes(struct json_object *status)
+{
+	const char *changes = json_member_text(status, "changes", "?");
+
+	if (strcmp(changes, "told") == 0)
+		printf(LABEL "the kernel tells them\n", "changes");
+	else if (strcmp(changes, "asked") == 0)
+		printf(LABEL "asked for each second: %s\n", "changes",
+		       text(status, "changes_why"));
+}
+
 static void status_print_answer(struct json_object *status)
 {
 	const char *options = json_member_text(status, "options", "?");
@@ -199,6 +210,7 @@ static void status_print_answer(struct json_object *status)
 	printf(LABEL "%s (%s)\n", "mode", text(status, "mode"),
 	       text(status, "mode_reason"));
 	printf(LABEL "%s\n", "source", text(status, "immutable_why"));
+	status_print_changes(status);
 	printf(LABEL "%s\n", "options", *options ? text(status, "options") : "none given");
 	status_print_processes(status);
 	status_print_requests(status);

@@ -206,6 +206,17 @@ static void control_add_nodes(struct json_object *object, struct front *front)
 	json_add_number(nodes, "bytes", stats.bytes);
 }
 
+/* How the server learns that the source changed. */
+static void control_add_changes(struct json_object *object, const struct front *front)
+{
+	bool told = front->told;
+
+	control_add_text(object, "changes",
+			 front->immutable ? "none" : (told ? "told" : "asked"));
+	control_add_text(object, "changes_why",
+			 front->immutable || told ? "" : front->why_asked.text);
+}
+
 struct json_object *control_status(const struct control_view *view)
 {
 	const struct control *control = view->control;
@@ -229,6 +240,7 @@ struct json_object *control_status(const struct control_view *view)
 			 mutability_name(view->ends->mutability.reason));
 	control_add_text(object, "immutable_why",
 			 mutability_text(view->ends->mutability.reason));
+	control_add_changes(object, view->front);
 	json_add_number(object, "started_s", control->started_s);
 	json_add_decimal(object, "uptime_s", uptime_s, 3);
 	control_add_process(object, "supervisor", control->supervisor);

@@ -12,8 +12,7 @@
 #include "cache/store/store.h"
 
 /* For ever, as far as a kernel is concerned; in seconds. */
-#define FRONT_IMMUTABLE_TIMEOUT_S (365.0 * 86400)
-#define FRONT_MUTABLE_TIMEOUT_S	  1.0
+#define FRONT_KEPT_TIMEOUT_S (365.0 * 86400)
 
 int front_init(struct front *front, const struct front_kind *kind, const struct tree *tree,
 	       bool immutable, struct stats *stats)
@@ -22,11 +21,14 @@ int front_init(struct front *front, const struct front_kind *kind, const struct 
 		.kind = kind,
 		.tree = tree,
 		.immutable = immutable,
-		.timeout_s =
-			immutable ? FRONT_IMMUTABLE_TIMEOUT_S : FRONT_MUTABLE_TIMEOUT_S,
 		.stats = stats,
 	};
 	return trace_init(&front->trace);
+}
+
+double front_timeout_s(const struct front *front)
+{
+	return front_may_keep(front) ? FRONT_KEPT_TIMEOUT_S : FRONT_ASKED_TIMEOUT_S;
 }
 
 void front_fini(struct front *front)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "base/reason.h"
 #include "cache/resolve.h"
 #include "cache/store/proof_file.h"
 #include "cache/tree/tree.h"
@@ -51,7 +52,8 @@ struct front_kind {
  * @store:     owned; NULL where nothing is remembered
  * @proofs:    owned
  * @immutable: the source cannot change: the kernel may cache for ever
- * @timeout_s: how long the kernel may believe names and attributes
+ * @told:      the source can change, and changes are told (fs/front/told.h); where they are
+ *             not, @why_asked is the reason, written before it becomes false
  * @session:   for notifications to the kernel; borrowed
  * @stats:     counters; borrowed
  * @trace:     events for those who watch
@@ -63,7 +65,8 @@ struct front {
 	struct store *store;
 	struct proof_book proofs;
 	bool immutable;
-	double timeout_s;
+	_Atomic bool told;
+	struct reason why_asked;
 	struct fuse_session *session;
 	struct stats *stats;
 	struct trace trace;
@@ -77,6 +80,18 @@ int front_init(struct front *front, const struct front_kind *kind, const struct 
 	       bool immutable, struct stats *stats);
 
 void front_fini(struct front *front);
+
+/* How long the kernel may believe what nobody tells it to forget, in seconds. */
+#define FRONT_ASKED_TIMEOUT_S 1.0
+
+/* Whether the kernel may keep what it is answered until it is told to forget it. */
+static inline bool front_may_keep(const struct front *front)
+{
+	return front->immutable || front->told;
+}
+
+/* How long the kernel may believe names and attributes, in seconds. */
+double front_timeout_s(const struct front *front);
 
 /**
  * front_load() - get what verdicts need, before the first request

@@ -34,8 +34,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct passthrough *passthrough = passthrough_of(req);
 	struct fuse_entry_param param = {
-		.attr_timeout = passthrough->front.timeout_s,
-		.entry_timeout = passthrough->front.timeout_s,
+		.entry_timeout = front_timeout_s(&passthrough->front),
 	};
 	scope_free char *path = NULL;
 	int r = op_lookup_in(passthrough, parent, name, &param, &path);
@@ -71,16 +70,19 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 	fuse_reply_none(req);
 }
 
-/* Looks at the file of a node. @ret_st: as the mount shows it. Return: 0 or -errno. */
+/*
+ * Looks at the file of a node. @ret_st: as the mount shows it. @ret_timeout_s: as of
+ * passthrough_attr(). Return: 0 or -errno.
+ */
 static int op_look(struct passthrough *passthrough, fuse_ino_t ino, struct statx *ret_stx,
-		   struct stat *ret_st)
+		   struct stat *ret_st, double *ret_timeout_s)
 {
 	scope_free char *path = NULL;
 	scope_fd int fd = passthrough_reach(passthrough, ino, O_PATH, &path, ret_stx);
 
 	if (fd < 0)
 		return fd;
-	passthrough_attr(passthrough, path, ret_stx, ret_st);
+	*ret_timeout_s = passthrough_attr(passthrough, path, ret_stx, ret_st);
 	return 0;
 }
 
@@ -89,13 +91,14 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct passthrough *passthrough = passthrough_of(req);
 	struct statx stx;
 	struct stat st;
-	int r = op_look(passthrough, ino, &stx, &st);
+	double timeout_s;
+	int r = op_look(passthrough, ino, &stx, &st, &timeout_s);
 
 	(void)fi;
 	if (r < 0)
 		op_fail(req, -r);
 	else
-		fuse_reply_attr(req, &st, passthrough->front.timeout_s);
+		fuse_reply_attr(req, &st, timeout_s);
 }
 
 #ifdef HAVE_STRUCT_FUSE_LOWLEVEL_OPS_STATX
@@ -105,7 +108,8 @@ void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask,
 	struct passthrough *passthrough = passthrough_of(req);
 	struct statx stx;
 	struct stat st;
-	int r = op_look(passthrough, ino, &stx, &st);
+	double timeout_s;
+	int r = op_look(passthrough, ino, &stx, &st, &timeout_s);
 
 	(void)flags, (void)mask, (void)fi;
 	if (r < 0) {
@@ -115,7 +119,7 @@ void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask,
 	stx.stx_ino = st.st_ino;
 	stx.stx_mtime.tv_sec = st.st_mtim.tv_sec;
 	stx.stx_mtime.tv_nsec = (uint32_t)st.st_mtim.tv_nsec;
-	fuse_reply_statx(req, 0, &stx, passthrough->front.timeout_s);
+	fuse_reply_statx(req, 0, &stx, timeout_s);
 }
 #endif
 

@@ -37,7 +37,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	scope_fd int fd = -1;
 	struct statx stx;
 
-	if (front_of(req)->immutable) {
+	if (front_may_keep(front_of(req))) {
 		/* "Never ask again": listings are cached, there is no OPENDIR, no
 		 * RELEASEDIR (fs/fuse/dir.c, no_opendir). */
 		fuse_reply_err(req, ENOSYS);
@@ -67,8 +67,6 @@ static bool dir_add_plus(struct listing *listing, const struct dirent64 *dirent)
 	struct passthrough *passthrough = listing->passthrough;
 	struct fuse_entry_param param = {
 		.attr = {.st_ino = dirent->d_ino, .st_mode = DTTOIF(dirent->d_type)},
-		.attr_timeout = passthrough->front.timeout_s,
-		.entry_timeout = passthrough->front.timeout_s,
 	};
 	size_t need;
 

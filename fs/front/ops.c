@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "fs/front/alias_reply.h"
+#include "fs/front/told.h"
 
 /*
  * What the mount wants of the kernel; what an old kernel lacks is done without, but costs
@@ -32,12 +33,17 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	if (!passthrough->many_devices)
 		want |= FUSE_CAP_READDIRPLUS_AUTO;
 	conn->want = conn->capable & want;
+	if (passthrough->told)
+		told_start(passthrough->told);
 }
 
 /* Nothing is asked any more. */
 static void op_destroy(void *userdata)
 {
-	alias_reply_finish(passthrough_from(userdata));
+	struct passthrough *passthrough = passthrough_from(userdata);
+
+	alias_reply_finish(passthrough);
+	told_finish(passthrough->told);
 }
 
 /*

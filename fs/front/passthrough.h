@@ -14,7 +14,7 @@
 
 struct fuse_entry_param;
 
-/* Nodes at most; 110 bytes and a page of the kernel's own for each. */
+/* Nodes at most; 120 bytes and a page of the kernel's own for each. */
 #define PASSTHROUGH_MAX_NODES (UINT32_C(1) << 24)
 
 /**
@@ -23,12 +23,14 @@ struct fuse_entry_param;
  * @handles:      what readers have open; NULL if the source cannot change
  * @posix_acl:    the source's file system has POSIX ACLs, so the kernel must ask for them
  * @many_devices: st_ino is made up for some files (node_ino())
+ * @told:         has changes told; NULL where they are not
  * @aliases:      lookups of links to bytecode, which are answered one by one
  */
 struct passthrough {
 	struct front front;
 	struct node_table *nodes;
 	struct handle_table *handles;
+	struct told *told;
 	bool posix_acl;
 	bool many_devices;
 	struct alias_queue aliases;
@@ -68,16 +70,19 @@ static inline struct passthrough *passthrough_from(struct front *front)
 	return (void *)((char *)front - offsetof(struct passthrough, front));
 }
 
-/* The attributes that the mount shows for a file at @path. */
-void passthrough_attr(struct passthrough *passthrough, const char *path,
-		      const struct statx *stx, struct stat *ret_st);
+/*
+ * The attributes that the mount shows for a file at @path. Return: how long the kernel may
+ * believe them, in seconds.
+ */
+double passthrough_attr(struct passthrough *passthrough, const char *path,
+			const struct statx *stx, struct stat *ret_st);
 
 /**
  * passthrough_lookup() - look a name up in an open directory
  * @parent: its node
  * @dir_fd: the directory; @dir_path: where it is
- * @ret_entry: gets the node, of which one kernel reference is counted, and the attributes;
- *             how long they hold is the caller's to say
+ * @ret_entry: the node, of which one kernel reference is counted, the attributes, and how
+ *             long the name and they may be believed
  * @ret_path:  relative to the tree; the caller's to free; may be NULL
  * Return: 0 or -errno; -ENOENT also for what the mount hides (submounts). Outputs are
  * written on success only.

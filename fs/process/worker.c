@@ -69,6 +69,11 @@ static int worker_serve(const struct worker_task *task, struct front *front)
 		log_to_syslog();
 	log_info("%s: the source %s", quoted(point),
 		 mutability_text(task->ends->mutability.reason));
+	if (!front->immutable && front->told)
+		log_info("%s: the kernel tells its changes", quoted(point));
+	else if (!front->immutable)
+		log_info("%s: its changes are asked for each second: %s", quoted(point),
+			 front->why_asked.text);
 	server = control_start(&(struct control_view){.control = task->control,
 						      .options = task->options,
 						      .ends = task->ends,

@@ -179,8 +179,8 @@ static void data_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct data_layer *layer = data_layer_of(req);
 	struct fuse_entry_param param = {
 		.ino = data_lookup_name(layer->table, parent, name),
-		.attr_timeout = layer->front.timeout_s,
-		.entry_timeout = layer->front.timeout_s,
+		.attr_timeout = front_timeout_s(&layer->front),
+		.entry_timeout = front_timeout_s(&layer->front),
 	};
 
 	if (param.ino != 0)
@@ -209,7 +209,7 @@ static void data_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 
 	(void)fi;
 	data_set_attr(layer->table, ino, &st);
-	fuse_reply_attr(req, &st, layer->front.timeout_s);
+	fuse_reply_attr(req, &st, front_timeout_s(&layer->front));
 }
 
 static void data_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,

@@ -7,6 +7,9 @@ kernel's pages and names, canonfs's facts (which it remembers from two seconds a
 file's last change). So that one sees what Python believed, the bytecode says another
 value than the source does.
 
+All of it holds where the kernel tells of changes, and where they are asked for each second,
+as over an overlay.
+
 CANONFS_LONG=1  500 swaps under a running import instead of 50
 """
 import contextlib
@@ -20,7 +23,8 @@ import time
 
 import pytest
 
-from conftest import LONG, mounted, servers, wait_until
+from conftest import LONG, mounted, run, servers, wait_until
+from control import status_of
 from pythons import ENVIRONMENT, compiled, header, machine_pythons, write
 
 SECOND = 10**9
@@ -32,6 +36,34 @@ BEFORE, AFTER, CACHED, CACHED_ANEW = 1, 2, 7, 8
 
 SETTLED_S = 2.2     # facts are remembered
 EXPIRED_S = 1.3     # names and attributes are not believed any more
+
+
+@pytest.fixture(params=["told", "asked"])
+def changes(request):
+    """How the server learns of them."""
+    return request.param
+
+
+@contextlib.contextmanager
+def changing(tree, point, changes, options="", **more):
+    """A mount of a tree that can change."""
+    with mounted(tree, point, ",".join(filter(None, (options, "mutable"))), **more):
+        assert status_of(point)["changes"] == changes
+        yield
+
+
+def new_tree(folder, changes):
+    """A tree, and where it will be mounted."""
+    tree, point = folder / "tree", folder / "point"
+    for path in (tree, point):
+        path.mkdir()
+    if changes == "asked":
+        lower, upper, work = (folder / name for name in ("lower", "upper", "work"))
+        for path in (lower, upper, work):
+            path.mkdir()
+        run("mount", "-t", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}",
+            "overlay", tree)
+    return tree, point
 
 
 def text(value):
@@ -271,16 +303,14 @@ class Stage:
 
 
 @contextlib.contextmanager
-def staged(folder, view, prepare):
+def staged(folder, view, changes, prepare):
     """Stages for all kinds of interpreters, prepared, settled, mounted."""
-    tree, point = folder / "tree", folder / "point"
-    tree.mkdir()
-    point.mkdir()
+    tree, point = new_tree(folder, changes)
     stages = [Stage(python, tree, point) for python in one_of_each_kind()]
     for stage in stages:
         prepare(stage)
     time.sleep(SETTLED_S)
-    with mounted(tree, point, f"mtime={view},mutable"):
+    with changing(tree, point, changes, f"mtime={view}"):
         for stage in stages:
             stage.start()
         try:
@@ -291,14 +321,14 @@ def staged(folder, view, prepare):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_changes_are_seen(view, folder):
+def test_changes_are_seen(view, changes, folder):
     def prepare(stage):
         stage.modules = {change: stage.module(change.__name__) for change in changes_for(stage.python)}
         for module in stage.modules.values():
             module.make()
 
     wrong = []
-    with staged(folder, view, prepare) as stages:
+    with staged(folder, view, changes, prepare) as stages:
         for stage in stages:
             stage.names = [change.__name__ for change in stage.modules]
             for _ in range(2):
@@ -325,7 +355,7 @@ def test_changes_are_seen(view, folder):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_changes_back_and_forth_are_seen(view, folder):
+def test_changes_back_and_forth_are_seen(view, changes, folder):
     """Each state is found again, also after the caches learned the other one."""
     def prepare(stage):
         stage.one = stage.module("one")
@@ -343,7 +373,7 @@ def test_changes_back_and_forth_are_seen(view, folder):
             module.source.rmdir()
         module.replace(module.source, text(BEFORE), 0)
 
-    with staged(folder, view, prepare) as stages:
+    with staged(folder, view, changes, prepare) as stages:
         for change in (edit, back, directory, back, source_deleted, back, pyc_damaged, Module.make):
             for stage in stages:
                 change(stage.one)
@@ -356,14 +386,14 @@ def test_changes_back_and_forth_are_seen(view, folder):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_names_come_and_go(view, folder):
+def test_names_come_and_go(view, changes, folder):
     """New modules, although their absence is cached; a directory of another name."""
     def prepare(stage):
         write(stage.bare / "old" / "__init__.py", "", 0)
         stage.module("inner", stage.bare / "old").make()
 
     names = ("newcomer", "old.inner", "moved.inner")
-    with staged(folder, view, prepare) as stages:
+    with staged(folder, view, changes, prepare) as stages:
         for stage in stages:
             absent = values_in(stage.python, stage.bare, ["newcomer"])["newcomer"]
             before = {"newcomer": absent, "old.inner": str(CACHED), "moved.inner": absent}
@@ -388,11 +418,9 @@ def replaced(path, data):
 
 
 @pytest.fixture
-def opened(folder):
-    """A tree with a large file and a sparse one, mounted."""
-    tree, point = folder / "tree", folder / "point"
-    tree.mkdir()
-    point.mkdir()
+def opened(changes, folder):
+    """A tree with a large file and a sparse one."""
+    tree, point = new_tree(folder, changes)
     write(tree / "large", os.urandom(3 << 20))
     with open(tree / "sparse", "wb") as file:
         file.seek(1 << 20)
@@ -400,13 +428,13 @@ def opened(folder):
     yield tree, point
 
 
-def test_an_open_file_stays_what_it_is(opened):
+def test_an_open_file_stays_what_it_is(opened, changes):
     """Read, compared, measured, mapped, searched for holes, all after another took its name."""
     tree, point = opened
     os.setxattr(tree / "large", "user.which", b"old")
     old = (tree / "large").read_bytes()
     stats = [(tree / name).stat() for name in ("large", "sparse")]
-    with mounted(tree, point, "mutable"):
+    with changing(tree, point, changes):
         with open(point / "large", "rb") as kept, open(point / "sparse", "rb") as sparse:
             before = os.fstat(kept.fileno())
             replaced(tree / "large", b"new")
@@ -445,14 +473,14 @@ def kept_by_servers(files):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_open_bytecode_stays_what_it_is(view, folder):
+def test_open_bytecode_stays_what_it_is(view, changes, folder):
     """It has the header that was decided on for the file and the source that it was opened with."""
     def prepare(stage):
         stage.one, stage.two = stage.module("one"), stage.module("two")
         stage.one.make()
         stage.two.make()
 
-    with staged(folder, view, prepare) as stages:
+    with staged(folder, view, changes, prepare) as stages:
         for stage in stages:
             shown = [stage.shown / module.pyc.relative_to(stage.bare)
                      for module in (stage.one, stage.two)]
@@ -467,15 +495,13 @@ def test_open_bytecode_stays_what_it_is(view, folder):
             assert shown[0].read_bytes()[16:] == stage.one.pyc.read_bytes()[16:]
 
 
-def test_more_open_files_than_descriptors(folder):
+def test_more_open_files_than_descriptors(changes, folder):
     """The server keeps some of them, and opens the others by their names."""
-    tree, point = folder / "tree", folder / "point"
-    tree.mkdir()
-    point.mkdir()
+    tree, point = new_tree(folder, changes)
     for number in range(200):
         write(tree / str(number), f"content {number}\n")
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mounted(tree, point, "mutable", under=("prlimit", "--nofile=64:64")))
+        stack.enter_context(changing(tree, point, changes, under=("prlimit", "--nofile=64:64")))
         files = [stack.enter_context(open(point / str(number))) for number in range(200)]
         assert kept_by_servers(path.stat() for path in tree.iterdir()) in range(1, 64)
         for number in range(200):
@@ -510,13 +536,11 @@ PAUSE_S = 0.05
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_swapped_while_importing(view, folder):
+def test_swapped_while_importing(view, changes, folder):
     """No import fails, and none gives a version that was replaced more than a second
     before it began."""
     python = machine_pythons()[0]
-    tree, point = folder / "tree", folder / "point"
-    tree.mkdir()
-    point.mkdir()
+    tree, point = new_tree(folder, changes)
     count = 500 if LONG else 50
     texts = [f"value = {number:04}\n".replace("= 0", "= 1") for number in range(count)]
     bodies = compiled(python, texts)
@@ -540,7 +564,7 @@ def test_swapped_while_importing(view, folder):
         replace(module.pyc, header(python, mtime, len(texts[number])) + bodies[number])
 
     swap(0)
-    with mounted(tree, point, f"mtime={view},mutable"):
+    with changing(tree, point, changes, f"mtime={view}"):
         with open(folder / "printed", "w") as printed, subprocess.Popen(
                 python.command("-c", LOOP, point, folder / "done"), stdout=printed,
                 env=ENVIRONMENT) as loop:

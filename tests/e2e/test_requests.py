@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from control import status_of
 from conftest import counted, image, missing, mounted, requests_of, run
 
 pytestmark = pytest.mark.usefixtures("passthrough")
@@ -143,24 +144,39 @@ def test_a_listing_is_one_pass(folder, options):
     assert counted(count, lambda asked: asked < names // 10) < names // 10
 
 
-def test_mutable_source_keeps_pages(rooted):
-    """Names are asked for again after a second, contents are not."""
+def asked(counts, *opcodes):
+    return sum(counts.get(opcode, 0) for opcode in opcodes)
+
+
+@pytest.mark.parametrize("changes", ["told", "asked"])
+def test_mutable_source_keeps_pages(changes, rooted, folder):
+    """Contents are not asked for again. Names are after a second, where changes are not told."""
     root = rooted("ostree")
     version, = versions(root)
+    if changes == "asked":
+        (folder / "empty").mkdir()
+        run("mount", "-t", "overlay", "-o", f"lowerdir={root}/usr:{folder}/empty", "overlay",
+            root / "usr")
     with mounted(root / "usr", root / "usr", f"root={root},mutable") as usr:
+        assert status_of(usr)["changes"] == changes
+
         def count(seconds):
             time.sleep(seconds)
             return requests_during(usr, python, root, version, IMPORT_ALL)
 
         cold = count(0)
+        told = {"OPEN", "RELEASE", "IOCTL", "GETXATTR"}
 
         def kept(counts):
             # No file is opened twice, none is asked for twice within a second.
             return "READ" not in counts and sum(counts.values()) < sum(cold.values()) and all(
-                counts.get(opcode, 0) <= cold[opcode] for opcode in ("OPEN", "LOOKUP"))
+                asked(counts, *opcodes) <= asked(cold, *opcodes)
+                for opcodes in (["OPEN"], ["LOOKUP", "GETATTR"])) and (
+                    changes == "asked" or counts.keys() <= told)
 
         warm, later = (counted(lambda: count(seconds), kept) for seconds in (0, 1.2))
     assert cold["READ"] > 100
+    assert changes == "told" or later["LOOKUP"]
     assert warm["OPEN"] and later["OPEN"]
     assert kept(warm), (warm, cold)
     assert kept(later), (later, cold)
