@@ -58,7 +58,8 @@ static int check_prepare_groups(struct check *check)
 
 	check->groups = groups_new();
 	check->owners = owners_new(check->request->by);
-	if (!check->groups || !check->owners)
+	check->times = times_new();
+	if (!check->groups || !check->owners || !check->times)
 		return -ENOMEM;
 	if (check->request->by == CHECK_BY_PACKAGE)
 		r = owners_load_packages(check->owners, check->tree[0].set.tree.host_fd);
@@ -89,6 +90,7 @@ static void check_fini(struct check *check)
 	free(check->tally.example);
 	groups_free(check->groups);
 	owners_free(check->owners);
+	times_free(check->times);
 	interpreters_free(&check->interpreters);
 	for (size_t i = 0; i < check->tree_count; i++)
 		tree_set_close(&check->tree[i].set);

@@ -16,6 +16,7 @@
 #include "cache/tree/walk.h"
 #include "cli/print/progress.h"
 #include "cli/python/interpreters.h"
+#include "cli/trees/times.h"
 #include "cli/trees/tree_set.h"
 #include "pyc/outcome.h"
 
@@ -172,7 +173,7 @@ struct check_reader {
 /**
  * struct check_tally - what was counted
  * @files, @file_bytes: bytecode
- * @reason, @verdict: by enum pyc_reason and enum pyc_verdict
+ * @reason, @verdict, @evidence: by enum pyc_reason, pyc_verdict, pyc_evidence
  * @stale:        compiled again today
  * @helped:       of those, what canonfs vouches for
  * @stale_bytes:  of source that is compiled at a start, without -O
@@ -192,6 +193,7 @@ struct check_tally {
 	uint64_t file_bytes;
 	uint64_t reason[PYC_REASONS];
 	uint64_t verdict[PYC_VERDICTS];
+	uint64_t evidence[PYC_EVIDENCES];
 	uint64_t stale;
 	uint64_t helped;
 	uint64_t stale_bytes;
@@ -224,7 +226,8 @@ struct check_tree {
  * @expected: bytecode files, as the survey counted them
  * @done:     files that were judged
  * @submounts: number of file systems that are mounted below the PATHs
- * @lock:     guards @tally, @groups and @unreadable
+ * @times:    those that are not forgiven
+ * @lock:     guards @tally, @groups, @times and @unreadable
  * @terminal: guards @progress and standard error. A terminal can be stopped (Ctrl-S), and
  *            who prints waits then. Nobody takes one of the locks while holding the other.
  */
@@ -235,6 +238,7 @@ struct check {
 	struct interpreter_list interpreters;
 	struct groups *groups;
 	struct owners *owners;
+	struct times *times;
 	struct check_tally tally;
 	unsigned threads;
 	_Atomic uint64_t expected; /* relaxed: only shown */

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/scope.h"
@@ -13,6 +14,9 @@
 
 /* Raised when a member changes its meaning or goes. */
 #define SCHEMA_VERSION 1
+
+/* Rows of times that are not forgiven; a tree of checkouts has one for each file. */
+#define TIMES_MAX 100
 
 static void check_json_count(struct json_object *object, const char *key, uint64_t count)
 {
@@ -48,6 +52,42 @@ static void check_json_verdicts(struct json_object *json, const struct check_tal
 	for (int i = 0; i < PYC_REASONS; i++)
 		check_json_count(reasons, pyc_reason_name((enum pyc_reason)i),
 				 tally->reason[i]);
+}
+
+static void check_json_evidence(struct json_object *json, const struct check_tally *tally)
+{
+	struct json_object *evidence = json_add_object(json, "evidence");
+
+	for (int i = PYC_E_NONE + 1; i < PYC_EVIDENCES; i++)
+		check_json_count(evidence, pyc_evidence_name((enum pyc_evidence)i),
+				 tally->evidence[i]);
+}
+
+/* Without an option only what the files look like is known. */
+static void check_json_time(struct json_object *times, const struct times_row *row)
+{
+	struct json_object *time = json_object_new_object();
+	bool forgivable = row->option[0] != '\0';
+
+	check_json_count(time, "files", row->files);
+	json_add_text(time, "option", forgivable ? row->option : NULL);
+	if (forgivable && strcmp(row->option, "immutable") != 0)
+		json_add_number(time, "seconds", row->seconds);
+	else
+		json_add_text(time, "seconds", NULL);
+	json_add_text(time, "look", forgivable ? NULL : times_look_name(row->look));
+	json_add_number(time, "shift_s", row->shift_s);
+	json_object_array_add(times, time);
+}
+
+static void check_json_times(struct json_object *json, const struct check *check)
+{
+	struct json_object *times = json_add_array(json, "times");
+	size_t count;
+	const struct times_row **row = times_sorted(check->times, &count);
+
+	for (size_t i = 0; i < count && i < TIMES_MAX; i++)
+		check_json_time(times, row[i]);
 }
 
 static void check_json_programs(struct json_object *reader, const struct check *check,
@@ -126,6 +166,8 @@ void check_print_json(const struct check *check)
 		json_object_array_add(paths, json_text(check->tree[i].set.path));
 	check_json_totals(json, &check->tally);
 	check_json_verdicts(json, &check->tally);
+	check_json_evidence(json, &check->tally);
+	check_json_times(json, check);
 	readers = json_add_array(json, "interpreters");
 	for (size_t i = 0; i <= pyc_magic_count; i++)
 		check_json_reader(readers, check, i);

@@ -181,6 +181,10 @@ static void check_count_file(struct check_dir *visit, const char *path,
 	tally->file_bytes += (uint64_t)resolution->pyc.size;
 	tally->reason[reason]++;
 	tally->verdict[pyc_reason_verdict(reason)]++;
+	tally->evidence[resolution->decision.evidence]++;
+	if (check->times)
+		times_add(check->times, facts, &resolution->decision,
+			  resolver_policy(visit->pass->tree->resolver));
 	tally->stale += stale;
 	tally->helped += stale && resolution->decision.vouched;
 	tally->stale_bytes += counts.bytes;

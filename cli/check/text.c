@@ -19,6 +19,10 @@
 
 #define CELL_MAX 256
 
+/* Rows of times that are not forgiven; what only one file has is its own matter. */
+#define TIMES_SHOWN  5
+#define TIMES_SHARED 2
+
 /* check speaks of the bare tree: there, Python compiles what a mount would vouch for. */
 static enum colour check_colour_of(enum pyc_verdict verdict)
 {
@@ -225,6 +229,52 @@ static void check_print_groups(const struct check *check)
 		       shown, colour_code(COLOUR_NONE));
 }
 
+static void check_describe_times(const struct times_row *row, char text[CELL_MAX])
+{
+	char date[HUMAN_DATE_MAX];
+
+	if (strcmp(row->option, "immutable") == 0)
+		snprintf(text, CELL_MAX, "was set by a tool, together with the bytecode's");
+	else if (row->option[0])
+		snprintf(text, CELL_MAX, "%lld (%s)", (long long)row->seconds,
+			 human_date(row->seconds, date));
+	else if (row->look == TIMES_SHIFTED)
+		snprintf(text, CELL_MAX, "%s (%+.2f h)", times_look_text(row->look),
+			 (double)row->shift_s / 3600);
+	else
+		snprintf(text, CELL_MAX, "%s", times_look_text(row->look));
+}
+
+/* The most frequent times that are not forgiven, and what would forgive them. */
+static void check_print_times(const struct check *check)
+{
+	static const struct column column[] = {
+		{"STALE", .fit = COLUMN_RIGHT},
+		{"FORGIVEN BY", .fit = COLUMN_LEFT},
+		{"TIME OF THE SOURCE FILE", .fit = COLUMN_CUT_TAIL},
+	};
+	size_t count;
+	const struct times_row **row = times_sorted(check->times, &count);
+	struct columns *columns = columns_new(column, ARRAY_SIZE(column));
+	char text[CELL_MAX];
+	char option[TIMES_OPTION_MAX + sizeof("-o ")];
+
+	while (count > 0 && row[count - 1]->files < TIMES_SHARED)
+		count--;
+	for (size_t i = 0; columns && i < count && i < TIMES_SHOWN; i++) {
+		check_describe_times(row[i], text);
+		snprintf(option, sizeof(option), "-o %s", row[i]->option);
+		columns_add(columns, COLOUR_NONE,
+			    (const char *[]){HUMAN_COUNT(row[i]->files),
+					     row[i]->option[0] ? option : "a proof only",
+					     text});
+	}
+	if (count > 0)
+		check_print_table(columns);
+	else
+		columns_free(columns);
+}
+
 /* ---- what to do ---- */
 
 /* A command on a line of its own, to be copied; NULL when out of memory. */
@@ -370,6 +420,7 @@ void check_print_text(const struct check *check)
 	check_print_headline(tally);
 	if (tally->files) {
 		check_print_verdicts(tally);
+		check_print_times(check);
 		check_print_readers(check);
 		check_print_groups(check);
 		check_print_advice(check);

@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "cli/print/advice.h"
+#include "cli/trees/times.h"
 
 /**
  * struct explain_trial - a file and a policy to be tried out
@@ -143,17 +144,10 @@ static void explain_try_verify(struct explain_trial *trial)
 /* The source's time becomes a canonical one. */
 static void explain_try_canonical(struct explain_trial *trial, enum pyc_trust trust)
 {
-	int64_t time = trial->pyc->disk.source_mtime.tv_sec;
-	char option[sizeof("trust=size,canonical=-9223372036854775808")];
+	char option[TIMES_OPTION_MAX];
 
-	if (trial->policy.canonical_count == PYC_CANONICAL_MAX ||
-	    pyc_is_canonical_time(&trial->policy, trial->facts.source_mtime))
-		return;
-	trial->policy.trust = trust;
-	trial->policy.canonical[trial->policy.canonical_count++] = time;
-	snprintf(option, sizeof(option), "%scanonical=%lld",
-		 trust == PYC_TRUST_SIZE ? "trust=size," : "", (long long)time);
-	explain_try(trial, option);
+	if (times_make_canonical(&trial->policy, trial->facts.source_mtime, trust, option))
+		explain_try(trial, option);
 }
 
 /* For a source with a time that fits into no header. */
@@ -231,6 +225,8 @@ void explain_find_changes(const struct explain_request *request,
 	if (!trial.tree->mount)
 		explain_try(&trial, NULL);
 	if (pyc->change_count == 0) {
+		trial.policy.immutable = true;
+		explain_try(&trial, "immutable");
 		trial.policy.trust = PYC_TRUST_SIZE;
 		explain_try(&trial, "trust=size");
 		trial.policy.hash = PYC_HASH_UNCHECK;

@@ -235,11 +235,6 @@ size_t explain_width(void);
 /* asprintf(3); the caller's, NULL when out of memory. */
 char *explain_format(const char *text, ...) __attribute__((format(printf, 1, 2)));
 
-#define EXPLAIN_DATE_MAX 40
-
-/* "1970-01-01 00:00:00 UTC"; written to @date, which is returned. */
-const char *explain_date(int64_t seconds, char date[EXPLAIN_DATE_MAX]);
-
 /* "timestamp", "checked-hash"...; static storage. */
 const char *explain_kind(enum pyc_header_kind kind);
 

@@ -11,14 +11,15 @@
 #include "base/fdio.h"
 #include "base/hex.h"
 #include "base/scope.h"
+#include "cli/print/human.h"
 #include "cli/print/json.h"
 #include "pyc/mtime.h"
 
 static void explain_add_date(struct json_object *object, int64_t seconds)
 {
-	char date[EXPLAIN_DATE_MAX];
+	char date[HUMAN_DATE_MAX];
 
-	json_add_text(object, "date", explain_date(seconds, date));
+	json_add_text(object, "date", human_date(seconds, date));
 }
 
 static void explain_add_hex(struct json_object *object, const char *key,

@@ -12,6 +12,7 @@
 #include "base/scope.h"
 #include "cli/print/advice.h"
 #include "cli/print/colour.h"
+#include "cli/print/human.h"
 #include "cli/print/terminal.h"
 
 #define DEFAULT_WIDTH 80
@@ -84,7 +85,7 @@ static void explain_fill_header(const struct pyc_facts *facts, char **cell)
 	const struct pyc_header *header = &facts->header;
 	const struct pyc_magic *magic = header->magic;
 	char hash[HEX_SIZE(4)];
-	char date[EXPLAIN_DATE_MAX];
+	char date[HUMAN_DATE_MAX];
 
 	cell[ROW_READER] = explain_format(
 		"%s%s%s", magic->implementation == PYC_CPYTHON ? "Python " : "",
@@ -105,7 +106,7 @@ static void explain_fill_header(const struct pyc_facts *facts, char **cell)
 	cell[ROW_TIME] = explain_format("%u%s", header->mtime,
 					explain_equal(explain_time_matches(facts)));
 	cell[ROW_DATE] =
-		strndup(explain_date(header->mtime, date), strlen("1970-01-01 00:00:00"));
+		strndup(human_date(header->mtime, date), strlen("1970-01-01 00:00:00"));
 	if (magic->size_offset)
 		cell[ROW_SIZE] = explain_format("%u%s", header->source_size,
 						explain_equal(explain_size_matches(facts)));

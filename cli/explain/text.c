@@ -12,6 +12,7 @@
 #include "cli/print/colour.h"
 #include "cli/print/human.h"
 #include "cli/print/shown.h"
+#include "cli/trees/times.h"
 
 /*
  * Breaks @text at blanks, so that no line is longer than the width allows. A line that ends
@@ -36,8 +37,23 @@ static void explain_print_wrapped(const char *text, int indent)
 	}
 }
 
+/* What a time that is not forgiven looks like, if it looks like anything. */
+static const char *explain_look(const struct explain_pyc *pyc)
+{
+	enum pyc_reason reason = pyc->given.reason;
+	enum times_look look;
+	int64_t shift_s;
+
+	if (reason != PYC_R_NOT_CANONICAL && reason != PYC_R_NEWER)
+		return NULL;
+	look = times_look(pyc->disk.source_mtime, pyc->disk.header.mtime, &shift_s);
+	return look == TIMES_ROUNDED || look == TIMES_SHIFTED ? times_look_text(look)
+							      : NULL;
+}
+
 static char *explain_why(const struct explain_pyc *pyc)
 {
+	const char *look = explain_look(pyc);
 	const struct pyc_decision *decision = &pyc->given;
 	const char *mounted = pyc->mount_verdict ? "In the mount" : "With canonfs";
 
@@ -49,9 +65,11 @@ static char *explain_why(const struct explain_pyc *pyc)
 			"to something else than bytecode of the tree.",
 			pyc_outcome_text(pyc->bare));
 	if (pyc->bare == pyc->served)
-		return explain_format("Python %s, with canonfs as well: %s.",
+		return explain_format("Python %s, with canonfs as well: %s.%s%s%s",
 				      pyc_outcome_text(pyc->bare),
-				      pyc_reason_text(decision->reason));
+				      pyc_reason_text(decision->reason),
+				      look ? " Its time looks like " : "", look ? look : "",
+				      look ? "." : "");
 	return explain_format("Python alone %s. %s it %s: %s.", pyc_outcome_text(pyc->bare),
 			      mounted, pyc_outcome_text(pyc->served),
 			      pyc_reason_text(decision->reason));
@@ -162,7 +180,7 @@ static void explain_print_source(const struct explanation *explanation)
 {
 	const struct source *source = &explanation->source;
 	struct timespec time = statx_time(source->stx.stx_mtime);
-	char date[EXPLAIN_DATE_MAX];
+	char date[HUMAN_DATE_MAX];
 
 	if (explanation->link)
 		printf("  a link to %s\n", shown(explanation->link));
@@ -177,7 +195,7 @@ static void explain_print_source(const struct explanation *explanation)
 		       (long long)time.tv_sec);
 		if (time.tv_nsec)
 			printf(".%09ld", time.tv_nsec);
-		printf(" (%s)%s\n", explain_date(time.tv_sec, date),
+		printf(" (%s)%s\n", human_date(time.tv_sec, date),
 		       pyc_is_canonical_time(&explanation->tree.policy, time)
 			       ? ", a canonical time"
 			       : "");

@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "pyc/mtime.h"
 
@@ -21,17 +20,6 @@ char *explain_format(const char *text, ...)
 	n = vasprintf(&result, text, arguments);
 	va_end(arguments);
 	return n < 0 ? NULL : result;
-}
-
-const char *explain_date(int64_t seconds, char date[EXPLAIN_DATE_MAX])
-{
-	time_t time = (time_t)seconds;
-	struct tm tm;
-
-	if (!gmtime_r(&time, &tm) ||
-	    strftime(date, EXPLAIN_DATE_MAX, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0)
-		strcpy(date, "beyond the calendar");
-	return date;
 }
 
 const char *explain_kind(enum pyc_header_kind kind)

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/scope.h"
 
@@ -43,4 +44,15 @@ const char *human_bytes(uint64_t bytes, char text[HUMAN_MAX])
 	}
 	snprintf(text, HUMAN_MAX, "%.1f %s", value, units[unit]);
 	return text;
+}
+
+const char *human_date(int64_t seconds, char date[HUMAN_DATE_MAX])
+{
+	time_t time = (time_t)seconds;
+	struct tm tm;
+
+	if (!gmtime_r(&time, &tm) ||
+	    strftime(date, HUMAN_DATE_MAX, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0)
+		strcpy(date, "beyond the calendar");
+	return date;
 }

@@ -7,7 +7,8 @@
 
 #include <stdint.h>
 
-#define HUMAN_MAX 32
+#define HUMAN_MAX      32
+#define HUMAN_DATE_MAX 64
 
 /* "12,345". Return: @text. */
 const char *human_count(uint64_t number, char text[HUMAN_MAX]);
@@ -15,6 +16,9 @@ const char *human_count(uint64_t number, char text[HUMAN_MAX]);
 /* "812 bytes", "1.2 kB", "29.7 MB": powers of 1000, as ls --si and file managers have it.
  * Return: @text. */
 const char *human_bytes(uint64_t bytes, char text[HUMAN_MAX]);
+
+/* "1970-01-01 00:00:00 UTC" for seconds since then. Return: @date. */
+const char *human_date(int64_t seconds, char date[HUMAN_DATE_MAX]);
 
 /* @one for 1, @many for any other number. */
 static inline const char *human_plural(uint64_t count, const char *one, const char *many)
