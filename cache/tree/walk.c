@@ -18,20 +18,14 @@
 #include "base/scope.h"
 #include "pyc/names.h"
 
-/* Directories that are to be visited: @count of them, from @first on. */
-struct walk_paths {
-	char **path;
-	size_t first;
-	size_t count;
-};
-
 struct walk_queue {
-	pthread_mutex_t lock;	    /* guards the rest; no i/o under it */
-	pthread_cond_t changed;	    /* for workers */
-	pthread_cond_t ended;	    /* for the thread that waits for them */
-	struct walk_paths paths[2]; /* WALK_INTO, WALK_LATER */
-	unsigned busy;		    /* workers that are visiting, and may find more */
-	int result;		    /* not 0: the walk ends */
+	pthread_mutex_t lock;	/* guards the rest; no i/o under it */
+	pthread_cond_t changed; /* for workers */
+	pthread_cond_t ended;	/* for the thread that waits for them */
+	char **path;		/* directories that are to be visited: @count of them */
+	size_t count;
+	unsigned busy; /* workers that are visiting, and may find more */
+	int result;    /* not 0: the walk ends */
 };
 
 struct walk_worker {
@@ -45,43 +39,9 @@ struct walk_worker {
 
 /* ---- the queue ---- */
 
-/* Takes ownership of @path. */
-static int walk_paths_put(struct walk_paths *paths, char *path)
-{
-	size_t end = paths->first + paths->count;
-	int r = array_add(paths->path, end, path);
-
-	if (r < 0)
-		free(path);
-	else
-		paths->count++;
-	return r;
-}
-
-/* The next one, which is the caller's; NULL for none. */
-static char *walk_paths_take(struct walk_paths *paths, enum walk_order order)
-{
-	if (paths->count == 0)
-		return NULL;
-	paths->count--;
-	return paths->path[order == WALK_BREADTH_FIRST ? paths->first++
-						       : paths->first + paths->count];
-}
-
-static void walk_paths_fini(struct walk_paths *paths)
-{
-	char *path;
-
-	while ((path = walk_paths_take(paths, WALK_DEPTH_FIRST)))
-		free(path);
-	free(paths->path);
-}
-
 static bool walk_is_over_locked(const struct walk_queue *queue)
 {
-	return queue->busy == 0 &&
-	       (queue->result != 0 || (queue->paths[WALK_INTO].count == 0 &&
-				       queue->paths[WALK_LATER].count == 0));
+	return queue->busy == 0 && (queue->result != 0 || queue->count == 0);
 }
 
 /* The first result stays. */
@@ -93,31 +53,32 @@ static void walk_stop_locked(struct walk_queue *queue, int result)
 }
 
 /* Takes ownership of @path, NULL when out of memory. */
-static void walk_put(struct walk_queue *queue, enum walk_enter enter, char *path)
+static void walk_put(struct walk_queue *queue, char *path)
 {
 	pthread_mutex_lock(&queue->lock);
-	if (!path || walk_paths_put(&queue->paths[enter], path) < 0)
+	if (!path || array_add(queue->path, queue->count, path) < 0) {
+		free(path);
 		walk_stop_locked(queue, -ENOMEM);
+	}
 	pthread_cond_signal(&queue->changed);
 	pthread_mutex_unlock(&queue->lock);
 }
 
 /* The next directory, or NULL where none is left and nobody will find another. */
-static char *walk_take(struct walk_queue *queue, enum walk_order order)
+static char *walk_take(struct walk_queue *queue)
 {
 	char *path = NULL;
 
 	pthread_mutex_lock(&queue->lock);
 	while (queue->result == 0 && !path) {
-		path = walk_paths_take(&queue->paths[WALK_INTO], order);
-		if (!path)
-			path = walk_paths_take(&queue->paths[WALK_LATER], order);
-		if (path)
+		if (queue->count > 0) {
+			path = queue->path[--queue->count];
 			queue->busy++;
-		else if (queue->busy > 0)
+		} else if (queue->busy > 0) {
 			pthread_cond_wait(&queue->changed, &queue->lock);
-		else
+		} else {
 			break;
+		}
 	}
 	pthread_mutex_unlock(&queue->lock);
 	return path;
@@ -189,14 +150,9 @@ static void walk_put_dirs(struct walk_worker *worker, const struct walk_dir *dir
 		/* Of sorted ones, the first is put last, since the last is taken first. */
 		size_t at = walk->order == WALK_SORTED ? dir->count - 1 - i : i;
 		const struct listing_entry *entry = &dir->entries[at];
-		enum walk_enter enter = WALK_INTO;
 
-		if (entry->type != DT_DIR || (cache && walk_is_cache(walk, entry)))
-			continue;
-		if (walk->enter)
-			enter = walk->enter(walk->context, dir, entry);
-		if (enter != WALK_PRUNE)
-			walk_put(worker->queue, enter, path_join(dir->path, entry->name));
+		if (entry->type == DT_DIR && !(cache && walk_is_cache(walk, entry)))
+			walk_put(worker->queue, path_join(dir->path, entry->name));
 	}
 }
 
@@ -233,7 +189,7 @@ static void *walk_work(void *context)
 	struct walk_worker *worker = context;
 	char *path;
 
-	while ((path = walk_take(worker->queue, worker->walk->order))) {
+	while ((path = walk_take(worker->queue))) {
 		int result = walk_visit(worker, path);
 
 		free(path);
@@ -302,10 +258,11 @@ int walk_run(const struct walk *walk, const char *start)
 	if (!workers)
 		return -ENOMEM;
 	clock_condition_init(&queue.ended);
-	walk_put(&queue, WALK_INTO, strdup(start));
+	walk_put(&queue, strdup(start));
 	walk_run_workers(walk, &queue, workers, threads);
-	walk_paths_fini(&queue.paths[WALK_INTO]);
-	walk_paths_fini(&queue.paths[WALK_LATER]);
+	for (size_t i = 0; i < queue.count; i++)
+		free(queue.path[i]);
+	free(queue.path);
 	pthread_mutex_destroy(&queue.lock);
 	pthread_cond_destroy(&queue.changed);
 	pthread_cond_destroy(&queue.ended);

@@ -25,15 +25,7 @@
 /* The order is exact with one thread only. */
 enum walk_order {
 	WALK_DEPTH_FIRST, /* the last that was found is the next */
-	WALK_BREADTH_FIRST,
-	WALK_SORTED, /* depth first, the names of each directory in bytewise order */
-};
-
-/* What becomes of a subdirectory. */
-enum walk_enter {
-	WALK_INTO,
-	WALK_LATER, /* as soon as no other directory is left */
-	WALK_PRUNE, /* it is not visited, nor what is below it */
+	WALK_SORTED,	  /* depth first, the names of each directory in bytewise order */
 };
 
 /**
@@ -60,7 +52,6 @@ struct walk_dir {
  *           same time, but one for each worker. The fd of @cache is -1 without @with_cache,
  *           and where that is no directory or cannot be read.
  *           Return: 0, or what walk_run() is to return: then the walk ends.
- * @enter:   called after a visit for each subdirectory that is in @dir; NULL: WALK_INTO
  * @error:   a directory could not be opened or listed; the walk goes on without it. @error
  *           is -errno: -EXDEV where something is mounted on it, -ENOENT, -ENOTDIR or -ELOOP
  *           where it is gone since its name was read. From any thread; may be NULL.
@@ -73,8 +64,6 @@ struct walk {
 	bool with_cache;
 	int (*visit)(void *context, unsigned worker, const struct walk_dir *dir,
 		     const struct walk_dir *cache);
-	enum walk_enter (*enter)(void *context, const struct walk_dir *dir,
-				 const struct listing_entry *entry);
 	void (*error)(void *context, const char *path, int error);
 	void (*tick)(void *context);
 	void *context;
