@@ -255,7 +255,8 @@ def test_trace_and_explain_name_the_mount(system, folder):
         assert trace(folder, *command).of("canonical")["tree"] == str(point)
         assert commands(folder, *command) == [f"canonfs explain {seen}/canonical.py"]
         said = explained(seen / "canonical.py")[f"{seen}/canonical.py"]
-        assert said["tree"] == {"path": str(point), "shared_mtime": None, "canonfs": str(folder / "usr")}
+        assert said["tree"] == {"path": str(point), "shared_mtime": None, "canonfs": str(folder / "usr"),
+                                "proofs_unread": None}
 
 
 def test_compiled_at_the_level_that_is_read(python, folder):
