@@ -208,17 +208,19 @@ static bool child_read_some(struct child *child)
 	return n > 0 && child->len <= child->max;
 }
 
-/* The pipe is at its end, so the program has ended or will print nothing more. */
+/* The pipe is at its end, so the program has ended or will print nothing more; or it
+ * printed too much. */
 static void child_finish(struct child *child, int64_t deadline_ms)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
-	pid_t ended;
+	pid_t ended = 0;
 
 	close_fd(&child->out);
-	while ((ended = waitpid(child->pid, &child->status, WNOHANG)) == 0 &&
+	while (child->len <= child->max &&
+	       (ended = waitpid(child->pid, &child->status, WNOHANG)) == 0 &&
 	       clock_left_ms(deadline_ms) > 0)
 		nanosleep(&pause, NULL);
-	if (ended != child->pid || child->len > child->max) {
+	if (ended != child->pid) {
 		child_kill(child);
 		return;
 	}

@@ -29,11 +29,10 @@
 #include "base/scope.h"
 #include "fs/mount/mount_calls.h"
 
-#define STACK_BYTES   (64u << 10)
-#define MEMORY_BYTES  ((uint64_t)4 << 30)
-#define MAX_PROCESSES 16 /* threads count, too; of GraalPy and of libraries */
-#define MAX_FILES     64
-#define MAX_CPU_S     3600 /* for thousands of sources; a hang is noticed long before */
+#define STACK_BYTES  (64u << 10)
+#define MEMORY_BYTES ((uint64_t)4 << 30)
+#define MAX_FILES    64
+#define MAX_CPU_S    3600 /* for thousands of sources; a hang is noticed long before */
 
 /* ---- system calls that are refused ---- */
 
@@ -58,6 +57,8 @@ static int sandbox_refuse_calls(scmp_filter_ctx filter)
 	static const int refused[] = {
 		/* ways out, past all namespaces */
 		SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(io_uring_setup),
+		/* processes and threads; RLIMIT_NPROC does not hold for root's user */
+		SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(clone), SCMP_SYS(clone3),
 		/* keys of our session */
 		SCMP_SYS(add_key), SCMP_SYS(keyctl), SCMP_SYS(request_key),
 		/* memory that no limit counts */
@@ -70,21 +71,19 @@ static int sandbox_refuse_calls(scmp_filter_ctx filter)
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(refused); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
-	/* A filter cannot see the flags of these two. libc has others in their place. */
-	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2), 0);
 	return r;
 }
 
-/* As a read-only mount would, but for FIFOs, too. */
+/* As a read-only mount would, but for FIFOs, too. A filter cannot see the flags of
+ * openat2(2); there is no need for it. */
 static int sandbox_refuse_writing(scmp_filter_ctx filter)
 {
 	static const int modes[] = {O_WRONLY, O_RDWR, O_ACCMODE};
 	const uint32_t refusal = SCMP_ACT_ERRNO(EROFS);
 	int r = seccomp_rule_add(filter, refusal, SCMP_SYS(creat), 0);
 
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2), 0);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(modes); i++) {
 		const scmp_datum_t mode = (scmp_datum_t)modes[i];
 
@@ -94,19 +93,6 @@ static int sandbox_refuse_writing(scmp_filter_ctx filter)
 			r = seccomp_rule_add(filter, refusal, SCMP_SYS(openat), 1,
 					     SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE, mode));
 	}
-	return r;
-}
-
-static int sandbox_refuse_namespaces(scmp_filter_ctx filter)
-{
-	static const scmp_datum_t kinds[] = {CLONE_NEWUSER,  CLONE_NEWNS,  CLONE_NEWPID,
-					     CLONE_NEWNET,   CLONE_NEWIPC, CLONE_NEWUTS,
-					     CLONE_NEWCGROUP};
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(kinds); i++)
-		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-				     SCMP_A0(SCMP_CMP_MASKED_EQ, kinds[i], kinds[i]));
 	return r;
 }
 
@@ -147,8 +133,6 @@ int sandbox_init(struct sandbox *sandbox, const char *root, uint64_t memory_byte
 	r = sandbox_refuse_calls(filter);
 	if (r == 0)
 		r = sandbox_refuse_writing(filter);
-	if (r == 0)
-		r = sandbox_refuse_namespaces(filter);
 	if (r == 0)
 		r = sandbox_take_filter(sandbox, filter);
 	seccomp_release(filter);
@@ -280,13 +264,10 @@ static int sandbox_limit(int resource, uint64_t max)
 	return setrlimit(resource, &limit) < 0 ? -errno : 0;
 }
 
-/* After the user namespace was made: it counts processes from there on (Linux 5.14). */
 static int sandbox_set_limits(const struct sandbox *sandbox, int proc)
 {
-	int r = sandbox_limit(RLIMIT_NPROC, MAX_PROCESSES);
+	int r = sandbox_limit(RLIMIT_NOFILE, MAX_FILES);
 
-	if (r == 0)
-		r = sandbox_limit(RLIMIT_NOFILE, MAX_FILES);
 	if (r == 0)
 		r = sandbox_limit(RLIMIT_CPU, MAX_CPU_S);
 	if (r == 0)

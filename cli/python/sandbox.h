@@ -2,35 +2,35 @@
 /*
  * Where programs of an image run: they can read the image and answer, and nothing else.
  *
- * An image's interpreter is whatever somebody has called python3.11. It gets:
+ * An image's interpreter is whatever somebody has called python3.11. So it gets
  *
- * - A mount namespace in which the image is all there is: read-only, without devices
- *   and set-user-ID programs. /proc, /sys and /dev are empty: an image may have this
- *   machine's mounted there.
- * - A pid namespace. The program is its process 1. So it sees no other process, and
- *   what it started ends with it.
- * - Network, ipc and uts namespaces with no way out.
- * - A user namespace in which it is an ordinary user. So it has no capabilities, and
- *   no rights over any other process of its user. Outside it is SANDBOX_USER where
- *   we are root, and who we are where we are not.
- * - no_new_privs and a seccomp filter. Sockets, keyrings, shared memory, new
- *   namespaces and tracing are refused: unix sockets that lie in the image, and
- *   those of virtual machines (vsock), pass through any namespace. So is opening a
- *   file for writing, since the FIFOs of a read-only mount can be written.
- * - Limits of processes, memory, files and processor time. Out of memory, the kernel
- *   ends it first.
+ * - a mount namespace that has the image only, read-only, without devices and set-user-ID
+ *   programs. /proc, /sys and /dev are empty: this machine's may be mounted in the image.
+ * - a pid namespace, where it is process 1 and sees no other; and namespaces of network,
+ *   ipc and host name.
+ * - a user namespace, where it is an ordinary user. It has no capabilities, and no rights
+ *   over other processes of its user. Outside, that is SANDBOX_USER where we have root's
+ *   rights, and else who we are. The other namespaces belong to the user namespace above
+ *   its own, so no capability that it could ever get is one over them.
+ * - no new privileges, and a seccomp filter. No sockets: unix sockets that lie in the image
+ *   can be reached from any namespace, and so can the host of a virtual machine (vsock). No
+ *   opening for writing: a FIFO can be written on a read-only mount. No processes and
+ *   threads, keyrings, shared memory and tracing.
+ * - limits of memory, files and processor time. Out of memory the kernel ends it first.
  *
- * The namespaces of mounts, processes and so on belong to the user namespace above the
- * program's. So no capability that it could ever get is one over them.
+ * It ends with the thread that started it.
  *
- * Why not bubblewrap(1), which does most of this? With root's rights it runs the program
- * as root, mapped to another number: files of root's in the image stay readable. Without
- * them it cannot reach an image below a directory of root's (/var/lib/containers), and
- * it needs user namespaces for everybody, which hardened systems refuse. We start with
- * root's rights, use them to get to the image, and give them up.
+ * CPython and PyPy need no more. GraalPy needs threads, and so do emulators that run
+ * programs of another architecture. They end, and count as interpreters that do not answer.
+ *
+ * Why not bubblewrap(1), which does most of this? Run by root, it gives the program root's
+ * user under another number: root's private files in the image stay readable. Run by
+ * another user, it cannot get to an image below a directory of root's (as
+ * /var/lib/containers), and it needs user namespaces for everybody, which hardened systems
+ * refuse. We use root's rights to get to the image, and then give them up.
  *
  * It needs Linux 5.12 (mount_setattr), /proc, and the right to make namespaces: root's, or
- * that of users to make user namespaces. Most containers have neither. Then nothing is run.
+ * that of users to make user namespaces. Many containers have neither. Then nothing is run.
  */
 #ifndef CANONFS_CLI_PYTHON_SANDBOX_H
 #define CANONFS_CLI_PYTHON_SANDBOX_H
@@ -40,8 +40,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Nobody's: Debian reserves it, systemd leaves it free. It is mapped in usual containers.
- */
+/* No system gives it to anybody: Debian reserves it, systemd leaves it free. Containers of
+ * 65536 users have it. */
 #define SANDBOX_USER 65533
 
 struct sandbox_user {
