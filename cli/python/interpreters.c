@@ -371,15 +371,19 @@ static bool interpreters_decide_to_run(const struct search_root *place,
 	return false;
 }
 
+static void interpreters_tell_distrusted(const char *program)
+{
+	if (program)
+		log_warning("interpreters that other users can change are left out: %s",
+			    quoted(program));
+}
+
 static int interpreters_search(const struct search_root *place, enum interpreters_how how,
 			       struct interpreter_list *list)
 {
 	int r = candidates_find(place->fd, !place->path, list);
 
-	if (list->distrusted)
-		log_warning(
-			"interpreters that others than root can change are left out: %s",
-			quoted(list->distrusted));
+	interpreters_tell_distrusted(list->distrusted);
 	if (r < 0 || list->count == 0)
 		return r;
 	r = interpreters_learn(place, interpreters_decide_to_run(place, how), list);
@@ -487,6 +491,10 @@ int interpreters_find_in(const char *root, const char *dir, struct interpreter_l
 
 	if (r == 0)
 		r = candidates_find_in(place.fd, !place.path, dir, &found);
+	if (!list->distrusted) {
+		list->distrusted = take_ptr(found.distrusted);
+		interpreters_tell_distrusted(list->distrusted);
+	}
 	interpreters_drop_known(list, &found);
 	if (r == 0 && found.count > 0)
 		r = interpreters_learn(&place, interpreters_can_run(&place, &why), &found);
@@ -524,7 +532,7 @@ static const char *interpreter_why_not(int error)
 	case -EACCES:
 		return "it is not a program that we may run";
 	case -EPERM:
-		return "others than root can change it; give its path to run it as root";
+		return "other users can change it; give its path to run it all the same";
 	case -ENOTSUP:
 		return "it does not answer as a Python that canonfs knows";
 	default:

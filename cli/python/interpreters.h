@@ -40,7 +40,7 @@ struct interpreter {
 
 /**
  * struct interpreter_list - interpreters
- * @distrusted: the path of one that was left out since we are root and others can change it
+ * @distrusted: the path of one that was left out since other users can change it
  *              (places.h); NULL for none; owned
  */
 struct interpreter_list {
@@ -67,7 +67,7 @@ enum interpreters_how {
  * Looks in PATH (not in an image), /usr/local/bin, /usr/bin and where pyenv keeps versions;
  * one of each program (links resolved; scripts such as pyenv's shims are none) is run once,
  * isolated (-E -s -B), all at the same time, with a time limit. An interpreter that does
- * not answer, or whose magic is not known, is left out. Root runs only what nobody else can
+ * not answer, or whose magic is not known, is left out. Nothing is run that other users can
  * change (places.h); one line is logged where that leaves something out. Return: 0 or
  * -errno; interpreters_free() either way.
  */

@@ -153,38 +153,39 @@ static int candidate_look_at(int root_fd, const char *path, struct interpreter *
 
 /* ---- whose it is ---- */
 
-/* Can anybody but root change this file, or what is in this directory? */
-static bool is_roots(const char *path, uid_t root)
+/* Can nobody but root and us change this file, or what is in this directory? */
+static bool is_ours(const char *path, uid_t root)
 {
 	struct stat st;
 
-	if (lstat(path, &st) < 0 || (st.st_uid != 0 && st.st_uid != root))
+	if (lstat(path, &st) < 0 ||
+	    (st.st_uid != 0 && st.st_uid != root && st.st_uid != geteuid()))
 		return false;
 	if (S_ISDIR(st.st_mode) && st.st_mode & S_ISVTX)
 		return true;
-	return !(st.st_mode & S_IWOTH) && !(st.st_mode & S_IWGRP && st.st_gid != 0);
+	return !(st.st_mode & S_IWOTH) && !(st.st_mode & S_IWGRP && st.st_gid != st.st_uid);
 }
 
-bool program_is_roots(const char *path)
+bool program_is_ours(const char *path)
 {
 	scope_free char *prefix = strdup(path);
 	struct stat st;
 
-	if (!prefix || stat("/", &st) < 0 || !is_roots(path, st.st_uid))
+	if (!prefix || stat("/", &st) < 0 || !is_ours(path, st.st_uid))
 		return false;
 	for (char *slash = strrchr(prefix, '/'); slash; slash = strrchr(prefix, '/')) {
 		*slash = '\0';
-		if (!is_roots(*prefix ? prefix : "/", st.st_uid))
+		if (!is_ours(*prefix ? prefix : "/", st.st_uid))
 			return false;
 	}
 	return true;
 }
 
-/* Takes the program's path into the list, if it is one that root must not run. */
+/* Notes the program's path, if it is one that we must not run. */
 static bool candidate_is_distrusted(const struct interpreter *found, bool is_host,
 				    char **distrusted)
 {
-	if (!is_host || geteuid() != 0 || program_is_roots(found->program))
+	if (!is_host || program_is_ours(found->program))
 		return false;
 	if (!*distrusted)
 		*distrusted = strdup(found->program);

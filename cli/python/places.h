@@ -4,9 +4,10 @@
  * the list of interpreters: a program that was found has .program, .name, .device and
  * .inode.
  *
- * $PATH, $HOME and $PYENV_ROOT come from whoever called sudo(8), and their directories may
- * be a user's. So root takes from this machine only what is root's own: the program and
- * each directory above it are, and nobody else may write to them.
+ * A tree that is looked at may have anybody's programs. $PATH, $HOME and $PYENV_ROOT come
+ * from whoever called sudo(8), and lead to that user's. So everybody takes from this
+ * machine only her or his own and root's: the program and each directory above it are, and
+ * nobody else may write to them.
  */
 #ifndef CANONFS_CLI_PYTHON_PLACES_H
 #define CANONFS_CLI_PYTHON_PLACES_H
@@ -30,13 +31,14 @@ struct interpreter *interpreters_find_same(const struct interpreter_list *list,
 bool is_interpreter_name(const char *name);
 
 /**
- * program_is_roots() - whether only root can decide what a program does
+ * program_is_ours() - whether nobody but root and this user decides what a program does
  * @path: absolute, without symlinks
  *
  * In a user namespace root's files are somebody else's (65534); there the owner of "/"
- * counts as root. A directory with the sticky bit, as /tmp, may be written by others.
+ * counts as root. A directory with the sticky bit, as /tmp, may be written by others. A
+ * group with its user's number is that user's alone, as login(1) takes it.
  */
-bool program_is_roots(const char *path);
+bool program_is_ours(const char *path);
 
 /**
  * candidates_find() - add every executable of such a name, each file once; no scripts
@@ -44,8 +46,8 @@ bool program_is_roots(const char *path);
  * @is_host: whether that is ours: then PATH and pyenv's versions count
  *
  * Their .name is the last component of .program where that is an interpreter's name, else
- * the name that was found. For root, list->distrusted is one that others can change, and
- * was left out.
+ * the name that was found. list->distrusted is one that others can change, and was left
+ * out.
  * Return: 0 or -ENOMEM.
  */
 int candidates_find(int root_fd, bool is_host, struct interpreter_list *list);
@@ -63,9 +65,9 @@ int candidates_find_in(int root_fd, bool is_host, const char *dir,
  *           last resort there
  * @ret:     empty; interpreter_fini() it either way
  *
- * Whoever gives a path means that program. A name means none that root must not run.
- * Return: 0; 1 for a script; -ENOENT, -EACCES (not an executable file), -EPERM (others than
- * root can change all that have the name), -ENOMEM.
+ * Whoever gives a path means that program. A name means none that others can change.
+ * Return: 0; 1 for a script; -ENOENT, -EACCES (not an executable file), -EPERM (others can
+ * change all that have the name), -ENOMEM.
  */
 int candidate_named(int root_fd, bool is_host, const char *program,
 		    struct interpreter *ret);

@@ -334,3 +334,43 @@ def test_who_runs_something_of_an_image(image, words):
         check=False)
     assert str(CANONFS) in executed(log)
     assert ("/usr/bin/python3.11" in executed(log)) == (words[0] == "verify")
+
+
+# ---- this machine's ----
+
+def ran(folder, program, prefix, *words):
+    """Does verify run a program? As seen by strace."""
+    log = folder / "log"
+    log.touch()
+    log.chmod(0o666)
+    done = run(*prefix, "strace", "-f", "-e", "trace=execve", "-o", log, CANONFS, "verify", "--no-record",
+               folder / "tree/lib", *words, check=False)
+    is_run = str(program) in executed(log)
+    log.unlink()
+    return is_run, "that other users can change" in done.stderr
+
+
+@pytest.mark.parametrize("caller", ["root", "user"])
+def test_programs_of_other_users(folder, hostile, caller):
+    """In the tree that is verified, and in $PATH; who gives the path means it."""
+    if not shutil.which("strace"):
+        missing("strace is not installed")
+    folder.chmod(0o755)
+    prefix, own = (AS_USER, USER) if caller == "user" else ([], 0)
+    program = folder / "tree/bin/python3.11"
+    for name in ("bin", "lib"):
+        (folder / "tree" / name).mkdir(parents=True)
+    shutil.copy(hostile, program)
+    (folder / "tree/lib/m.py").write_text("x = 1\n")
+    run("python3", "-m", "py_compile", folder / "tree/lib/m.py")
+    by_path = ["env", f"PATH={program.parent}:{os.environ['PATH']}"]
+    assert ran(folder, program, prefix) == (True, False)  # root's
+    os.chown(program, own, own)
+    assert ran(folder, program, prefix) == (True, False)
+    os.chown(program, USER + 1, USER + 1)
+    assert ran(folder, program, prefix) == (False, True)
+    assert ran(folder, program, prefix + by_path) == (False, True)
+    assert ran(folder, program, prefix, "--python", program)[0]
+    os.chown(program, own, own)
+    program.parent.chmod(0o777)
+    assert ran(folder, program, prefix) == (False, True)

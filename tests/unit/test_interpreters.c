@@ -223,18 +223,18 @@ static void set_mode(const struct fixture *fixture, const char *name, mode_t mod
 }
 
 /* A program that anybody but root can change, put elsewhere, or have put there. */
-static void test_what_is_roots(void **state)
+static void test_what_is_ours(void **state)
 {
 	static const struct {
 		mode_t dir_mode, mode;
 		uid_t dir_owner, owner;
 		gid_t group;
-		bool is_roots;
+		bool is_ours;
 	} cases[] = {
 		{0755, 0755, 0, 0, 0, true},
 		{0775, 0775, 0, 0, 0, true}, /* root's group is root */
 		{01777, 0755, 0, 0, 0, true},
-		{0755, 0755, 0, 1, 0, false},
+		{0755, 0755, 0, 1, 1, false},
 		{0755, 0755, 1, 0, 0, false},
 		{01777, 0755, 0, 1, 0, false},
 		{0777, 0755, 0, 0, 0, false},
@@ -253,13 +253,13 @@ static void test_what_is_roots(void **state)
 			 cases[i].group);
 		set_mode(fixture, "usr", cases[i].dir_mode, cases[i].dir_owner,
 			 cases[i].group);
-		if (program_is_roots(program) != cases[i].is_roots)
+		if (program_is_ours(program) != cases[i].is_ours)
 			fail_msg("case %zu", i);
 	}
-	assert_false(program_is_roots("/nowhere/at/all"));
+	assert_false(program_is_ours("/nowhere/at/all"));
 }
 
-/* Root does not run what a user has put into $PATH, unless it is named by its path. */
+/* Nobody runs what another user has put into $PATH, unless it is named by its path. */
 static void test_others_programs(void **state)
 {
 	const struct fixture *fixture = *state;
@@ -311,7 +311,7 @@ int main(void)
 		cmocka_unit_test(test_no_root),
 		cmocka_unit_test_setup_teardown(test_liars, setup, teardown),
 		cmocka_unit_test(test_owner),
-		cmocka_unit_test_setup_teardown(test_what_is_roots, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_ours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others_programs, setup, teardown),
 		cmocka_unit_test(test_program_names),
 	};
