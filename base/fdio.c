@@ -63,6 +63,15 @@ int statx_at(int dir, const char *name, struct statx *ret_stx)
 	return statx(dir, name, flags, FDIO_STATX_MASK, ret_stx) < 0 ? -errno : 0;
 }
 
+uint64_t statx_mount_id(int fd)
+{
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0)
+		return 0;
+	return stx.stx_mask & STATX_MNT_ID ? stx.stx_mnt_id : 0;
+}
+
 void statx_to_stat(const struct statx *stx, struct stat *ret_st)
 {
 	*ret_st = (struct stat){

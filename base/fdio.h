@@ -49,6 +49,9 @@ struct proc_path {
 
 struct proc_path proc_path(int fd);
 
+/* The number in /proc/self/mountinfo of the mount that a file was opened on; 0: not known. */
+uint64_t statx_mount_id(int fd);
+
 /**
  * open_tree_clone() - a detached copy of the mount that holds a directory, without what is
  * mounted below it. Needs CAP_SYS_ADMIN, and no locked submounts.

@@ -26,6 +26,7 @@ int tree_open(struct tree *tree, const char *path, const char *host, const char 
 {
 	scope_fd int host_fd = open(host, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	scope_fd int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	uint64_t mount_id;
 	char *view;
 	int clone;
 
@@ -34,12 +35,15 @@ int tree_open(struct tree *tree, const char *path, const char *host, const char 
 	view = strdup(view_path);
 	if (!view)
 		return -ENOMEM;
+	/* Of the mount itself: its copy is in no list. */
+	mount_id = statx_mount_id(fd);
 	/* What is mounted over the source, now or later, does not hide it from the copy. */
 	clone = open_tree_clone(fd);
 	*tree = (struct tree){
 		.root_fd = clone >= 0 ? clone : take_fd(&fd),
 		.host_fd = take_fd(&host_fd),
 		.view_path = view,
+		.mount_id = mount_id,
 		.is_clone = clone >= 0,
 	};
 	return 0;

@@ -21,6 +21,8 @@
  * @view_path: the absolute path, without symlinks and from the readers' root, under which
  *             they see the tree (the mount point, or the tree's own path where nothing is
  *             mounted); owned
+ * @mount_id:  the number, in /proc/self/mountinfo, of the mount that the source was found
+ *             on; 0 where it is not known
  * @is_clone:  @root_fd is a private copy of the mount, without submounts
  *
  * Immutable once opened; safe from any thread.
@@ -29,6 +31,7 @@ struct tree {
 	int root_fd;
 	int host_fd;
 	char *view_path;
+	uint64_t mount_id;
 	bool is_clone;
 };
 

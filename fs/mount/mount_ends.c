@@ -141,6 +141,24 @@ static void mount_ends_find_cache(struct mount_ends *ends,
 	store_place_close(&ends->cache);
 }
 
+/*
+ * Can the source change? Where it is mounted read-only, and yet may, people have to know:
+ * they may know better. The error of stack=on says so by itself.
+ */
+static void mount_ends_judge(struct mount_ends *ends, const struct mount_options *options)
+{
+	const char *text;
+
+	ends->mutability = mutability_of(&ends->tree, ends->source, options->mutability);
+	text = mutability_text(ends->mutability.reason);
+	if (mutability_is_surprising(&ends->mutability) && options->stack != STACK_ON)
+		log_warning(
+			"the source %s %s; if it never does, -o immutable makes it faster",
+			quoted(ends->source), text);
+	else
+		log_info("the source %s %s", quoted(ends->source), text);
+}
+
 int mount_ends_open(struct mount_ends *ends, const struct mount_options *options,
 		    const char *source, const char *point)
 {
@@ -159,7 +177,7 @@ int mount_ends_open(struct mount_ends *ends, const struct mount_options *options
 		r = mount_ends_open_source(ends, options->root ? options->root : "/");
 	if (r < 0)
 		return r;
-	ends->mutability = mutability_of(&ends->tree, ends->source, options->mutability);
+	mount_ends_judge(ends, options);
 	mount_ends_find_cache(ends, options);
 	return 0;
 }

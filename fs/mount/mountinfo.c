@@ -13,8 +13,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 
-/* "\040" and its kin, in place (fs/proc_namespace.c: mangle()). */
-static void mountinfo_unescape(char *text)
+void mountinfo_unescape(char *text)
 {
 	char *out = text;
 
@@ -47,13 +46,22 @@ static bool mountinfo_names_us(const char *type, const char *options)
 	return found && (found == options || found[-1] == ',');
 }
 
+/* The kernel writes "ro" or "rw" first (fs/proc_namespace.c: show_mountinfo()). */
+static bool mountinfo_says_read_only(const char *options)
+{
+	return options && strncmp(options, "ro", 2) == 0 &&
+	       (options[2] == ',' || !options[2]);
+}
+
 /* id parent major:minor root point options [optional...] - type source super-options */
 static bool mountinfo_parse(char *line, struct mount_entry *ret_entry)
 {
 	unsigned id, parent, major, minor;
 	char *rest = strstr(line, " - ");
 	char *save = NULL;
+	char *root;
 	char *point;
+	char *flags;
 	char *type;
 	char *source;
 	char *options;
@@ -64,15 +72,18 @@ static bool mountinfo_parse(char *line, struct mount_entry *ret_entry)
 		return false;
 	*rest = '\0';
 	strtok_r(line, " ", &save);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 2; i++)
 		strtok_r(NULL, " ", &save);
+	root = strtok_r(NULL, " ", &save);
 	point = strtok_r(NULL, " ", &save);
+	flags = strtok_r(NULL, " ", &save);
 	type = strtok_r(rest + 3, " \n", &save);
 	source = strtok_r(NULL, " \n", &save);
 	options = strtok_r(NULL, " \n", &save);
 	user = options ? strstr(options, "user_id=") : NULL;
 	if (!point || !type)
 		return false;
+	mountinfo_unescape(root);
 	mountinfo_unescape(point);
 	if (source)
 		mountinfo_unescape(source);
@@ -81,9 +92,13 @@ static bool mountinfo_parse(char *line, struct mount_entry *ret_entry)
 		.id = id,
 		.parent = parent,
 		.device = makedev(major, minor),
+		.root = root,
 		.point = point,
 		.type = type,
 		.source = source ? source : "",
+		.options = options ? options : "",
+		.read_only = mountinfo_says_read_only(flags),
+		.fs_read_only = mountinfo_says_read_only(options),
 		.ours = ours,
 		.serverless =
 			ours && strcmp(type, MOUNT_TYPE) != 0 && !strstr(options, "::"),
@@ -133,16 +148,20 @@ void mountinfo_free(struct mountinfo *list)
 	*list = (struct mountinfo){.count = 0};
 }
 
+const struct mount_entry *mountinfo_find(const struct mountinfo *list, uint64_t id)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->entry[i].id == id)
+			return &list->entry[i];
+	return NULL;
+}
+
 /* The mount that @entry is on; NULL for one outside of the list. */
 static const struct mount_entry *mountinfo_parent(const struct mountinfo *list,
 						  const struct mount_entry *entry)
 {
-	if (entry->parent == entry->id) /* the first root of all */
-		return NULL;
-	for (size_t i = 0; i < list->count; i++)
-		if (list->entry[i].id == entry->parent)
-			return &list->entry[i];
-	return NULL;
+	return entry->parent == entry->id ? NULL /* the first root of all */
+					  : mountinfo_find(list, entry->parent);
 }
 
 /*

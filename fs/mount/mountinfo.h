@@ -18,9 +18,13 @@
  * struct mount_entry - one mount
  * @id, @parent: the mount's, and the one's that it is mounted on
  * @device: st_dev of its files
+ * @root:   the directory of its file system that the mount shows, without escapes
  * @point:  absolute path, without escapes
  * @type:   file system type with its subtype
  * @source: as it was given to mount(2)
+ * @options: those of its file system, as the kernel wrote them, escapes and all
+ * @read_only: nothing is written through this mount
+ * @fs_read_only: nor through any other of its file system: the super block is read-only
  * @ours:   whether it is a canonfs, of either kind
  * @serverless: and one of those that need no server
  * @user_id: of a FUSE mount: whose it is; else 0
@@ -31,9 +35,13 @@ struct mount_entry {
 	unsigned id;
 	unsigned parent;
 	uint64_t device;
+	const char *root;
 	const char *point;
 	const char *type;
 	const char *source;
+	const char *options;
+	bool read_only;
+	bool fs_read_only;
 	bool ours;
 	bool serverless;
 	unsigned user_id;
@@ -62,6 +70,12 @@ void mountinfo_free(struct mountinfo *list);
 
 /* Frees on leaving the scope. */
 #define scope_mountinfo __attribute__((cleanup(mountinfo_free)))
+
+/* Takes "\\040" and its kin out of a text, in place (fs/proc_namespace.c: mangle()). */
+void mountinfo_unescape(char *text);
+
+/* The mount of that number, NULL if there is none. */
+const struct mount_entry *mountinfo_find(const struct mountinfo *list, uint64_t id);
 
 /**
  * mountinfo_top() - the mount that is visible at a path

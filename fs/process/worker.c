@@ -67,8 +67,6 @@ static int worker_serve(const struct worker_task *task, struct front *front)
 
 	if (task->background)
 		log_to_syslog();
-	log_info("%s: the source %s", quoted(point),
-		 mutability_text(task->ends->mutability.reason));
 	if (!front->immutable && front->told)
 		log_info("%s: the kernel tells its changes", quoted(point));
 	else if (!front->immutable)

@@ -85,7 +85,7 @@ def fresh_tree(name, view, folder):
     """The image with canonfs mounted over it."""
     with tree_of(name, folder) as (root, tree):
         chroot = f",root={root}" if name in SYSTEMS else ""
-        with mounted(tree, tree, f"mtime={view}{chroot}"):
+        with mounted(tree, tree, f"immutable,mtime={view}{chroot}"):
             yield root, tree
 
 

@@ -186,7 +186,7 @@ def test_lets_go_of_the_standard_streams(place):
                           stderr=subprocess.STDOUT) as process:
         try:
             lines = process.communicate(timeout=LIMIT)[0].decode().splitlines()
-            assert all("stacked: " in line for line in lines)
+            assert all("stacked: " in line or ": the source " in line for line in lines)
         finally:
             run("umount", place / "point")
     assert process.returncode == 0
@@ -725,20 +725,28 @@ def test_what_is_mounted_later_is_not_shown(place):
 
 @pytest.mark.usefixtures("passthrough")
 @pytest.mark.parametrize("read_only, options, cached", [
-    (False, "", False), (False, "immutable", True), (True, "", True), (True, "mutable", False)])
-def test_read_only_source_is_immutable_by_default(place, read_only, options, cached):
+    ("nothing", "", False), ("nothing", "immutable", True), ("mount", "", False),
+    ("mount", "immutable", True), ("file system", "", True), ("file system", "mutable", False)])
+def test_read_only_file_system_is_immutable_by_default(place, read_only, options, cached):
     """What is immutable is asked for once: a change is not seen."""
-    source, file = place / "bound", place / "source/file"
+    source = place / "bound"
     source.mkdir()
+    run("mount", "-t", "tmpfs", "none", place / "source")
+    place.joinpath("source/file").write_text("text")
     run("mount", "--bind", place / "source", source)
-    if read_only:
+    if read_only == "mount":
         run("mount", "-o", "remount,bind,ro", source)
+    elif read_only == "file system":
+        run("mount", "-o", "remount,ro", place / "source")
     with mounted(source, place / "point", options) as point:
         assert usable(point)
-        file.write_text("longer than before")
+        if read_only == "file system":
+            run("mount", "-o", "remount,rw", place / "source")
+        place.joinpath("source/file").write_text("longer than before")
         time.sleep(1.2)
         assert (os.stat(point / "file").st_size == len("text")) == cached
     run("umount", source)
+    run("umount", place / "source")
 
 
 # ---- mount(8) ----

@@ -56,8 +56,14 @@ static void test_lines(void **state)
 	assert_string_equal(list.entry[0].point, "/");
 	assert_string_equal(list.entry[0].type, "ext4");
 	assert_string_equal(list.entry[0].source, "/dev/sda2");
+	assert_string_equal(list.entry[0].root, "/");
+	assert_string_equal(list.entry[0].options, "rw");
+	assert_false(list.entry[0].read_only || list.entry[0].fs_read_only);
 	assert_string_equal(list.entry[1].point, "/sys");
 	assert_int_equal(list.entry[2].device, makedev(0, 45));
+	assert_string_equal(list.entry[2].root, "/sub/dir");
+	assert_string_equal(list.entry[2].options, "ro,user_id=0");
+	assert_true(list.entry[2].read_only && list.entry[2].fs_read_only);
 	assert_string_equal(list.entry[2].point, "/mnt");
 	assert_string_equal(list.entry[2].type, MOUNT_TYPE);
 	assert_string_equal(list.entry[2].source, "/usr");
@@ -66,6 +72,8 @@ static void test_lines(void **state)
 	assert_true(list.entry[3].ours);
 	assert_false(list.entry[4].ours);
 	assert_false(list.entry[5].ours);
+	assert_ptr_equal(mountinfo_find(&list, 91), &list.entry[3]);
+	assert_null(mountinfo_find(&list, 1));
 	mountinfo_free(&list);
 }
 
@@ -82,6 +90,26 @@ static void test_escapes(void **state)
 	assert_string_equal(list.entry[0].source, "so#urce x");
 	assert_string_equal(list.entry[1].point, "/caf\xc3\xa9\\");
 	assert_string_equal(list.entry[1].source, "\\");
+	mountinfo_free(&list);
+}
+
+/* A bind mount is read-only by itself; a file system is for all of its mounts. */
+static void test_read_only(void **state)
+{
+	struct mountinfo list =
+		of_text("30 22 8:2 /a /a ro,nosuid - ext4 /dev/sda2 rw,ro=x\n"
+			"31 22 8:3 / /b rw - ext4 /dev/sda3 ro\n"
+			"32 22 8:4 / /c road - ext4 /dev/sda4 road\n"
+			"33 22 8:5 /a\\040b /d ro - ext4 /dev/sda4\n");
+
+	(void)state;
+	assert_int_equal(list.count, 4);
+	assert_true(list.entry[0].read_only && !list.entry[0].fs_read_only);
+	assert_true(!list.entry[1].read_only && list.entry[1].fs_read_only);
+	assert_true(!list.entry[2].read_only && !list.entry[2].fs_read_only);
+	assert_true(list.entry[3].read_only && !list.entry[3].fs_read_only);
+	assert_string_equal(list.entry[3].root, "/a b");
+	assert_string_equal(list.entry[3].options, "");
 	mountinfo_free(&list);
 }
 
@@ -304,15 +332,11 @@ static void test_ours(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_escapes),
-		cmocka_unit_test(test_odd_lines),
-		cmocka_unit_test(test_long_line),
-		cmocka_unit_test(test_root_is_mounted),
-		cmocka_unit_test(test_top),
-		cmocka_unit_test(test_below),
-		cmocka_unit_test(test_top_hidden),
-		cmocka_unit_test(test_ours),
+		cmocka_unit_test(test_lines),	   cmocka_unit_test(test_escapes),
+		cmocka_unit_test(test_read_only),  cmocka_unit_test(test_odd_lines),
+		cmocka_unit_test(test_long_line),  cmocka_unit_test(test_root_is_mounted),
+		cmocka_unit_test(test_top),	   cmocka_unit_test(test_below),
+		cmocka_unit_test(test_top_hidden), cmocka_unit_test(test_ours),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
