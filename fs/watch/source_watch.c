@@ -132,28 +132,44 @@ static size_t source_watch_take(const char *at, size_t room, struct source_event
 	return info->hdr.len;
 }
 
+static struct source_event
+source_watch_event(const struct fanotify_event_metadata *metadata)
+{
+	struct source_event event = {
+		.lost = metadata->mask & FAN_Q_OVERFLOW ||
+			metadata->vers != FANOTIFY_METADATA_VERSION,
+		.names = metadata->mask & SOURCE_WATCH_NAMES,
+		.contents = metadata->mask & SOURCE_WATCH_CONTENTS,
+	};
+	size_t at = metadata->metadata_len;
+
+	while (!event.lost && at < metadata->event_len) {
+		size_t taken = source_watch_take((const char *)metadata + at,
+						 metadata->event_len - at, &event);
+
+		event.lost = taken == 0;
+		at += taken;
+	}
+	return event;
+}
+
 void source_watch_parse(const void *buffer, size_t len, source_event_fn *tell,
 			void *context)
 {
-	const struct fanotify_event_metadata *metadata = buffer;
+	const char *at = buffer;
 
-	for (; FAN_EVENT_OK(metadata, len); metadata = FAN_EVENT_NEXT(metadata, len)) {
-		const char *start = (const char *)metadata;
-		struct source_event event = {
-			.lost = metadata->mask & FAN_Q_OVERFLOW ||
-				metadata->vers != FANOTIFY_METADATA_VERSION,
-			.names = metadata->mask & SOURCE_WATCH_NAMES,
-			.contents = metadata->mask & SOURCE_WATCH_CONTENTS,
-		};
-		size_t at = metadata->metadata_len;
+	while (len > 0) {
+		const struct fanotify_event_metadata *metadata = (const void *)at;
+		struct source_event event = {.lost = true};
+		size_t taken = len;
 
-		while (!event.lost && at < metadata->event_len) {
-			size_t taken = source_watch_take(start + at,
-							 metadata->event_len - at, &event);
-
-			event.lost = taken == 0;
-			at += taken;
+		if (len >= sizeof(*metadata) && metadata->event_len >= sizeof(*metadata) &&
+		    metadata->event_len <= len) {
+			event = source_watch_event(metadata);
+			taken = metadata->event_len;
 		}
 		tell(context, &event);
+		at += taken;
+		len -= taken;
 	}
 }
