@@ -22,6 +22,12 @@
 #include "base/scope.h"
 #include "fs/front/ops.h"
 
+/* Between two looks for events, while there are some. */
+#define TOLD_PAUSE_MS 10
+
+/* How often they are read at one look. */
+#define TOLD_READS 64
+
 /* An event that waits; its name follows. */
 struct told_job {
 	struct told_job *next;
@@ -287,29 +293,52 @@ static void told_give_up(struct told *told, int error)
 	told_put(told, NULL);
 }
 
-static void *told_read_thread(void *context)
+/* Waits until there are events. Return: false at the end */
+static bool told_await(struct told *told)
 {
-	_Alignas(uint64_t) static _Thread_local char buffer[SOURCE_WATCH_BUFFER];
-	struct told *told = context;
 	struct pollfd fds[] = {{.fd = told->end_fd, .events = POLLIN},
 			       {.fd = told->watch_fd, .events = POLLIN}};
+	int n;
 
-	for (;;) {
-		ssize_t n;
+	/*
+	 * Whoever writes to another part of the file system would wake this thread at each
+	 * write. Meanwhile events wait in the kernel, which keeps one for each file.
+	 */
+	if (poll(fds, 1, TOLD_PAUSE_MS) > 0)
+		return false;
+	do
+		n = poll(fds, ARRAY_SIZE(fds), -1);
+	while (n < 0 && errno == EINTR);
+	return !fds[0].revents;
+}
 
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			break;
-		if (fds[0].revents)
-			return NULL;
-		n = read(told->watch_fd, buffer, sizeof(buffer));
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			continue;
-		if (n <= 0)
-			break;
+/* Reads what there is; not for ever, as it may go on coming. Return: 0 or -errno. */
+static int told_read(struct told *told)
+{
+	_Alignas(uint64_t) char buffer[SOURCE_WATCH_BUFFER];
+
+	for (int i = 0; i < TOLD_READS; i++) {
+		ssize_t n = read(told->watch_fd, buffer, sizeof(buffer));
+
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		if (n == 0)
+			return -EIO;
 		atomic_fetch_add(&told->events, 1);
 		source_watch_parse(buffer, (size_t)n, told_hear, told);
 	}
-	told_give_up(told, errno);
+	return 0;
+}
+
+static void *told_read_thread(void *context)
+{
+	struct told *told = context;
+	int r = 0;
+
+	while (r == 0 && told_await(told))
+		r = told_read(told);
+	if (r < 0)
+		told_give_up(told, -r);
 	return NULL;
 }
 

@@ -38,13 +38,14 @@ def point(tree):
         yield point
 
 
-# What is looked up although it is not there.
-ABSENT = ("absent", "dir/absent", "moved", "moved/file", "dir/inner/absent")
+# What is looked up by its name, whether or not a listing has it.
+NAMES = ("absent", "dir/absent", "moved", "moved/file", "dir/inner/absent", "one", "two", "dir",
+         "dir/file", "dir/inner", "dir/inner/deep", "link")
 
 
 def look(root):
     """All that a reader sees of a tree: names, attributes, contents, and what is not there."""
-    found = {name: (root / name).exists() for name in ABSENT}
+    found = {f"exists {name}": os.path.lexists(root / name) for name in NAMES}
     for folder, folders, files in os.walk(root):
         for name in [".", *folders, *files]:
             path = pathlib.Path(folder, name)
@@ -218,6 +219,26 @@ def test_a_change_is_seen(change, tree, point):
     assert_seen(point, tree)
 
 
+def test_an_open_file_is_edited(tree, point):
+    """Those who read it, or have mapped it, see what is in it now."""
+    with open(point / "one", "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+        assert mapped[:] == b"the file one\n"
+        edit_secretly(tree)
+        time.sleep(EXPIRED_S)
+        assert os.pread(file.fileno(), 100, 0) == mapped[:] == b"THE file one\n"
+
+
+def test_a_mapping_outlives_its_descriptor(tree, point):
+    """What is stored through it is told when it ends."""
+    with open(tree / "one", "r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 0)
+    time.sleep(EXPIRED_S)
+    assert look(point) == look(tree)
+    mapped[:3] = b"THE"
+    mapped.close()
+    assert_seen(point, tree)
+
+
 def test_nothing_is_asked_for(point):
     """Also when a second is over: but for the opening of files, which keeps them what they are."""
     def count():
@@ -323,12 +344,15 @@ def test_events_of_others(tree, point):
 
 
 def test_a_mount_below_stays(tree, point):
-    """What changes below it, and is not its name, does not take it away."""
+    """Nothing takes it away as long as its name leads to the same directory."""
     run("mount", "-t", "tmpfs", "tmpfs", point / "dir")
     try:
         for change in (append, change_mode, touch, create, replace):
             change(tree)
         os.rename(tree / "dir/inner", tree / "dir/other")
+        with stopped(servers()):
+            (tree / "dir").rename(tree / "moved")
+            (tree / "moved").rename(tree / "dir")
         time.sleep(EXPIRED_S)
         assert os.path.ismount(point / "dir")
     finally:
