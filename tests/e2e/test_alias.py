@@ -184,3 +184,27 @@ def test_ends_while_links_wait(linked, end):
         # Something for mounted() to unmount.
         if not mounts_at(mount):
             subprocess.run(["mount", "-t", "tmpfs", "none", mount], check=True)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("mutability", ["mutable"])
+def test_a_source_is_a_link_no_more(folder, view, mutability):
+    """What a link to bytecode leads to was right when the link was looked up."""
+    tree, point = folder / "tree", folder / "point"
+    point.mkdir()
+    module(tree / "store", 5, compiled=True)
+    link(tree / "farm/m.py", "../store/m.py")
+    link(tree / f"farm/__pycache__/m.{TAG}.pyc", f"../../store/__pycache__/m.{TAG}.pyc")
+    link(tree / "other/m.py", "../store/m.py")
+    link(tree / "other/__pycache__", "../store/__pycache__")
+    canonicalise(tree)
+    with mounted(tree, point, f"{view},{mutability}"):
+        for name in ("farm", "other", "store"):
+            assert imported(point / name) == (5, True)
+        for name in ("farm", "other"):
+            (tree / "new").write_text("x = 6\n")
+            os.utime(tree / "new", (0, 0))
+            os.replace(tree / "new", tree / name / "m.py")
+        time.sleep(1.3)
+        for name, value in [("farm", 6), ("other", 6), ("store", 5)]:
+            assert imported(point / name)[0] == value
