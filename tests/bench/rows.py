@@ -135,7 +135,7 @@ class Canonfs(Row):
 
     def command(self, stage, source, usr, root, variant):
         return [stage.programs["canonfs"], usr, usr, "-o",
-                joined("immutable", f"root={root}", variant)]
+                joined(f"root={root}", variant)]
 
     def unmount(self, stage):
         return [stage.programs["canonfs"], "umount"]
@@ -203,8 +203,10 @@ def all_rows():
     return [
         Row(BASELINE, "bare, times as installed", FRESH),
         Row("bare-stale", "bare, every time 0", STALE),
-        Canonfs("canonfs-stacked", "canonfs, stacked", ["stack=on"]),
-        Canonfs("canonfs-passthrough", "canonfs, passthrough", ["stack=off", ""]),
+        Canonfs("canonfs-stacked", "canonfs, stacked", ["immutable,stack=on"]),
+        Canonfs("canonfs-passthrough", "canonfs, passthrough",
+                ["immutable,stack=off", "immutable"]),
+        Canonfs("canonfs-mutable", "canonfs, source that can change", ["mutable"]),
         Overlay("overlayfs", "plain overlayfs", FRESH),
         # libfuse 2 must be told that it may hide files, libfuse 3 must not be.
         Peer("bindfs", "bindfs", lambda source, usr, variant: [

@@ -15,7 +15,8 @@ import pytest
 from conftest import BUILD, TOP, counted, image, missing, mountinfo, run, servers
 
 COMPARE = TOP / "tests/bench/compare"
-ROWS = ("bare-stale", "canonfs-stacked", "canonfs-passthrough", "overlayfs", "bindfs", "prefix-cold")
+ROWS = ("bare-stale", "canonfs-stacked", "canonfs-passthrough", "canonfs-mutable", "overlayfs",
+        "bindfs", "prefix-cold")
 COLUMNS = ("start", "import", "walk-2")
 
 
@@ -74,13 +75,15 @@ def check_result(result):
     rows = {row["name"]: row for row in result["rows"]}
     assert rows.keys() == {"bare-fresh", *ROWS}
     shown = {name for name, row in rows.items() if not row["skipped"]}
-    assert shown >= {"bare-fresh", "bare-stale", "canonfs-passthrough", "prefix-cold"}
+    assert shown >= {"bare-fresh", "bare-stale", "canonfs-passthrough", "canonfs-mutable",
+                     "prefix-cold"}
 
     # What is called stale must be stale, or all the rest says nothing.
     assert rows["bare-fresh"]["compiled"] == rows["canonfs-passthrough"]["compiled"] == 0
     modules = rows["bare-fresh"]["from_bytecode"]
     assert modules > 300
     assert rows["canonfs-passthrough"]["from_bytecode"] == modules
+    assert rows["canonfs-mutable"]["from_bytecode"] == modules
     assert rows["bare-stale"]["compiled"] == rows["prefix-cold"]["compiled"] == modules
 
     for condition in ("warm", "fresh"):
@@ -91,7 +94,8 @@ def check_result(result):
             assert times[column].keys() == expected
             assert all(len(cell["samples_ms"]) == 1 for cell in times[column].values())
         served = result["conditions"][condition]["requests"]["import"]
-        assert served.keys() == shown & {"canonfs-stacked", "canonfs-passthrough", "bindfs"}
+        assert served.keys() == shown & {"canonfs-stacked", "canonfs-passthrough",
+                                         "canonfs-mutable", "bindfs"}
     assert "mount" in result["conditions"]["fresh"]["times"]
     if "canonfs-stacked" in shown:
         assert rows["canonfs-stacked"]["type"] == "overlay"
