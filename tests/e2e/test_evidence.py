@@ -21,7 +21,7 @@ import pytest
 from conftest import CANONFS, TOP, missing, mounted, run
 from control import status_of
 
-COUNT = 12
+COUNT = 48
 MADE = 1_700_000_000     # when the packages were; each file has a time of its own
 SHARED = 1_650_000_000   # what a tool sets: not canonical by itself
 LATER = 1_750_000_000
@@ -40,11 +40,11 @@ def sources(tree):
     return sorted(tree.rglob("*.py"))
 
 
-def write_sources(tree, value, mtime=lambda i: MADE + 97 * i, count=COUNT):
+def write_sources(tree, value, mtime=lambda i: MADE + 97 * i, count=COUNT, folders=4):
     """Modules that are all of one size."""
-    tree.mkdir(exist_ok=True, parents=True)
     for i in range(count):
-        path = tree / f"m{i}.py"
+        path = tree / f"p{i % folders}" / f"m{i}.py"
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(f'value = "{value}"\nnumber = 0x{i:05}\n')
         os.utime(path, (mtime(i), mtime(i)))
 
@@ -54,9 +54,9 @@ def compile_all(tree):
     subprocess.run([sys.executable, "-m", "compileall", "-q", tree], check=True)
 
 
-def packaged(tree, count=COUNT):
+def packaged(tree, **kinds):
     """Sources and their bytecode as they were packaged."""
-    write_sources(tree, "new", count=count)
+    write_sources(tree, "new", **kinds)
     compile_all(tree)
 
 
@@ -80,7 +80,7 @@ def unpack_release(tree, value, mtime):
     write_sources(made, value)
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for path in sources(made):
-            info = tar.gettarinfo(path, path.name)
+            info = tar.gettarinfo(path, path.relative_to(made))
             info.mtime = mtime
             tar.addfile(info, io.BytesIO(path.read_bytes()))
     shutil.rmtree(made)
@@ -98,7 +98,7 @@ def canonical(mtime):
 
 
 def one_directory(tree):
-    packaged(tree, count=300)
+    packaged(tree, count=300, folders=1)
     set_all(tree, SHARED)
 
 
@@ -108,7 +108,8 @@ def clamped_layer(tree):
         packaged(tree / name)
         for path in (tree / name).rglob("*.py"):
             path.rename(path.with_name(f"{name}_{path.name}"))
-        shutil.rmtree(tree / name / "__pycache__")
+        for path in (tree / name).glob("*/__pycache__"):
+            shutil.rmtree(path)
         compile_all(tree / name)
     clamp_all(tree / "app", CLAMP)
 
@@ -117,7 +118,7 @@ def clamped_packages(tree):
     """rpm: each package to the time of its own changelog."""
     packaged(tree)
     for i, source in enumerate(sources(tree)):
-        for path in (source, *tree.glob(f"__pycache__/{source.stem}.*")):
+        for path in (source, *source.parent.glob(f"__pycache__/{source.stem}.*")):
             mtime = min(int(path.stat().st_mtime), SHARED + i % 3)
             os.utime(path, (mtime, mtime))
 
@@ -366,7 +367,7 @@ def test_explain_names_the_same(folder):
     canonical(SHARED)(tree)
     def said(source):
         return run(CANONFS, "explain", "--tree", tree, source).stdout
-    assert f"canonfs {tree} {tree} -o immutable" in said(tree / "m0.py")
+    assert f"canonfs {tree} {tree} -o immutable" in said(tree / "p0/m0.py")
     shutil.rmtree(tree)
     other_zone(tree)
-    assert "looks like the embedded one in another" in " ".join(said(tree / "m0.py").split())
+    assert "looks like the embedded one in another" in " ".join(said(tree / "p0/m0.py").split())
