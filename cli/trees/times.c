@@ -17,7 +17,7 @@
 
 /* Offsets of time zones are multiples of it, and UTC-12 and UTC+14 are 26 hours apart. */
 #define ZONE_STEP_S 900
-#define ZONE_MAX_S  (26 * 3600)
+#define ZONE_MAX_S  93600
 
 bool times_make_canonical(struct pyc_policy *policy, struct timespec time,
 			  enum pyc_trust trust, char option[TIMES_OPTION_MAX])
@@ -91,28 +91,25 @@ enum times_look times_look(struct timespec source, uint32_t embedded, int64_t *r
 	return zone == 0 ? TIMES_ROUNDED : TIMES_SHIFTED;
 }
 
+static const struct {
+	const char *name;
+	const char *text;
+} times_looks[TIMES_LOOKS] = {
+	[TIMES_EARLIER] = {"earlier", "earlier than embedded: an older release"},
+	[TIMES_LATER] = {"later", "later than embedded: edited, or copied without times"},
+	[TIMES_ROUNDED] = {"rounded",
+			   "the embedded one, rounded to two seconds: a zip archive"},
+	[TIMES_SHIFTED] = {"shifted", "the embedded one in another time zone"},
+};
+
 const char *times_look_name(enum times_look look)
 {
-	static const char *const names[TIMES_LOOKS] = {
-		[TIMES_EARLIER] = "earlier",
-		[TIMES_LATER] = "later",
-		[TIMES_ROUNDED] = "rounded",
-		[TIMES_SHIFTED] = "shifted",
-	};
-
-	return names[look];
+	return times_looks[look].name;
 }
 
 const char *times_look_text(enum times_look look)
 {
-	static const char *const texts[TIMES_LOOKS] = {
-		[TIMES_EARLIER] = "earlier than embedded: an older release",
-		[TIMES_LATER] = "later than embedded: edited, or copied without times",
-		[TIMES_ROUNDED] = "the embedded one, rounded to two seconds: a zip archive",
-		[TIMES_SHIFTED] = "the embedded one in another time zone",
-	};
-
-	return texts[look];
+	return times_looks[look].text;
 }
 
 /* ---- counts ---- */

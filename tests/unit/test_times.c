@@ -114,8 +114,8 @@ static void test_looks(void **state)
 	expect_look(EMBEDDED + 7202, 0, TIMES_LATER, 0); /* odd */
 	expect_look(EMBEDDED + 7205, 0, TIMES_LATER, 0);
 	expect_look(EMBEDDED + 7200, 1, TIMES_LATER, 0);
-	expect_look(EMBEDDED + 26 * 3600, 0, TIMES_SHIFTED, 26 * 3600);
-	expect_look(EMBEDDED + 26 * 3600 + 900, 0, TIMES_LATER, 0);
+	expect_look(EMBEDDED + 93600, 0, TIMES_SHIFTED, 93600); /* 26 hours */
+	expect_look(EMBEDDED + 94500, 0, TIMES_LATER, 0);
 	for (int i = 0; i < TIMES_LOOKS; i++) {
 		assert_true(strlen(times_look_name((enum times_look)i)) > 4);
 		assert_true(strlen(times_look_text((enum times_look)i)) > 10);
