@@ -59,14 +59,16 @@ static int child_set_up_streams(const struct child_plan *plan)
 	return 0;
 }
 
-/* SIGXFSZ is ignored by every Python; write(2) gives EFBIG then. */
-static int child_set_limits(const struct child_command *command)
+/* A trusted program. SIGXFSZ is ignored by every Python; write(2) gives EFBIG then. */
+static int child_restrict(const struct child_command *command)
 {
 	int r = child_set_limit(RLIMIT_FSIZE, 0);
 
-	return r == 0 && command->memory_bytes
-		       ? child_set_limit(RLIMIT_AS, command->memory_bytes)
-		       : r;
+	if (r == 0 && command->memory_bytes)
+		r = child_set_limit(RLIMIT_AS, command->memory_bytes);
+	if (r < 0)
+		return r;
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
 }
 
 /* Says on standard output what it could not do. */
@@ -90,8 +92,7 @@ static int child_become(void *context)
 	setsid();
 	if (child_set_up_streams(plan) < 0 || chdir("/") < 0 ||
 	    (plan->sandbox ? child_enter_sandbox(plan->sandbox)
-			   : child_set_limits(plan->command)) < 0 ||
-	    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+			   : child_restrict(plan->command)) < 0)
 		return CANNOT_RUN;
 	if (!plan->command->argv)
 		return 0;

@@ -71,6 +71,10 @@ static int sandbox_refuse_calls(scmp_filter_ctx filter)
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(refused); i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
+	/* It could take back that it ends with us. */
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 1,
+				     SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0));
 	return r;
 }
 
@@ -257,10 +261,16 @@ static int sandbox_leave_root_user(void)
 	return sandbox_keep_capability(CAP_SYS_ADMIN);
 }
 
+/* A limit that is lower already stays: only root may raise it. */
 static int sandbox_limit(int resource, uint64_t max)
 {
-	const struct rlimit limit = {max, max};
+	struct rlimit limit;
 
+	if (getrlimit(resource, &limit) < 0)
+		return -errno;
+	if (limit.rlim_max > max)
+		limit.rlim_max = max;
+	limit.rlim_cur = limit.rlim_max;
 	return setrlimit(resource, &limit) < 0 ? -errno : 0;
 }
 
@@ -285,7 +295,9 @@ static int sandbox_give_up_rights(const struct sandbox *sandbox)
 
 	if (r < 0)
 		return r;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	/* From here on users and capabilities stay as they are, which would undo it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &sandbox->filter, 0, 0) < 0)
 		return -errno;
 	return 0;

@@ -157,6 +157,7 @@ static void attack_rights(void)
 	attack("setuid", setuid(0));
 	attack("host-name", sethostname("hostile", 7));
 	attack("limits", setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, 4096}));
+	attack("live-on", prctl(PR_SET_PDEATHSIG, 0));
 	attack("bpf", syscall(SYS_bpf, 0, NULL, 0));
 	note_number("new-privileges", !prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
 	note_number("bounding-set-kept", prctl(PR_CAPBSET_READ, 21, 0, 0, 0));
@@ -240,6 +241,7 @@ int main(void)
 		outlive();
 	while (strcmp(mode, "endless") == 0)
 		write(STDOUT_FILENO, zeros, sizeof(zeros));
+	prctl(PR_SET_PDEATHSIG, 0);
 	while (strcmp(mode, "silent") == 0)
 		pause();
 	answer();

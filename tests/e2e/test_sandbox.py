@@ -210,7 +210,7 @@ REFUSING = {
 }
 
 
-def ask(image, prefix):
+def ask(image, prefix=()):
     return run(*prefix, CANONFS, "explain", "--json", "--root", image.root, "--ask", "python3.11",
                "/lib/m.py", check=False)
 
@@ -275,6 +275,13 @@ def test_nobody_outlives_it(image, place):
     image.attack("outlive")
     assert outcomes(ask(image, PLACES[place](image))) == {"outlive": "EPERM"}
     assert image.left() == set()
+
+
+def test_limits_that_are_lower_stay(image):
+    """A user cannot raise them."""
+    image.attack("exhaust")
+    found = outcomes(ask(image, [*AS_USER, "prlimit", f"--as={2 << 30}", "--nofile=32", "--"]))
+    assert int(found["gigabytes"]) < 2 and int(found["files"]) < 32
 
 
 @pytest.mark.parametrize("mode", ["silent", "endless"])
