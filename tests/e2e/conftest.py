@@ -171,7 +171,9 @@ def passthrough():
     FRONT["stack"] = None
 
 
-# Modules whose tests take longest, and not all of them by computing.
+# Tests that take a minute or more; and modules whose tests take longest, not all of them by
+# computing.
+LONGEST_TESTS = ("test_verdicts_are_the_mounts", "test_a_quick_comparison", "test_random_pairs")
 LONGEST = ("test_interpreters", "test_mutable", "test_explain", "test_transparency")
 
 
@@ -181,10 +183,11 @@ def for_several_workers(items):
     for item in items:
         if "walked" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group("walked"))
+    first = [item for item in items if item.originalname in LONGEST_TESTS]
     modules = [[item for item in items if item.module.__name__ == name] for name in LONGEST]
     turns = itertools.zip_longest(*modules)
-    first = [item for turn in turns for item in turn if item]
-    return first + [item for item in items if item.module.__name__ not in LONGEST]
+    first += [item for turn in turns for item in turn if item and item not in first]
+    return first + [item for item in items if item not in first]
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks
