@@ -101,23 +101,23 @@ static enum mutability_reason mutability_of_mount(const struct mountinfo *list,
 						  const struct mount_entry *entry,
 						  const char *path, int depth);
 
-/* A layer that is no engine's, by the mount that its name leads to. */
-static bool mutability_is_fixed_layer(const struct mountinfo *list,
-				      const struct mount_entry *overlay, const char *path,
+/*
+ * A layer that is no engine's, by the mount that its name leads to. That may be the overlay
+ * itself, if it lies over its layer: then the depth ends it.
+ */
+static bool mutability_is_fixed_layer(const struct mountinfo *list, const char *path,
 				      int depth)
 {
 	scope_fd int fd = -1;
 	const struct mount_entry *entry;
 
 	/* A relative name begins where the overlay was made, and nobody knows where. */
-	if (path[0] != '/' || depth >= MUTABILITY_MAX_DEPTH)
+	if (path[0] != '/' || depth > MUTABILITY_MAX_DEPTH)
 		return false;
 	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	entry = fd < 0 ? NULL : mountinfo_find(list, statx_mount_id(fd));
-	/* The overlay itself may lie over its layer, and hide it. */
-	if (!entry || entry->device == overlay->device)
-		return false;
-	return mutability_reasons[mutability_of_mount(list, entry, path, depth)].immutable;
+	return entry &&
+	       mutability_reasons[mutability_of_mount(list, entry, path, depth)].immutable;
 }
 
 static enum mutability_reason mutability_of_overlay(const struct mountinfo *list,
@@ -140,7 +140,7 @@ static enum mutability_reason mutability_of_overlay(const struct mountinfo *list
 
 		if (mutability_is_engine_layer(lower))
 			reason = MUTABILITY_CONTAINER_LAYERS;
-		else if (!mutability_is_fixed_layer(list, entry, lower, depth + 1))
+		else if (!mutability_is_fixed_layer(list, lower, depth + 1))
 			return MUTABILITY_OTHER_LAYERS;
 	}
 	return reason;
