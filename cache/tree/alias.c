@@ -192,7 +192,7 @@ static int alias_check_name(const struct alias_report *report, const char *link,
 
 	if (!as_seen || !target)
 		return -ENOMEM;
-	source_find(report->tree, target, &pyc);
+	source_find_for_all(report->tree, target, &pyc);
 	if (pyc.state == PYC_SOURCE_REGULAR && pyc.path)
 		r = alias_check_pyc(report, as_seen, &pyc);
 	else if (pyc.state == PYC_SOURCE_UNKNOWN)
@@ -224,7 +224,7 @@ int alias_check(struct alias_set *set, const struct tree *tree, const char *path
 	struct source target;
 	int r = 0;
 
-	source_find(tree, path, &target);
+	source_find_for_all(tree, path, &target);
 	if (target.path && target.state == PYC_SOURCE_REGULAR)
 		r = alias_check_pyc(&report, path, &target);
 	else if (target.path && S_ISDIR(target.stx.stx_mode) &&

@@ -6,6 +6,10 @@
  * The walk keeps one absolute path as the reader sees it, without symlinks, and looks
  * at one component at a time: below view_path in the tree, elsewhere on the host. So the
  * process never asks the kernel to enter its own mount.
+ *
+ * Root can look at every file, and what a mount of root's decides tells of what it looked
+ * at: a header that matches tells a time and a size. So a link leads root only to where it
+ * could lead its owner.
  */
 #include "cache/tree/source.h"
 
@@ -15,6 +19,8 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include "base/fdio.h"
 #include "base/path.h"
@@ -23,12 +29,18 @@
 /* MAXSYMLINKS of the kernel (include/linux/namei.h). */
 #define MAX_LINKS 40
 
+/* No user has this number. */
+#define SOURCE_ANYBODY ((uid_t)-1)
+
 /**
  * struct source_walk - where the walk stands
  * @here: absolute path of the last component that was looked at, "" for the root; a
  *        directory as long as @rest is not empty
  * @rest: the components still to go
  * @is_seen: the last stat is that of @here
+ * @is_for_all: nobody is told what is found: rights do not matter
+ * @owner: whose rights the walk has: the owner of the links on the way, SOURCE_ANYBODY of
+ *         links of several owners; 0: all rights that this process has
  */
 struct source_walk {
 	const struct tree *tree;
@@ -36,6 +48,8 @@ struct source_walk {
 	char rest[PATH_MAX];
 	int links;
 	bool is_seen;
+	bool is_for_all;
+	uid_t owner;
 };
 
 /* The part of @path below the view, "." for its root; NULL for a path outside. */
@@ -59,6 +73,54 @@ static int source_open_here(const struct tree *tree, const char *here, uint64_t 
 	return openat2_fd(tree->host_fd, here[0] && here[1] ? here + 1 : ".",
 			  flags | O_NOFOLLOW,
 			  RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}
+
+/* Is there an ACL, or may there be one? */
+static bool source_has_acl(int fd)
+{
+	return getxattr(proc_path(fd).text, "system.posix_acl_access", NULL, 0) >= 0 ||
+	       (errno != ENODATA && errno != EOPNOTSUPP);
+}
+
+/*
+ * May the walk's owner do with a file what the bits of @right (S_IROTH or S_IXOTH) stand
+ * for? Nobody knows the owner's groups here. So a right that comes from a group alone, or
+ * may be taken away by a group or an ACL, is none.
+ */
+static bool source_is_allowed(const struct source_walk *walk, int fd,
+			      const struct statx *stx, mode_t right)
+{
+	mode_t mode = stx->stx_mode;
+
+	if (walk->owner == 0)
+		return true;
+	if (walk->owner == stx->stx_uid)
+		return mode & right << 6;
+	return (mode & right) && (mode & right << 3) && !source_has_acl(fd);
+}
+
+/* A component is looked up in @here. */
+static int source_search(const struct source_walk *walk)
+{
+	scope_fd int fd = -1;
+	struct statx stx;
+	int r;
+
+	if (walk->owner == 0)
+		return 0;
+	fd = source_open_here(walk->tree, walk->here, O_PATH);
+	r = fd < 0 ? fd : statx_at(fd, "", &stx);
+	if (r < 0)
+		return r;
+	return source_is_allowed(walk, fd, &stx, S_IXOTH) ? 0 : -EACCES;
+}
+
+/* A link was followed whose owner is @owner. */
+static void source_follow_as(struct source_walk *walk, uid_t owner)
+{
+	if (walk->is_for_all || geteuid() != 0 || owner == 0)
+		return;
+	walk->owner = walk->owner == 0 || walk->owner == owner ? owner : SOURCE_ANYBODY;
 }
 
 /* Moves the first component of @rest to @component; false at the end of @rest. */
@@ -120,7 +182,14 @@ static int source_look(struct source_walk *walk, struct statx *ret_stx)
 	if (r < 0)
 		return r;
 	walk->is_seen = !S_ISLNK(ret_stx->stx_mode);
-	return walk->is_seen ? 0 : source_follow(walk, fd);
+	if (!walk->is_seen) {
+		source_follow_as(walk, ret_stx->stx_uid);
+		return source_follow(walk, fd);
+	}
+	/* What is compared with a source is its content. */
+	return S_ISREG(ret_stx->stx_mode) && !source_is_allowed(walk, fd, ret_stx, S_IROTH)
+		       ? -EACCES
+		       : 0;
 }
 
 /* Goes one component on. */
@@ -128,9 +197,13 @@ static int source_step(struct source_walk *walk, const char *component,
 		       struct statx *ret_stx)
 {
 	size_t len = strlen(walk->here);
+	int r;
 
 	if (strcmp(component, ".") == 0)
 		return 0;
+	r = source_search(walk);
+	if (r < 0)
+		return r;
 	if (strcmp(component, "..") == 0) {
 		source_go_up(walk);
 		walk->is_seen = false;
@@ -190,31 +263,46 @@ static void source_set_error(struct source *source, int error)
 	source->error = error;
 }
 
-static void source_find_through_link(const struct tree *tree, const char *path,
+static void source_find_through_link(struct source_walk *walk, const char *path,
 				     struct source *source)
 {
-	struct source_walk walk = {.tree = tree};
 	struct statx stx = {0};
-	int r = source_walk_links(&walk, path, &stx);
+	int r = source_walk_links(walk, path, &stx);
 
 	if (r < 0)
 		source_set_error(source, r);
 	else
-		source_set_found(source, source_below_view(tree, walk.here), &stx);
+		source_set_found(source, source_below_view(walk->tree, walk->here), &stx);
 }
 
-void source_find(const struct tree *tree, const char *path, struct source *ret_source)
+static void source_find_by(struct source_walk *walk, const char *path,
+			   struct source *ret_source)
 {
 	struct statx stx;
-	int r = tree_stat(tree, path, &stx);
+	int r = tree_stat(walk->tree, path, &stx);
 
 	*ret_source = (struct source){.state = PYC_SOURCE_UNKNOWN, .error = -ENOMEM};
 	if (r < 0)
 		source_set_error(ret_source, r);
 	else if (S_ISLNK(stx.stx_mode))
-		source_find_through_link(tree, path, ret_source);
+		source_find_through_link(walk, path, ret_source);
 	else
 		source_set_found(ret_source, path, &stx);
+}
+
+void source_find(const struct tree *tree, const char *path, struct source *ret_source)
+{
+	struct source_walk walk = {.tree = tree};
+
+	source_find_by(&walk, path, ret_source);
+}
+
+void source_find_for_all(const struct tree *tree, const char *path,
+			 struct source *ret_source)
+{
+	struct source_walk walk = {.tree = tree, .is_for_all = true};
+
+	source_find_by(&walk, path, ret_source);
 }
 
 /* Most sources are plain files in a directory that is open: one call, not three. */

@@ -30,11 +30,23 @@ struct source {
  * @path:       of the source file, relative to the tree
  * @ret_source: written always; source_fini() it
  *
+ * Where root asks, a link of another user leads only to files that the user could read:
+ * elsewhere the source is unknown (EACCES). A right that only a group or an ACL gives does
+ * not count, since nobody knows the user's groups here.
+ *
  * A link that leads to a path below the tree's view_path leads into the tree, any other
  * to the readers' root. The walk is done here, component by component: the kernel's own
  * would enter the mount that this process may be serving.
  */
 void source_find(const struct tree *tree, const char *path, struct source *ret_source);
+
+/**
+ * source_find_for_all() - source_find() with all rights that this process has
+ *
+ * For those who ask where some reader may be led, and do not tell what is there.
+ */
+void source_find_for_all(const struct tree *tree, const char *path,
+			 struct source *ret_source);
 
 /**
  * source_find_in() - source_find() for those who have the source's directory open

@@ -312,6 +312,23 @@ static void test_source_outside(void **state)
 	assert_check(fixture, "b/__pycache__", 1);
 }
 
+/* A user's link leads root to a pyc that the user cannot read: root could run it. */
+static void test_link_of_a_user(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (geteuid() != 0)
+		skip();
+	put_usual(fixture);
+	assert_int_equal(fchmodat(fixture->fd, "a/__pycache__/" M, 0600, 0), 0);
+	assert_int_equal(fchmodat(fixture->fd, "a", 0700, 0), 0);
+	link_to(fixture, "b/__pycache__", "../a/__pycache__");
+	assert_int_equal(
+		fchownat(fixture->fd, "b/__pycache__", 1000, 1000, AT_SYMLINK_NOFOLLOW), 0);
+	assert_check(fixture, "b/__pycache__", 1);
+	assert_true(is_marked(fixture, "a/__pycache__/" M));
+}
+
 static void test_outside(void **state)
 {
 	struct fixture *fixture = *state;
@@ -671,6 +688,7 @@ int main(void)
 		PLAIN(test_no_source_beside_pyc),
 		PLAIN(test_source_unknown),
 		PLAIN(test_source_outside),
+		PLAIN(test_link_of_a_user),
 		PLAIN(test_outside),
 		PLAIN(test_outside_by_two_links),
 		PLAIN(test_legacy),

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
@@ -422,6 +423,151 @@ static void test_links_outside(void **state)
 	assert_source(fixture, "e.py", "host", NULL);
 	assert_source(fixture, "g.py", "host", NULL);
 	assert_state(fixture, "f.py", PYC_SOURCE_NONE);
+}
+
+/* ---- links of others ---- */
+
+#define USER  1000
+#define OTHER 1001
+
+static void own(struct fixture *fixture, const char *path, uid_t uid)
+{
+	assert_int_equal(fchownat(fixture->fd, path, uid, uid, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+static void set_mode(struct fixture *fixture, const char *path, mode_t mode)
+{
+	assert_int_equal(fchmodat(fixture->fd, path, mode, 0), 0);
+}
+
+static void assert_hidden(struct fixture *fixture, const char *path)
+{
+	struct source source;
+
+	source_find(&fixture->tree, path, &source);
+	assert_int_equal(source.state, PYC_SOURCE_UNKNOWN);
+	assert_int_equal(source.error, -EACCES);
+	source_fini(&source);
+}
+
+/* A user's link leads root to no file that the user could not read. */
+static void test_link_of_a_user(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (geteuid() != 0)
+		skip();
+	link_to(fixture, "image/b.py", "/etc/a.py");
+	link_to(fixture, "image/c.py", "../etc/a.py");
+	set_mode(fixture, "host/etc/a.py", 0600);
+	assert_source(fixture, "b.py", "host", NULL); /* root's own link */
+	own(fixture, "image/b.py", USER);
+	own(fixture, "image/c.py", USER);
+	assert_hidden(fixture, "b.py");
+	assert_hidden(fixture, "c.py");
+	set_mode(fixture, "host/etc/a.py", 0644);
+	assert_source(fixture, "b.py", "host", NULL);
+	assert_source(fixture, "c.py", "host", NULL);
+	/* Groups are not known; what a group may not do, the user may not either. */
+	set_mode(fixture, "host/etc/a.py", 0640);
+	assert_hidden(fixture, "b.py");
+	set_mode(fixture, "host/etc/a.py", 0604);
+	assert_hidden(fixture, "b.py");
+	/* The user's own file goes by its owner's bits. */
+	own(fixture, "host/etc/a.py", USER);
+	set_mode(fixture, "host/etc/a.py", 0600);
+	assert_source(fixture, "b.py", "host", NULL);
+	set_mode(fixture, "host/etc/a.py", 0044);
+	assert_hidden(fixture, "b.py");
+}
+
+/* Nor does it tell what there is in a directory that the user cannot search. */
+static void test_link_of_a_user_through_directories(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (geteuid() != 0)
+		skip();
+	put(fixture, "host/etc/inner/a.py", "inner");
+	link_to(fixture, "image/b.py", "/etc/inner/a.py");
+	link_to(fixture, "image/c.py", "/etc/inner/none.py");
+	link_to(fixture, "image/d.py", "/etc/inner/../a.py");
+	own(fixture, "image/b.py", USER);
+	own(fixture, "image/c.py", USER);
+	own(fixture, "image/d.py", USER);
+	assert_source(fixture, "b.py", "inner", NULL);
+	assert_state(fixture, "c.py", PYC_SOURCE_NONE);
+	assert_source(fixture, "d.py", "host", NULL);
+	set_mode(fixture, "host/etc/inner", 0744);
+	assert_hidden(fixture, "b.py");
+	assert_hidden(fixture, "c.py");
+	assert_hidden(fixture, "d.py");
+	set_mode(fixture, "host/etc/inner", 0755);
+	set_mode(fixture, "host/etc", 0700);
+	assert_hidden(fixture, "b.py");
+	set_mode(fixture, "host/etc", 0755);
+}
+
+/* The rights are those of all links on the way. */
+static void test_links_of_several_users(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (geteuid() != 0)
+		skip();
+	link_to(fixture, "image/b.py", "/etc/l.py"); /* root's, to a user's */
+	link_to(fixture, "host/etc/l.py", "a.py");
+	own(fixture, "host/etc/l.py", USER);
+	own(fixture, "host/etc/a.py", USER);
+	set_mode(fixture, "host/etc/a.py", 0600);
+	assert_source(fixture, "b.py", "host", NULL);
+	own(fixture, "image/b.py", OTHER);
+	assert_hidden(fixture, "b.py");
+	set_mode(fixture, "host/etc/a.py", 0644);
+	assert_source(fixture, "b.py", "host", NULL);
+	own(fixture, "host/etc/a.py", 0);
+	own(fixture, "image/b.py", 0);
+	set_mode(fixture, "host/etc/a.py", 0600);
+	assert_hidden(fixture, "b.py");
+}
+
+/* In the tree, too: its owner may have written a part of it only. */
+static void test_link_of_a_user_in_the_tree(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (geteuid() != 0)
+		skip();
+	link_to(fixture, "image/b.py", "lib/a.py");
+	own(fixture, "image/b.py", USER);
+	assert_source(fixture, "b.py", "inside", "lib/a.py");
+	set_mode(fixture, "image/lib/a.py", 0600);
+	assert_hidden(fixture, "b.py");
+	/* Without a link nothing is told that the mount does not show. */
+	assert_source(fixture, "lib/a.py", "inside", "lib/a.py");
+}
+
+/* An ACL may take away what the bits give (posix_acl_xattr.h: version 2; tag, rights, id).
+ */
+static void test_link_of_a_user_to_an_acl(void **state)
+{
+	static const uint8_t acl[] = {
+		2,  0, 0, 0, 1,	  0,   6,   0,	 255, 255, 255, 255, /* user::rw- */
+		2,  0, 0, 0, 232, 3,   0,   0,			     /* user:1000:--- */
+		4,  0, 4, 0, 255, 255, 255, 255,		     /* group::r-- */
+		16, 0, 4, 0, 255, 255, 255, 255,		     /* mask::r-- */
+		32, 0, 4, 0, 255, 255, 255, 255,		     /* other::r-- */
+	};
+	struct fixture *fixture = *state;
+	scope_fd int fd = openat(fixture->fd, "host/etc/a.py", O_RDONLY | O_CLOEXEC);
+
+	if (geteuid() != 0 ||
+	    fsetxattr(fd, "system.posix_acl_access", acl, sizeof(acl), 0) < 0)
+		skip();
+	link_to(fixture, "image/b.py", "/etc/a.py");
+	assert_source(fixture, "b.py", "host", NULL);
+	own(fixture, "image/b.py", USER);
+	assert_hidden(fixture, "b.py");
 }
 
 /* The whole root is shown: nothing is outside. */
@@ -864,6 +1010,11 @@ int main(void)
 		PLAIN(test_absolute_below_view),
 		PLAIN(test_view_is_a_component),
 		PLAIN(test_links_outside),
+		PLAIN(test_link_of_a_user),
+		PLAIN(test_link_of_a_user_through_directories),
+		PLAIN(test_links_of_several_users),
+		PLAIN(test_link_of_a_user_in_the_tree),
+		PLAIN(test_link_of_a_user_to_an_acl),
 		PLAIN(test_view_is_root),
 		PLAIN(test_loops),
 		PLAIN(test_long_targets),
