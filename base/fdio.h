@@ -49,7 +49,7 @@ struct proc_path {
 
 struct proc_path proc_path(int fd);
 
-/* The number in /proc/self/mountinfo of the mount that a file was opened on; 0: not known. */
+/* The number in /proc/self/mountinfo of the mount that a file is on; 0: not known. */
 uint64_t statx_mount_id(int fd);
 
 /**
