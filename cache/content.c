@@ -154,6 +154,22 @@ static enum pyc_check content_compare_hash(const struct pyc_header *header,
 	return memcmp(hash, header->hash, sizeof(hash)) == 0 ? PYC_CHECK_OK : PYC_CHECK_BAD;
 }
 
+uint8_t *content_read_source(int fd, uint64_t mount_id, size_t *ret_len)
+{
+	scope_free uint8_t *data = NULL;
+	struct identity before;
+	struct statx stx;
+
+	if (statx_at(fd, "", &stx) < 0 ||
+	    content_identity_of(fd, &stx, mount_id, &before) < 0)
+		return NULL;
+	data = content_read_whole(fd, before.size);
+	if (!data || !content_is_still(fd, &before))
+		return NULL;
+	*ret_len = (size_t)before.size;
+	return take_ptr(data);
+}
+
 bool content_check_source(struct content_file *file, int source_fd)
 {
 	struct content *content = &file->content;

@@ -106,6 +106,13 @@ bool content_check_body(struct content_file *file);
  */
 bool content_check_source(struct content_file *file, int source_fd);
 
+/**
+ * content_read_source() - all bytes of a source, as it is in one state
+ * @fd: open for reading; borrowed
+ * Return: the caller's; NULL where it cannot be read, is too large or changes meanwhile.
+ */
+uint8_t *content_read_source(int fd, uint64_t mount_id, size_t *ret_len);
+
 /* The content without what was read of a source that may have changed meanwhile. */
 struct content content_to_remember(const struct content_file *file);
 

@@ -9,11 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fdio.h"
 #include "base/path.h"
 #include "base/scope.h"
@@ -23,6 +25,7 @@
 #include "cache/table.h"
 #include "cache/tree/alias.h"
 #include "cache/tree/pairing.h"
+#include "cache/tree/records.h"
 #include "cache/tree/source.h"
 #include "cache/votes.h"
 #include "pyc/outcome.h"
@@ -33,12 +36,25 @@
  */
 #define WALK_CAPACITY 4096
 
+/* Sources whose comparison with a record is remembered: those of a few directories. */
+#define RECORD_SLOTS 1024
+
+/* @claim: NULL where the slot is empty */
+struct record_slot {
+	struct identity source;
+	const struct record_entry *claim;
+	enum pyc_check record;
+};
+
 struct resolver {
 	const struct tree *tree;
 	struct table *table;
 	struct alias_set *aliases;
 	struct store *store; /* NULL: nothing outlives the mount */
 	const struct proof_set *proofs;
+	struct records *records;
+	pthread_mutex_t record_lock; /* of the next; no i/o */
+	struct record_slot record_slots[RECORD_SLOTS];
 	uint64_t mount_id;
 	struct pyc_policy policy;
 	_Atomic uint64_t known, unknown, bodies, sources; /* for people only: relaxed */
@@ -64,7 +80,9 @@ static struct resolver *resolver_new_with(const struct tree *tree,
 	resolver->table = table;
 	resolver->aliases = alias_set_new();
 	resolver->proofs = proofs ? &proofs->set : &no_proofs;
-	if (!resolver->table || !resolver->aliases) {
+	resolver->records = records_new(tree);
+	pthread_mutex_init(&resolver->record_lock, NULL);
+	if (!resolver->table || !resolver->aliases || !resolver->records) {
 		resolver_free(resolver);
 		return NULL;
 	}
@@ -96,6 +114,8 @@ void resolver_free(struct resolver *resolver)
 		return;
 	table_free(resolver->table);
 	alias_set_free(resolver->aliases);
+	records_free(resolver->records);
+	pthread_mutex_destroy(&resolver->record_lock);
 	free(resolver);
 }
 
@@ -108,6 +128,9 @@ struct inquiry {
 	struct content_file file;
 	struct source source;
 	struct pyc_facts facts;
+	bool is_survey;
+	bool has_one_name;
+	const char *record; /* what facts.record rests on */
 };
 
 static void resolver_count(_Atomic uint64_t *counter, uint64_t more)
@@ -235,6 +258,83 @@ static void inquiry_look_up_proof(struct inquiry *inquiry, const struct pyc_poli
 	inquiry_find_proof(inquiry);
 }
 
+/* ---- records of packages ---- */
+
+static struct record_slot *resolver_record_slot(struct resolver *resolver,
+						const struct identity *source)
+{
+	return &resolver->record_slots[identity_hash(source) % RECORD_SLOTS];
+}
+
+/* The levels of a source are asked for one after the other: it is read once for all of
+ * them. */
+static enum pyc_check resolver_recall_record(struct resolver *resolver,
+					     const struct identity *source,
+					     const struct record_claims *claims)
+{
+	const struct record_slot *slot = resolver_record_slot(resolver, source);
+	enum pyc_check record = PYC_CHECK_UNKNOWN;
+
+	pthread_mutex_lock(&resolver->record_lock);
+	if (slot->claim == claims->entries[0] && identity_equal(&slot->source, source))
+		record = slot->record;
+	pthread_mutex_unlock(&resolver->record_lock);
+	return record;
+}
+
+/* What can change is read each time: a store through a mapping leaves no trace. */
+static void resolver_remember_record(struct resolver *resolver,
+				     const struct identity *source,
+				     const struct record_claims *claims,
+				     enum pyc_check record)
+{
+	if (!resolver->policy.immutable || !identity_is_settled(source, clock_real()))
+		return;
+	pthread_mutex_lock(&resolver->record_lock);
+	*resolver_record_slot(resolver, source) = (struct record_slot){
+		.source = *source, .claim = claims->entries[0], .record = record};
+	pthread_mutex_unlock(&resolver->record_lock);
+}
+
+/* Reads the source; where it cannot be read, it is not what a record says of it. */
+static enum pyc_check inquiry_compare_record(struct inquiry *inquiry,
+					     const struct record_claims *claims)
+{
+	struct resolver *resolver = inquiry->resolver;
+	struct identity source = identity_of(&inquiry->source.stx, resolver->mount_id);
+	enum pyc_check record = resolver_recall_record(resolver, &source, claims);
+	scope_free uint8_t *data = NULL;
+	scope_fd int fd = -1;
+	size_t len = 0;
+
+	if (record != PYC_CHECK_UNKNOWN)
+		return record;
+	fd = source_open(resolver->tree, inquiry->source_path, &inquiry->source);
+	if (fd >= 0)
+		data = content_read_source(fd, resolver->mount_id, &len);
+	if (!data)
+		return PYC_CHECK_BAD;
+	resolver_count(&resolver->sources, 1);
+	record = record_claims_check(claims, data, len);
+	resolver_remember_record(resolver, &source, claims, record);
+	return record;
+}
+
+/* Is the source what its package installed? */
+static void inquiry_check_record(struct inquiry *inquiry)
+{
+	struct record_claims claims;
+
+	if (!inquiry->source.path || (inquiry->is_survey && inquiry->has_one_name) ||
+	    !records_find(inquiry->resolver->records, inquiry->source.path, &claims))
+		return;
+	inquiry->record = claims.record;
+	if (!inquiry->is_survey)
+		inquiry->facts.record = claims.count > 0
+						? inquiry_compare_record(inquiry, &claims)
+						: PYC_CHECK_BAD;
+}
+
 /* Decides with the expensive facts filled in as far as the verdict needs them. */
 static void inquiry_decide(struct inquiry *inquiry, struct pyc_decision *ret)
 {
@@ -247,6 +347,13 @@ static void inquiry_decide(struct inquiry *inquiry, struct pyc_decision *ret)
 		inquiry_check_body(inquiry);
 	if (needs & PYC_NEEDS_HASH)
 		inquiry_check_source(inquiry);
+	pyc_decide(&inquiry->facts, policy, ret);
+	if (!pyc_reason_is_of_times(ret->reason))
+		return;
+	inquiry_check_record(inquiry);
+	/* The edit may have been compiled, too; until now a proof did not matter. */
+	if (inquiry->facts.record == PYC_CHECK_BAD)
+		inquiry_look_up_proof(inquiry, policy);
 	pyc_decide(&inquiry->facts, policy, ret);
 }
 
@@ -280,6 +387,8 @@ static int inquiry_begin(struct resolver *resolver, const struct pyc_question *q
 		.resolver = resolver,
 		.path = question->path,
 		.source_dir = question->source_dir,
+		.is_survey = question->depth == PYC_DEPTH_SURVEY,
+		.has_one_name = question->stx->stx_nlink <= 1,
 		.file = {.mount_id = resolver->mount_id, .fd = question->fd},
 	};
 	if (pairing_name(question->path, &inquiry->facts.name) == PYC_PLACE_NONE)
@@ -358,6 +467,7 @@ static void inquiry_look_at_all(struct inquiry *inquiry)
 		return;
 	inquiry_check_source(inquiry);
 	inquiry_find_proof(inquiry);
+	inquiry_check_record(inquiry);
 }
 
 /* Finds the facts that decide what an interpreter does with the file on the disk. */
@@ -390,6 +500,7 @@ int resolve_pyc(struct resolver *resolver, const struct pyc_question *question,
 				resolver, inquiry.source.path, &inquiry.source.stx);
 		inquiry_decide(&inquiry, &ret_resolution->decision);
 		ret_resolution->facts = inquiry.facts;
+		ret_resolution->record = inquiry.record;
 		ret_resolution->pyc = inquiry.file.identity;
 		ret_resolution->source =
 			identity_of(&inquiry.source.stx, resolver->mount_id);

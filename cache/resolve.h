@@ -57,21 +57,27 @@ void resolver_free(struct resolver *resolver);
  * @decision: what follows
  * @pyc:      the pyc's identity when it was read
  * @source:   the source's; meaningful if facts.source is PYC_SOURCE_REGULAR
+ * @record:   the record that @facts.record is of, for people; lives as long as the
+ * resolver. NULL for none. In a survey, of a file of several names, it is set if there is
+ *            a record
  */
 struct resolution {
 	struct pyc_facts facts;
 	struct pyc_decision decision;
 	struct identity pyc;
 	struct identity source;
+	const char *record;
 };
 
 /**
  * enum pyc_depth - which facts are looked up
  * @PYC_DEPTH_VERDICT: those that the verdict depends on
+ * @PYC_DEPTH_SURVEY:  the same, but no source is compared with its package's record: for
+ *                     those who ask again before anybody reads the file
  * @PYC_DEPTH_OUTCOME: also those that pyc_outcome() depends on, of its own interpreter
  * @PYC_DEPTH_WHOLE:   every fact that can be known, for those who explain
  */
-enum pyc_depth { PYC_DEPTH_VERDICT, PYC_DEPTH_OUTCOME, PYC_DEPTH_WHOLE };
+enum pyc_depth { PYC_DEPTH_VERDICT, PYC_DEPTH_SURVEY, PYC_DEPTH_OUTCOME, PYC_DEPTH_WHOLE };
 
 /**
  * struct pyc_question - one bytecode file, and how much to find out about it

@@ -57,6 +57,8 @@ static const struct reason_entry reasons[] = {
 		"and its time is not a canonical one"},
 	[PYC_R_NOT_PROVED] = {PYC_STALE, "not-proved",
 		"the times differ, and nothing proves that it was compiled from the source file"},
+	[PYC_R_EDITED] = {PYC_STALE, "edited",
+		"the source file is not what its package installed, and only times speak for the bytecode"},
 	[PYC_R_PROOFS_UNREAD] = {PYC_STALE, "proofs-unread",
 		"only times speak for it, and whether it was disproved could not be read"},
 	[PYC_R_UNMATCHABLE] = {PYC_STALE, "unmatchable",
@@ -233,9 +235,11 @@ static enum pyc_reason judge_mismatch(const struct pyc_facts *facts,
 	if (policy->trust == PYC_TRUST_VERIFIED)
 		return PYC_R_NOT_PROVED;
 	reason = judge_times(facts, policy);
-	return policy->proofs_unread && pyc_reason_verdict(reason) == PYC_RESTAMPED
-		       ? PYC_R_PROOFS_UNREAD
-		       : reason;
+	if (!pyc_reason_is_of_times(reason))
+		return reason;
+	if (facts->record == PYC_CHECK_BAD)
+		return PYC_R_EDITED;
+	return policy->proofs_unread ? PYC_R_PROOFS_UNREAD : reason;
 }
 
 static enum pyc_reason judge_timestamp(const struct pyc_facts *facts,
@@ -526,4 +530,10 @@ const char *pyc_evidence_text(enum pyc_evidence evidence)
 enum pyc_verdict pyc_reason_verdict(enum pyc_reason reason)
 {
 	return entry_of(reason)->verdict;
+}
+
+bool pyc_reason_is_of_times(enum pyc_reason reason)
+{
+	return pyc_reason_verdict(reason) == PYC_RESTAMPED && reason != PYC_R_VIEW &&
+	       reason != PYC_R_PROVED;
 }

@@ -49,6 +49,7 @@ enum pyc_reason {
 	PYC_R_NEWER,	     /* the source is newer than the embedded time */
 	PYC_R_NOT_CANONICAL, /* the source is older, but not by canonicalisation */
 	PYC_R_NOT_PROVED,    /* trust=verified and there is no proof */
+	PYC_R_EDITED, /* only times speak for it, and its package's record does not */
 	PYC_R_PROOFS_UNREAD, /* only times speak for it, and it may have been disproved */
 	PYC_R_UNMATCHABLE,   /* no mtime word can match the source's time in this version */
 	PYC_R_UNKNOWN_FLAGS, /* header flags that no interpreter knows */
@@ -144,6 +145,9 @@ enum pyc_check { PYC_CHECK_UNKNOWN, PYC_CHECK_OK, PYC_CHECK_BAD };
  * @hash:          is the embedded hash the source's?
  * @proof:         OK: a recompile gave this body; BAD: it gave another
  *
+ * @record:        OK: the source is what its package installed; BAD: it is not, or the
+ * record cannot be read. Matters only to pyc_reason_is_of_times()
+ *
  * @body, @hash and @proof cost something to find out; pyc_verdict_needs() tells which
  * of them the verdict depends on.
  */
@@ -162,6 +166,7 @@ struct pyc_facts {
 	enum pyc_check body;
 	enum pyc_check hash;
 	enum pyc_check proof;
+	enum pyc_check record;
 };
 
 /**
@@ -236,6 +241,8 @@ const char *pyc_reason_name(enum pyc_reason reason);
 const char *pyc_reason_text(enum pyc_reason reason);
 const char *pyc_evidence_name(enum pyc_evidence evidence);
 const char *pyc_evidence_text(enum pyc_evidence evidence);
+/* Does nothing but times and sizes speak for what is vouched for by this reason? */
+bool pyc_reason_is_of_times(enum pyc_reason reason);
 enum pyc_verdict pyc_reason_verdict(enum pyc_reason reason);
 
 #endif

@@ -88,6 +88,7 @@ static void check_fini(struct check *check)
 {
 	free(check->tally.reader);
 	free(check->tally.example);
+	check_free_edited(check);
 	groups_free(check->groups);
 	owners_free(check->owners);
 	times_free(check->times);
@@ -199,6 +200,7 @@ int check_paths(const struct check_request *request, char **paths, size_t count)
 	if (r == 0)
 		r = check_walk(&check);
 	if (r == 0) {
+		check_sort_edited(&check);
 		check_print(&check);
 		status = check_status(&check);
 	} else {

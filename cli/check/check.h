@@ -221,6 +221,19 @@ struct check_tree {
 };
 
 /**
+ * struct check_edited - a source that is not what its package installed
+ * @path:   as readers know it; owned
+ * @record: which record says so; borrowed from the tree's resolver
+ */
+struct check_edited {
+	char *path;
+	const char *record;
+};
+
+/* More are not noted. */
+#define CHECK_EDITED_MAX 100000
+
+/**
  * struct check - a run
  * @tree:     the PATHs
  * @expected: bytecode files, as the survey counted them
@@ -240,6 +253,8 @@ struct check {
 	struct owners *owners;
 	struct times *times;
 	struct check_tally tally;
+	struct check_edited *edited; /* lock; sorted in the end */
+	size_t edited_count;	     /* lock */
 	unsigned threads;
 	_Atomic uint64_t expected; /* relaxed: only shown */
 	_Atomic uint64_t done;
@@ -271,6 +286,19 @@ void check_judge(const struct check_pass *pass, const struct walk_dir *dir,
 /* One line of --list: of a bytecode file, or with NULL, of a source without bytecode. */
 void check_list_line(const struct check_pass *pass, const char *path,
 		     const struct resolution *resolution, enum pyc_outcome outcome);
+
+struct json_object;
+
+/* Notes the source of a bytecode file if it is the reason for the verdict. */
+void check_note_edited(const struct check_pass *pass, const char *path,
+		       const struct resolution *resolution);
+
+/* Names each source once. */
+void check_sort_edited(struct check *check);
+
+void check_free_edited(struct check *check);
+void check_print_edited(const struct check *check);
+void check_json_edited(struct json_object *json, const struct check *check);
 
 /**
  * check_paths() - all that canonfs check does

@@ -177,6 +177,7 @@ void check_print_json(const struct check *check)
 	check_json_count(json, "unreadable", check->unreadable);
 	check_json_count(json, "vanished", check->tally.vanished);
 	check_json_count(json, "submounts", check->submounts);
+	check_json_edited(json, check);
 	json_add_text(json, "proofs_unread",
 		      check->tree_count ? proof_book_unread(&check->tree[0].set.proofs)
 					: NULL);

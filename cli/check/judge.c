@@ -249,6 +249,7 @@ static int check_judge_file(struct check_dir *visit, const struct walk_dir *list
 		return r;
 	outcome = pyc_outcome(&resolution.facts, resolution.facts.source_mtime, NULL);
 	check_count_file(visit, path, &resolution, outcome);
+	check_note_edited(pass, path, &resolution);
 	if (pass->check->request->list != LIST_NOTHING)
 		check_list_line(pass, path, &resolution, outcome);
 	return 0;

@@ -423,6 +423,7 @@ void check_print_text(const struct check *check)
 		check_print_times(check);
 		check_print_readers(check);
 		check_print_groups(check);
+		check_print_edited(check);
 		check_print_advice(check);
 	}
 	check_print_notes(check);

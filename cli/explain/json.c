@@ -159,6 +159,7 @@ static void explain_add_facts(struct json_object *object, const struct explain_p
 	explain_add_matches(object, &pyc->disk);
 	json_add_text(object, "body", explain_check_name(pyc->disk.body));
 	json_add_text(object, "proof", explain_check_name(pyc->disk.proof));
+	json_add_text(object, "record", explain_check_name(pyc->disk.record));
 	explain_add_outcome(object, "bare", pyc->bare);
 	json_add_text(object, "reader", pyc->reader ? pyc->reader->program : NULL);
 	explain_add_verdict(object, "canonfs", pyc, &pyc->given);

@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/scope.h"
+#include "cache/tree/digest.h"
 #include "cache/tree/walk.h"
 #include "fs/stack/twins.h"
 #include "fs/watch/stats.h"
@@ -430,15 +431,41 @@ static bool may_go_without(const struct scan *scan, int error,
 	return error == -ENAMETOOLONG && decision->vouched && !scan->all_sources;
 }
 
+/*
+ * What names of one file have to have in common: the header. The reader of a file decides
+ * once more, and by the source of one of its names. So if a source may turn out to be
+ * edited, the names have to have that in common as well.
+ */
+static void what_shows(const struct resolution *resolution, uint8_t shows[PYC_HEADER_MAX])
+{
+	const uint64_t source[] = {resolution->source.device, resolution->source.inode};
+	uint8_t all[PYC_HEADER_MAX + sizeof(source)];
+	struct digest digest;
+
+	_Static_assert(sizeof(digest) == PYC_HEADER_MAX, "a digest fits");
+	memcpy(shows, resolution->decision.header.raw, PYC_HEADER_MAX);
+	if (!resolution->record)
+		return;
+	memcpy(all, shows, PYC_HEADER_MAX);
+	memcpy(all + PYC_HEADER_MAX, source, sizeof(source));
+	digest = digest_of(all, sizeof(all));
+	memcpy(shows, &digest, sizeof(digest));
+}
+
 static int add_pyc(struct scan *scan, const struct place *place)
 {
 	scope_fd int fd = open_file(place, O_RDONLY | O_NONBLOCK);
 	struct stub_file file = {.path = place->path, .fd = fd, .is_data = true};
 	struct statx stx;
-	const struct pyc_question question = {.path = place->path,
-					      .fd = fd,
-					      .stx = &stx,
-					      .source_dir = place->source_dir};
+	const struct pyc_question question = {
+		.path = place->path,
+		.fd = fd,
+		.stx = &stx,
+		.source_dir = place->source_dir,
+		/* Where sources show another time, the
+		   stubs tell which bytecode is right. */
+		.depth = scan->all_sources ? PYC_DEPTH_VERDICT : PYC_DEPTH_SURVEY};
+	uint8_t shows[PYC_HEADER_MAX];
 	struct resolution resolution;
 	int r = fd < 0 ? fd : statx_at(fd, "", &stx);
 
@@ -451,8 +478,8 @@ static int add_pyc(struct scan *scan, const struct place *place)
 	file.mtime = statx_time(stx.stx_mtime);
 	file.stx = &stx;
 	if (resolution.decision.changed) {
-		r = add_stub(scan, &file, resolution.decision.header.raw,
-			     sizeof(resolution.decision.header.raw));
+		what_shows(&resolution, shows);
+		r = add_stub(scan, &file, shows, sizeof(shows));
 		if (!may_go_without(scan, r, &resolution.decision))
 			return r;
 	}
