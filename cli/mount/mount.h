@@ -26,4 +26,12 @@ void status_print_mount(const struct known_mount *mount);
  */
 int umount_run(const char *path, bool lazy);
 
+/**
+ * umount_all() - the same for all canonfs mounts of this mount namespace that the caller
+ * may unmount
+ *
+ * Prints each one that has ended. Those of others stay, and are no failure.
+ */
+int umount_all(bool lazy);
+
 #endif

@@ -543,7 +543,7 @@ def test_mounted_and_ended_under_load(place):
 
 USAGE = ("usage: canonfs [mount] SOURCE MOUNTPOINT [-o OPTION[,OPTION]...] [-f] [-v]; see canonfs "
          "mount --help")
-UMOUNT_USAGE = "usage: canonfs umount [-l] MOUNTPOINT; see canonfs umount --help"
+UMOUNT_USAGE = "usage: canonfs umount [-l] MOUNTPOINT|--all; see canonfs umount --help"
 MTIME = ("canonfs: option mtime= must be source, embedded or a time in seconds from 0 to "
          "2147483647, not ")
 TRUST = "canonfs: option trust= must be canonical, size or verified, not "
@@ -554,8 +554,9 @@ CANONICAL = "canonfs: option canonical= must be a time in seconds since 1970, no
     (["source"], ["canonfs: 'source' is no command, and a mount needs SOURCE and MOUNTPOINT; see "
                   "canonfs --help"]),
     (["source", "point", "more"], ["canonfs: too many arguments", USAGE]),
-    (["umount"], ["canonfs: one MOUNTPOINT is needed", UMOUNT_USAGE]),
-    (["umount", "a", "b"], ["canonfs: one MOUNTPOINT is needed", UMOUNT_USAGE]),
+    (["umount"], ["canonfs: one MOUNTPOINT, or --all, is needed", UMOUNT_USAGE]),
+    (["umount", "a", "b"], ["canonfs: one MOUNTPOINT, or --all, is needed", UMOUNT_USAGE]),
+    (["umount", "--all", "a"], ["canonfs: --all takes no MOUNTPOINT", UMOUNT_USAGE]),
 ])
 def test_wrong_arguments(place, words, lines):
     says(canonfs(*words, cwd=place), 1, *lines)
@@ -961,6 +962,17 @@ def test_user_mounts_and_unmounts(place, user_device):
         os.stat(point / "file")
     says(canonfs("umount", point, command=AS_USER), 0)
     assert mounts_at(point) == []
+
+
+def test_user_unmounts_all(place, user_device):
+    """Of their own; root's are no failure."""
+    point = place / "point"
+    (place / "roots").mkdir()
+    with mounted(place / "source", place / "roots") as roots:
+        says(canonfs(place / "source", point, command=AS_USER), 0)
+        result = canonfs("umount", "--all", command=AS_USER)
+        assert (result.returncode, result.stdout, result.stderr) == (0, f"{point}: unmounted\n", "")
+        assert usable(roots)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
