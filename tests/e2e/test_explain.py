@@ -72,7 +72,7 @@ def explain(*arguments, check=True):
 
 @functools.lru_cache(None)
 def validator():
-    """A function that takes seconds for all of the matrix, where jsonschema takes a minute."""
+    """A function that takes a tenth of the time that jsonschema takes."""
     return fastjsonschema.compile(SCHEMA)
 
 
