@@ -35,12 +35,12 @@ static int child_set_limit(int resource, uint64_t max)
 
 /**
  * struct child_plan - what the child is to do
- * @sandbox: NULL for none
+ * @sandbox: for command->root
  * @out:     the end of the pipe that it writes
  */
 struct child_plan {
 	const struct child_command *command;
-	struct sandbox *sandbox;
+	struct sandbox sandbox;
 	int out;
 };
 
@@ -91,8 +91,8 @@ static int child_become(void *context)
 
 	setsid();
 	if (child_set_up_streams(plan) < 0 || chdir("/") < 0 ||
-	    (plan->sandbox ? child_enter_sandbox(plan->sandbox)
-			   : child_restrict(plan->command)) < 0)
+	    (plan->command->root ? child_enter_sandbox(&plan->sandbox)
+				 : child_restrict(plan->command)) < 0)
 		return CANNOT_RUN;
 	if (!plan->command->argv)
 		return 0;
@@ -104,29 +104,21 @@ static int child_become(void *context)
 
 static pid_t child_fork(struct child_plan *plan)
 {
-	pid_t pid;
+	pid_t pid = fork();
 
-	if (plan->sandbox)
-		return sandbox_fork(plan->sandbox, child_become, plan);
-	pid = fork();
 	if (pid == 0)
 		_exit(child_become(plan));
 	return pid < 0 ? -errno : pid;
 }
 
-static int child_fork_confined(struct child_plan *plan)
+static pid_t child_fork_confined(struct child_plan *plan)
 {
 	const struct child_command *command = plan->command;
-	struct sandbox sandbox;
-	int r;
+	int r = sandbox_init(&plan->sandbox, command->root, command->memory_bytes);
 
-	if (!command->root)
-		return child_fork(plan);
-	r = sandbox_init(&sandbox, command->root, command->memory_bytes);
-	plan->sandbox = &sandbox;
 	if (r == 0)
-		r = child_fork(plan);
-	sandbox_fini(&sandbox);
+		r = sandbox_fork(&plan->sandbox, child_become, plan);
+	sandbox_fini(&plan->sandbox);
 	return r;
 }
 
@@ -144,7 +136,7 @@ int child_start(const struct child_command *command, struct child *ret_child)
 	reading = ends[0];
 	writing = ends[1];
 	plan.out = writing;
-	r = child_fork_confined(&plan);
+	r = command->root ? child_fork_confined(&plan) : child_fork(&plan);
 	if (r < 0)
 		return r;
 	ret_child->pid = r;

@@ -7,7 +7,6 @@
  * /attack says what is there to be attacked: MODE VICTIM PORT NAME, that is a process, a
  * port of 127.0.0.1 and the name of an abstract socket.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>

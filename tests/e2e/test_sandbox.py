@@ -44,7 +44,7 @@ ALLOWED = {"bounding-set-kept"}  # no privileges can be gained, so it does not m
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory):
     program = tmp_path_factory.mktemp("hostile") / "hostile"
-    made = run("gcc", "-O1", "-static", "-w", "-o", program, HOSTILE, check=False)
+    made = run("gcc", "-O1", "-static", "-D_GNU_SOURCE", "-w", "-o", program, HOSTILE, check=False)
     if made.returncode:
         missing(f"no static program can be made: {made.stderr}")
     return program
