@@ -44,11 +44,28 @@ struct child_plan {
 	int out;
 };
 
+/*
+ * Where there is nothing to read, and what is written is lost. Not /dev/null for programs
+ * of an image: root's user could change its mode, without any right. A pipe that nobody
+ * writes to is at its end, and cannot be written at its read end.
+ */
+static int child_open_null(bool is_trusted)
+{
+	int ends[2];
+
+	if (is_trusted)
+		return open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	close(ends[1]);
+	return ends[0];
+}
+
 /* All other descriptors are closed, whoever opened them without O_CLOEXEC. */
 static int child_set_up_streams(const struct child_plan *plan)
 {
 	const struct child_command *command = plan->command;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int null = child_open_null(!command->root);
 	int input = command->input >= 0 ? command->input : null;
 	int errors = command->errors ? plan->out : null;
 

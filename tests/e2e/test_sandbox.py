@@ -246,10 +246,11 @@ def test_nothing_gets_out(image, targets, place):
     is_users = place in ("user", "namespace-of-a-user")
     target = targets(AS_USER if is_users else ())
     image.give_to(USER if is_users else SANDBOX_USER if place == "root" else 0)
-    before = image.state()
+    before, null = image.state(), os.stat("/dev/null").st_mtime_ns
     done = ask(image, prefix)
     assert target.reached() == set()
     assert image.state() == before
+    assert os.stat("/dev/null").st_mtime_ns == null
     found = outcomes(done)
     wrong = {name: outcome for name, outcome in found.items()
              if outcome != HARMLESS.get(name, outcome) or (outcome == "done" and name not in ALLOWED)}
