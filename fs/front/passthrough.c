@@ -15,6 +15,7 @@
 #include "base/scope.h"
 #include "fs/front/ops.h"
 #include "fs/front/told.h"
+#include "fs/watch/source_watch.h"
 
 static void passthrough_describe(struct front *front, uint64_t id,
 				 struct trace_event *event)

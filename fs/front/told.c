@@ -21,6 +21,10 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "fs/front/ops.h"
+#include "fs/watch/source_watch.h"
+
+/* Events that wait for the thread that tells the kernel, at most. */
+#define TOLD_MAX_WAITING 16384
 
 /* Between two looks for events, while there are some. */
 #define TOLD_PAUSE_MS 10
@@ -176,13 +180,15 @@ static void told_check_node(struct told *told, uint64_t id)
 	char name[NAME_MAX + 1];
 	struct node_key key;
 	uint64_t parent;
+	bool is_dir = node_path(nodes, id, &path, &key) == 0 && S_ISDIR(key.type);
 
 	if (node_place(nodes, id, &parent, name) == 0 &&
 	    node_child(nodes, parent, name, NULL) == id &&
 	    !told_name_is_right(told, parent, name))
 		told_forget_name(told, parent, name);
-	told_forget_node(told, id, 0);
-	if (node_path(nodes, id, &path, &key) == 0 && S_ISDIR(key.type))
+	/* Contents of files are compared when they are opened. */
+	told_forget_node(told, id, is_dir ? 0 : -1);
+	if (is_dir)
 		told_check_listing(told, id);
 }
 
@@ -231,7 +237,8 @@ static void told_put(struct told *told, struct told_job *job)
 	free(job);
 }
 
-void told_hear(void *context, const struct source_event *event)
+/* What the reader does with an event: a source_event_fn. */
+static void told_hear(void *context, const struct source_event *event)
 {
 	struct told *told = context;
 

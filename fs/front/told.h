@@ -36,17 +36,12 @@
 #ifndef CANONFS_FS_FRONT_TOLD_H
 #define CANONFS_FS_FRONT_TOLD_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/reason.h"
-#include "fs/watch/source_watch.h"
 
 struct passthrough;
 struct told;
-
-/* Events that wait for the thread that tells the kernel, at most. */
-#define TOLD_MAX_WAITING 16384
 
 /**
  * told_new() - have changes told from now on
@@ -66,8 +61,5 @@ void told_free(struct told *told);
 
 /* Rises before events are acted upon. */
 uint64_t told_count(const struct told *told);
-
-/* What the reader does with an event; a source_event_fn. @context: struct told */
-void told_hear(void *context, const struct source_event *event);
 
 #endif
