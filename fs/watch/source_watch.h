@@ -5,15 +5,17 @@
  * The mark is on the whole file system. Marks on directories would not tell of a file that
  * is changed through another link of it, elsewhere, nor of one whose directory is reached
  * through another mount. So events of files that have nothing to do with the source come,
- * too. To drop one costs a look into a table.
+ * too. To drop one costs a look into a table. Whoever caused it has paid more for it: a
+ * program that does nothing but create and remove files, 50,000 a second, becomes slower by
+ * a third.
  *
  * Files are told apart by a hash of their file handles: that of an event is the one that
  * name_to_handle_at() gives (fanotify(7)). Two files may have the same hash. So an event
  * says that something may have changed, and never that nothing has.
  *
- * Not told are: what is stored through a mapping, until the file that was mapped is closed;
- * what an overlay writes into files of its upper layer, if that is the source; access
- * times.
+ * Not told are: what is stored through a mapping, until that ends; access times; on older
+ * kernels, what an overlay writes into files of its upper layer, if that is the source (6.18
+ * tells it).
  */
 #ifndef CANONFS_FS_WATCH_SOURCE_WATCH_H
 #define CANONFS_FS_WATCH_SOURCE_WATCH_H
