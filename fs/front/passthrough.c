@@ -149,14 +149,15 @@ static int passthrough_find(struct passthrough *passthrough, int dir_fd, const c
 	if (passthrough->told) {
 		/* The handle and the attributes have to be one file's. */
 		fd = tree_open_in(dir_fd, name, O_PATH);
-		r = fd < 0 ? fd : source_watch_handle(fd, "", &handle);
-		if (r == 0)
-			r = statx_at(fd, "", ret_stx);
-	} else {
-		r = statx_at(dir_fd, name, ret_stx);
+		if (fd < 0)
+			return fd == -EXDEV ? -ENOENT : fd;
+		r = source_watch_handle(fd, "", &handle);
+		if (r < 0)
+			return r;
 	}
+	r = fd < 0 ? statx_at(dir_fd, name, ret_stx) : statx_at(fd, "", ret_stx);
 	if (r < 0)
-		return r == -EXDEV ? -ENOENT : r;
+		return r;
 	if (tree_is_submount(ret_stx))
 		return -ENOENT;
 	*ret_key = node_key_of(ret_stx);
