@@ -327,4 +327,4 @@ def test_source_is_an_overlay(place):
         found = as_namespace_root(ROOT_ALONE, describe_both, source, place / "point", "source")
         assert unexplained(*found) == []
         as_namespace_root(ROOT_ALONE, refuses_to_stack, source, place / "point",
-                          "too many file systems upon each other", "mtime=777")
+                          "too many file systems upon each other", "immutable,mtime=777")
