@@ -76,10 +76,12 @@ static int mount_ends_refuse_submounts(const char *path)
 
 static int mount_ends_check_point(struct mount_ends *ends, const char *point)
 {
+	struct statvfs statistics;
 	struct stat st = {0};
 	int r = realpath(point, ends->point) ? 0 : -errno;
 
-	if (r == 0 && stat(ends->point, &st) < 0)
+	/* The kernel may remember what stat() tells of a server that is gone. */
+	if (r == 0 && (stat(ends->point, &st) < 0 || statvfs(ends->point, &statistics) < 0))
 		r = -errno;
 	if (r == -ENOTCONN)
 		log_error(
