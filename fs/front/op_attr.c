@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * LOOKUP, FORGET, GETATTR, STATX, READLINK, STATFS.
+ * LOOKUP, FORGET, GETATTR, STATX, READLINK, STATFS, IOCTL.
  */
 #include "config.h"
 
@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/statvfs.h>
 
 #include "base/fdio.h"
@@ -153,4 +155,35 @@ void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		op_fail(req, errno);
 	else
 		fuse_reply_statfs(req, &statistics);
+}
+
+/*
+ * The flags that lsattr(1) shows, and xfs_io(8). The kernel asks for them itself, as an int
+ * (fs/fuse/ioctl.c, fuse_fileattr_get()). No other ioctl is known, above all not isatty()'s
+ * TCGETS, which Python before 3.14 sends for every file that it opens.
+ */
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void *argument,
+	      struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
+	      size_t out_size)
+{
+	union {
+		int flags;
+		struct fsxattr attributes;
+	} value = {.attributes = {0}};
+	scope_fd int fd = -1;
+	struct statx stx;
+
+	(void)argument, (void)fi, (void)flags, (void)in, (void)in_size;
+	if ((command != FS_IOC_GETFLAGS || out_size != sizeof(value.flags)) &&
+	    (command != FS_IOC_FSGETXATTR || out_size != sizeof(value.attributes))) {
+		fuse_reply_err(req, ENOTTY);
+		return;
+	}
+	fd = passthrough_reach(passthrough_of(req), ino, O_RDONLY | O_NONBLOCK, NULL, &stx);
+	if (fd < 0)
+		op_fail(req, -fd);
+	else if (ioctl(fd, command, &value) < 0)
+		fuse_reply_err(req, errno);
+	else
+		fuse_reply_ioctl(req, 0, &value, out_size);
 }

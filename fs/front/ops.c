@@ -21,7 +21,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
 			FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_AUTO_INVAL_DATA |
 			FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_READDIRPLUS |
-			FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE;
+			FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+			FUSE_CAP_IOCTL_DIR;
 
 	/*
 	 * Without it the kernel would grant what the mode's group bits say, which on a
@@ -80,14 +81,6 @@ OP_REFUSE(op_fallocate, fuse_ino_t ino, int mode, off_t offset, off_t length,
 OP_REFUSE(op_copy_file_range, fuse_ino_t in, off_t in_offset, struct fuse_file_info *in_fi,
 	  fuse_ino_t out, off_t out_offset, struct fuse_file_info *out_fi, size_t size,
 	  int flags)
-
-/* isatty() asks with TCGETS for every file that Python before 3.14 opens. */
-static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void *argument,
-		     struct fuse_file_info *fi, unsigned flags, const void *in,
-		     size_t in_size, size_t out_size)
-{
-	fuse_reply_err(req, ENOTTY);
-}
 
 #pragma GCC diagnostic pop
 

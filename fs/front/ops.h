@@ -38,6 +38,9 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_readlink(fuse_req_t req, fuse_ino_t ino);
 void op_statfs(fuse_req_t req, fuse_ino_t ino);
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void *argument,
+	      struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
+	      size_t out_size);
 #ifdef HAVE_STRUCT_FUSE_LOWLEVEL_OPS_STATX
 void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask,
 	      struct fuse_file_info *fi);
