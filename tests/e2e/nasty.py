@@ -24,6 +24,16 @@ def acl(*entries):
 MASKED_ACL = acl((ACL_USER_OBJ, 6, NOBODY_IN_PARTICULAR), (ACL_USER, 4, OWNER),
                  (ACL_GROUP_OBJ, 0, NOBODY_IN_PARTICULAR),
                  (ACL_MASK, 6, NOBODY_IN_PARTICULAR), (ACL_OTHER, 0, NOBODY_IN_PARTICULAR))
+
+
+def long_acl(users):
+    """With an entry for each of so many users."""
+    return acl((ACL_USER_OBJ, 6, NOBODY_IN_PARTICULAR),
+               *((ACL_USER, user % 8, OWNER + user) for user in range(users)),
+               (ACL_GROUP_OBJ, 4, NOBODY_IN_PARTICULAR),
+               (ACL_MASK, 6, NOBODY_IN_PARTICULAR), (ACL_OTHER, 0, NOBODY_IN_PARTICULAR))
+
+
 # VFS_CAP_REVISION_2 with the effective bit (linux/capability.h)
 NET_RAW = struct.pack("<5I", 0x02000001, 1 << CAP_NET_RAW, 0, 0, 0)
 

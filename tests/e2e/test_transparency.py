@@ -90,17 +90,32 @@ def overlay(folder):
     return folder / "merged" / "tree"
 
 
-def btrfs(folder):
-    if not shutil.which("mkfs.btrfs"):
-        missing("mkfs.btrfs is not there")
-    disk, point = folder / "btrfs.img", folder / "btrfs"
+def on_loop(folder, name, size, *make):
+    """A file system of its own in a sparse file."""
+    if not shutil.which(make[0]):
+        missing(f"{make[0]} is not there")
+    disk, point = folder / f"{name}.img", folder / name
     with open(disk, "wb") as file:
-        file.truncate(256 << 20)
-    run("mkfs.btrfs", "-q", disk)
+        file.truncate(size)
+    run(*make, disk)
     point.mkdir()
     if run("mount", "-o", "loop", disk, point, check=False).returncode:
-        missing("no loop device, or no btrfs")
+        missing(f"no loop device, or no {name}")
     return point / "tree"
+
+
+def xfs(folder):
+    """So large that directories have inode numbers of more than 32 bits."""
+    return on_loop(folder, "xfs", 8 << 40, "mkfs.xfs", "-q", "-K", "-l", "size=64m")
+
+
+def ext4(folder):
+    """With room for large attributes."""
+    return on_loop(folder, "ext4", 256 << 20, "mkfs.ext4", "-q", "-b", "4096", "-O", "ea_inode")
+
+
+def btrfs(folder):
+    return on_loop(folder, "btrfs", 256 << 20, "mkfs.btrfs", "-q")
 
 
 @pytest.fixture(params=[plain, tmpfs, overlay, btrfs], ids=lambda make: make.__name__)
@@ -143,6 +158,54 @@ def test_nasty_tree_is_the_same(anywhere, folder, options):
     else:
         assert found == []
     unchanged(before, describe(anywhere))
+
+
+# Bytes of the largest attribute that a file can have there.
+LARGEST = {ext4: 65536, xfs: 65536, tmpfs: 60000, btrfs: 15000}
+
+
+@pytest.mark.parametrize("make", LARGEST, ids=lambda make: make.__name__)
+def test_large_attributes_are_the_same(make, folder):
+    root = make(folder)
+    root.mkdir()
+    for name in ("file", "code.py"):
+        root.joinpath(name).write_text("text")
+    root.joinpath("folder").mkdir()
+    largest = bytes(range(256)) * (LARGEST[make] // 256)
+    for path in (root / "file", root / "code.py", root / "folder"):
+        os.setxattr(path, "user.largest", largest)
+    os.setxattr(root / "file", "security.ima", b"\x03\x02" + largest[:500])
+    os.setxattr(root / "file", "trusted.secret", b"\0" * 3000)
+    os.setxattr(root / "code.py", "system.posix_acl_access", nasty.long_acl(200))
+    os.setxattr(root / "folder", "system.posix_acl_default", nasty.long_acl(200))
+    inherits = root / "folder/inherits"
+    inherits.write_text("text")
+    for number in range(300 if make == xfs else 5):  # there, a list of more than a page
+        os.setxattr(inherits, f"user.{number:03}" + "n" * 200, b"%d" % number)
+    before = describe(root)
+    assert before[b"folder/inherits"]["xattrs"].keys() >= {"system.posix_acl_access"}
+    for options in ("immutable", "mutable"):
+        if FRONT["stack"] == "on" and options == "mutable":
+            continue
+        with twins(root, folder, options) as both:
+            control = describe(both.control)
+            assert differences(control, describe(both.mount)) == []
+            assert before == control
+
+
+def test_inode_numbers_of_more_than_32_bits(folder):
+    root = xfs(folder)
+    root.mkdir()
+    for number in range(40):
+        root.joinpath(f"d{number}").mkdir()
+        root.joinpath(f"d{number}/file").write_text("text")
+        os.link(root / f"d{number}/file", root / f"d{number}/link")
+    before = describe(root)
+    assert max(facts["st_ino"] for facts in before.values()) > 1 << 32
+    with twins(root, folder) as both:
+        assert differences(before, describe(both.mount)) == []
+        control, mount = both.both(same_file_groups)
+        assert control == mount
 
 
 @pytest.fixture(scope="module")
