@@ -137,12 +137,13 @@ static void record_take_sum(const char *line, size_t len, record_line_fn *take,
 {
 	char digits[2 * MD5_BYTES + 1] = "";
 	uint8_t hash[MD5_BYTES];
-	const size_t path_at = 2 * MD5_BYTES + 2;
+	const size_t digits_len = sizeof(digits) - 1;
+	const size_t path_at = digits_len + 2;
 
-	if (len <= path_at || memcmp(line + 2 * MD5_BYTES, "  ", 2) != 0 ||
+	if (len <= path_at || memcmp(line + digits_len, "  ", 2) != 0 ||
 	    !record_is_source(line + path_at, len - path_at))
 		return;
-	memcpy(digits, line, 2 * MD5_BYTES);
+	memcpy(digits, line, digits_len);
 	if (hex_decode(digits, hash, sizeof(hash)) == MD5_BYTES)
 		take(context, line + path_at, len - path_at, RECORD_MD5, hash);
 }

@@ -361,7 +361,7 @@ static void record_read_diversions(struct record_load *load)
 	size_t len = 0;
 	char *rest, *line;
 
-	if (record_read_text(fd, &text, &len) < 0)
+	if (record_read_text(fd, &text, &len) < 0 || !text)
 		return;
 	text[len] = '\0';
 	rest = text;

@@ -64,8 +64,8 @@ static bool mountinfo_parse(char *line, struct mount_entry *ret_entry)
 	char *flags;
 	char *type;
 	char *source;
-	char *options;
-	char *user;
+	const char *options;
+	const char *user;
 	bool ours;
 
 	if (!rest || sscanf(line, "%u %u %u:%u", &id, &parent, &major, &minor) != 4)
@@ -80,7 +80,10 @@ static bool mountinfo_parse(char *line, struct mount_entry *ret_entry)
 	type = strtok_r(rest + 3, " \n", &save);
 	source = strtok_r(NULL, " \n", &save);
 	options = strtok_r(NULL, " \n", &save);
-	user = options ? strstr(options, "user_id=") : NULL;
+	/* A mount whose source is "" has one word less. */
+	if (!options)
+		options = "";
+	user = strstr(options, "user_id=");
 	if (!point || !type)
 		return false;
 	mountinfo_unescape(root);
@@ -96,7 +99,7 @@ static bool mountinfo_parse(char *line, struct mount_entry *ret_entry)
 		.point = point,
 		.type = type,
 		.source = source ? source : "",
-		.options = options ? options : "",
+		.options = options,
 		.read_only = mountinfo_says_read_only(flags),
 		.fs_read_only = mountinfo_says_read_only(options),
 		.ours = ours,

@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).parent
 def ways(tmp_path_factory):
     """The program."""
     program = tmp_path_factory.mktemp("ways") / "ways"
-    run("gcc", "-O1", "-Wall", "-Werror", "-o", program, HERE / "ways.c")
+    run("gcc", "-O1", "-D_GNU_SOURCE", "-Wall", "-Werror", "-o", program, HERE / "ways.c")
     return program
 
 

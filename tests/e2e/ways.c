@@ -4,7 +4,6 @@
  * in every way but read(2). Each answer is a line: its name, and the result (with a sum of
  * what was read) or the error.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fiemap.h>

@@ -1455,9 +1455,9 @@ static void test_a_start_has_its_own_descriptor(void **state)
 	struct store *store;
 
 	last_asked = -1;
-	store = recall_await(recall_start(&fixture->place, fixture->root_fd,
-					  STORE_DEFAULT_SIZE, false),
-			     &table, &proofs);
+	store = recall_await(
+		recall_start(&fixture->place, fixture->root_fd, STORE_DEFAULT_SIZE, false),
+		&table, &proofs);
 	assert_non_null(store);
 	assert_true(last_asked >= 0 && last_asked != fixture->root_fd);
 	store_close(store);
