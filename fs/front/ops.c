@@ -21,8 +21,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
 			FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_AUTO_INVAL_DATA |
 			FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_READDIRPLUS |
-			FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-			FUSE_CAP_IOCTL_DIR;
+			FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_IOCTL_DIR;
 
 	/*
 	 * Without it the kernel would grant what the mode's group bits say, which on a

@@ -14,8 +14,8 @@
  * says that something may have changed, and never that nothing has.
  *
  * Not told are: what is stored through a mapping, until that ends; access times; on older
- * kernels, what an overlay writes into files of its upper layer, if that is the source (6.18
- * tells it).
+ * kernels, what an overlay writes into files of its upper layer, if that is the source
+ * (6.18 tells it).
  */
 #ifndef CANONFS_FS_WATCH_SOURCE_WATCH_H
 #define CANONFS_FS_WATCH_SOURCE_WATCH_H
