@@ -132,8 +132,9 @@ static size_t source_watch_take(const char *at, size_t room, struct source_event
 	return info->hdr.len;
 }
 
+/* @start: where the event is, with all that belongs to it */
 static struct source_event
-source_watch_event(const struct fanotify_event_metadata *metadata)
+source_watch_event(const char *start, const struct fanotify_event_metadata *metadata)
 {
 	struct source_event event = {
 		.lost = metadata->mask & FAN_Q_OVERFLOW ||
@@ -144,8 +145,8 @@ source_watch_event(const struct fanotify_event_metadata *metadata)
 	size_t at = metadata->metadata_len;
 
 	while (!event.lost && at < metadata->event_len) {
-		size_t taken = source_watch_take((const char *)metadata + at,
-						 metadata->event_len - at, &event);
+		size_t taken =
+			source_watch_take(start + at, metadata->event_len - at, &event);
 
 		event.lost = taken == 0;
 		at += taken;
@@ -159,14 +160,16 @@ void source_watch_parse(const void *buffer, size_t len, source_event_fn *tell,
 	const char *at = buffer;
 
 	while (len > 0) {
-		const struct fanotify_event_metadata *metadata = (const void *)at;
+		struct fanotify_event_metadata metadata = {.event_len = 0};
 		struct source_event event = {.lost = true};
 		size_t taken = len;
 
-		if (len >= sizeof(*metadata) && metadata->event_len >= sizeof(*metadata) &&
-		    metadata->event_len <= len) {
-			event = source_watch_event(metadata);
-			taken = metadata->event_len;
+		/* Events lie at multiples of 4, and this structure wants multiples of 8. */
+		if (len >= sizeof(metadata))
+			memcpy(&metadata, at, sizeof(metadata));
+		if (metadata.event_len >= sizeof(metadata) && metadata.event_len <= len) {
+			event = source_watch_event(at, &metadata);
+			taken = metadata.event_len;
 		}
 		tell(context, &event);
 		at += taken;
