@@ -1413,10 +1413,10 @@ static void test_proofs_that_hang(void **state)
 	monotonic_ahead_s = -HOUR; /* nobody waits */
 	assert_int_equal(reason_of(fixture, &canonical), PYC_R_PROOFS_UNREAD);
 	assert_int_equal(proofs_state, PROOFS_UNREAD);
+	monotonic_ahead_s = HOUR;
 	sem_post(&proofs_resume);
 	join_detached();
 	proofs_hang = false;
-	monotonic_ahead_s = HOUR;
 	assert_int_equal(reason_of(fixture, &canonical), PYC_R_DISPROVED);
 }
 
@@ -1440,6 +1440,7 @@ static void test_proofs_before_a_store_that_hangs(void **state)
 	assert_int_equal(proofs.state, PROOFS_READ);
 	assert_int_equal(proofs.set.count, 1);
 	proof_book_fini(&proofs);
+	monotonic_ahead_s = HOUR;
 	hang = false;
 	for (int i = 0; i < 100; i++)
 		sem_post(&resume);
