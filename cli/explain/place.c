@@ -22,28 +22,29 @@
 #include "cli/trees/mountable.h"
 #include "fs/mount/mountinfo.h"
 
+/* A relative path starts at the working directory, or at the root of an image. */
+static char *explain_make_absolute(const struct explain_request *request, const char *path)
+{
+	scope_free char *here = NULL;
+
+	if (path[0] == '/')
+		return strdup(path);
+	if (strcmp(request->root, "/") != 0)
+		return path_join("/", path);
+	here = getcwd(NULL, 0);
+	return here ? path_join(here, path) : NULL;
+}
+
 /* Where readers see a directory, without symlinks; the caller's; NULL with errno set. */
 static char *explain_resolve_dir(const struct explain_request *request, const char *dir)
 {
-	scope_free char *path = tree_set_locate(request->root, dir);
+	scope_free char *absolute = explain_make_absolute(request, dir);
+	scope_free char *path = absolute ? tree_set_locate(request->root, absolute) : NULL;
 
 	if (path && path_below(path, request->root))
 		return strdup(tree_set_view(request->root, path));
 	errno = path ? EXDEV : errno;
 	return NULL;
-}
-
-/* A relative path starts at the working directory, or at the root of an image. */
-static char *explain_make_absolute(const struct explain_request *request, const char *file)
-{
-	scope_free char *here = NULL;
-
-	if (file[0] == '/')
-		return strdup(file);
-	if (strcmp(request->root, "/") != 0)
-		return path_join("/", file);
-	here = getcwd(NULL, 0);
-	return here ? path_join(here, file) : NULL;
 }
 
 void explain_place_fini(struct explain_place *place)

@@ -681,6 +681,17 @@ def test_errors(folder, arguments, status, line):
     assert usage == "" or usage.endswith("; see canonfs explain --help\n")
 
 
+@pytest.mark.parametrize("root", [False, True])
+def test_relative_tree(folder, root):
+    """Like a file's, its path starts at the working directory, or at the root of an image."""
+    write(folder / "above/tree/m.py", SOURCE)
+    arguments = ["--root", folder, "--tree", "above/tree", "above/tree/m.py"] if root else \
+        ["--tree", "tree", "tree/m.py"]
+    done = run(CANONFS, "explain", "--json", *arguments, cwd="/" if root else folder / "above")
+    source, = json.loads(done.stdout)["sources"]
+    assert source["tree"]["path"] == str(folder / "above/tree")
+
+
 def test_one_error_of_several_files(stale):
     done = explain("--json", "/none.py", stale, check=False)
     assert done.returncode == 66
