@@ -29,7 +29,7 @@ recipe() {
 		skip "cannot reach the suite $suite"
 	bootstrap "$sources" --variant=extract \
 		--include='base-files,libc-bin,?name(^python3\.[0-9][0-9]+$),?exact-name(pypy3)' \
-		--include=python3-attr,python3-jinja2,python3-requests,python3-yaml \
+		--include=python3-attr,python3-jinja2,python3-requests,python3-yaml,libarchive-tools \
 		"$suite" "$tree"
 	bash "$IMAGES_SCRIPTS/compile-root" "$tree"
 	drop_special_files "$tree"
