@@ -399,11 +399,19 @@ static int supervisor_await_mount(struct supervisor *supervisor)
 	return status;
 }
 
-/* Tells the process that the user started that the mount is usable. */
+/*
+ * Leaves the user's session, and tells the process that the user started that the mount is
+ * usable. Not earlier: autofs knows by their process group who makes a mount for it. All
+ * others who look at the mount point wait for that mount.
+ */
 static void supervisor_go_to_background(struct supervisor *supervisor)
 {
 	static const char ok = 0;
 
+	/* The terminal's signals are for its foreground group. */
+	if (supervisor->events.worker > 0)
+		(void)setpgid(supervisor->events.worker, 0);
+	setsid();
 	log_to_syslog();
 	if (write(supervisor->events.ready_fd, &ok, 1) < 0)
 		log_warning("nobody waited for the mount");
@@ -448,7 +456,7 @@ static int supervisor_process(struct supervisor *supervisor)
 	return status;
 }
 
-/* Runs the supervisor in a session of its own; returns when the mount is usable. */
+/* Runs the supervisor in the background; returns when the mount is usable. */
 static int supervisor_run_in_background(struct supervisor *supervisor)
 {
 	char status = EXIT_MOUNT_FAILURE;
@@ -461,7 +469,6 @@ static int supervisor_run_in_background(struct supervisor *supervisor)
 	}
 	if (pid == 0) {
 		close(ready[0]);
-		setsid();
 		supervisor->events.ready_fd = ready[1];
 		_exit(supervisor_process(supervisor));
 	}
