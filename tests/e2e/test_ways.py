@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every way to ask for a file, of a read-only bind mount and of a mount: all that differs is in
 canonfs(1), HOW A MOUNT DIFFERS FROM ITS SOURCE."""
+import errno
 import os
 import pathlib
 import re
+import subprocess
 
 import pytest
 
-from conftest import FRONT, missing, run
+from conftest import CANONFS, FRONT, missing, mounted, run, wait_until
 from test_transparency import btrfs, plain, tmpfs, twins
 
 HERE = pathlib.Path(__file__).parent
@@ -86,3 +88,31 @@ def test_flags_of_lsattr(tree, folder, options):
         missing("a file system with flags")
     with twins(tree, folder, options) as both:
         assert flags_below(both.mount) == control
+
+
+@pytest.mark.usefixtures("passthrough", "nothing_left")
+@pytest.mark.parametrize("options", ["immutable", "mutable"])
+def test_source_whose_server_dies(folder, options):
+    """Reads fail as they do in the source, and the mount can be ended."""
+    folder.chmod(0o755)
+    for name in ("tree", "source", "mount"):
+        folder.joinpath(name).mkdir()
+    for name in ("tree/read", "tree/not-read"):
+        folder.joinpath(name).write_text("text")
+    with subprocess.Popen(["bindfs", "-f", folder / "tree", folder / "source"]) as server:
+        try:
+            assert wait_until(lambda: os.path.ismount(folder / "source"))
+            with mounted(folder / "source", folder / "mount", options) as mount:
+                assert (mount / "read").read_text() == "text"
+                server.kill()
+                server.wait()
+                for root in (folder / "source", mount):
+                    with pytest.raises(OSError) as failed:
+                        (root / "not-read").read_text()
+                    assert failed.value.errno == errno.ENOTCONN
+                assert run(CANONFS, "umount", mount).stderr == ""
+                says = run(CANONFS, folder / "tree", mount)  # for mounted() to end
+                assert says.returncode == 0
+        finally:
+            server.kill()
+            run("umount", "-l", folder / "source", check=False)
