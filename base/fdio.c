@@ -9,10 +9,13 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include "base/scope.h"
 
 ssize_t pread_full(int fd, void *buffer, size_t len, off_t offset)
 {
@@ -31,6 +34,28 @@ ssize_t pread_full(int fd, void *buffer, size_t len, off_t offset)
 		done += (size_t)n;
 	}
 	return (ssize_t)done;
+}
+
+int read_file(int fd, size_t max, char **ret_data, size_t *ret_len)
+{
+	scope_free char *data = NULL;
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || (size_t)st.st_size > max)
+		return -EFBIG;
+	data = malloc((size_t)st.st_size + 1);
+	if (!data)
+		return -ENOMEM;
+	n = pread_full(fd, data, (size_t)st.st_size, 0);
+	if (n < 0)
+		return (int)n;
+	data[n] = '\0';
+	*ret_data = take_ptr(data);
+	*ret_len = (size_t)n;
+	return 0;
 }
 
 int openat2_fd(int dir, const char *path, uint64_t flags, uint64_t resolve)

@@ -17,6 +17,14 @@
 ssize_t pread_full(int fd, void *buffer, size_t len, off_t offset);
 
 /**
+ * read_file() - all of an open file
+ * @ret_data: owned by the caller; a NUL follows its @ret_len bytes
+ * Return: 0; -EFBIG where it is no regular file, or has more than @max bytes; another
+ * -errno.
+ */
+int read_file(int fd, size_t max, char **ret_data, size_t *ret_len);
+
+/**
  * openat2_fd() - openat2(2)
  * @resolve: RESOLVE_ flags
  * Return: a descriptor (O_CLOEXEC always) or -errno.

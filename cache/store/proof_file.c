@@ -63,28 +63,6 @@ static int proof_file_open(const struct store_place *place, struct reason *why)
 	return r < 0 ? r : take_fd(&fd);
 }
 
-/* All bytes of it; nobody changes an open one. */
-static int proof_file_load(int fd, char **ret_data, size_t *ret_len)
-{
-	scope_free char *data = NULL;
-	struct stat st;
-	ssize_t n;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size > PROOF_FILE_BYTES_MAX)
-		return -EBADMSG;
-	data = malloc((size_t)st.st_size + 1);
-	if (!data)
-		return -ENOMEM;
-	n = pread_full(fd, data, (size_t)st.st_size, 0);
-	if (n < 0)
-		return (int)n;
-	*ret_data = take_ptr(data);
-	*ret_len = (size_t)n;
-	return 0;
-}
-
 static void proof_file_checksum(const char *data, size_t len, char line[CHECKSUM_BYTES + 1])
 {
 	snprintf(line, CHECKSUM_BYTES + 1, CHECKSUM_WORD "%016" PRIx64 "\n",
@@ -120,7 +98,7 @@ static int proof_file_read(const struct store_place *place, struct proof_set *se
 	scope_fd int fd = proof_file_open(place, why);
 	scope_free char *data = NULL;
 	size_t len = 0;
-	int r = fd < 0 ? fd : proof_file_load(fd, &data, &len);
+	int r = fd < 0 ? fd : read_file(fd, PROOF_FILE_BYTES_MAX, &data, &len);
 
 	if (fd < 0)
 		return r;

@@ -141,28 +141,10 @@ static void record_index_add(struct record_index *index, struct digest path,
 		index->unread = (ptrdiff_t)index->name_count - 1;
 }
 
-/* Return: 0; -ENOENT; another -errno where it is there and cannot be read. */
+/* @fd: an open record, or the -errno of opening it */
 static int record_read_text(int fd, char **ret_text, size_t *ret_len)
 {
-	scope_free char *text = NULL;
-	struct stat st;
-	ssize_t n;
-
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size > RECORD_BYTES_MAX)
-		return -EFBIG;
-	text = malloc((size_t)st.st_size + 1);
-	if (!text)
-		return -ENOMEM;
-	n = pread_full(fd, text, (size_t)st.st_size, 0);
-	if (n < 0)
-		return (int)n;
-	*ret_text = take_ptr(text);
-	*ret_len = (size_t)n;
-	return 0;
+	return fd < 0 ? fd : read_file(fd, RECORD_BYTES_MAX, ret_text, ret_len);
 }
 
 /* ---- RECORD ---- */
@@ -363,7 +345,6 @@ static void record_read_diversions(struct record_load *load)
 
 	if (record_read_text(fd, &text, &len) < 0 || !text)
 		return;
-	text[len] = '\0';
 	rest = text;
 	for (int number = 0; (line = strsep(&rest, "\n")); number = (number + 1) % 3) {
 		size_t line_len = strlen(line);

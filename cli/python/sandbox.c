@@ -36,8 +36,7 @@
 
 /* ---- system calls that are refused ---- */
 
-/* Programs of 32 bits on a kernel of 64 are filtered as well. */
-static void sandbox_add_architectures(scmp_filter_ctx filter)
+void sandbox_add_architectures(scmp_filter_ctx filter)
 {
 	switch (seccomp_arch_native()) {
 	case SCMP_ARCH_X86_64:

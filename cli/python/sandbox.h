@@ -36,6 +36,7 @@
 #define CANONFS_CLI_PYTHON_SANDBOX_H
 
 #include <linux/filter.h>
+#include <seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -65,6 +66,9 @@ struct sandbox {
 	struct sandbox_user caller;
 	bool is_users;
 };
+
+/* Makes a filter of seccomp(2) be for programs of 32 bits on a kernel of 64, too. */
+void sandbox_add_architectures(scmp_filter_ctx filter);
 
 /* Makes the filter. Return: 0 or -errno; sandbox_fini() it either way. */
 int sandbox_init(struct sandbox *sandbox, const char *root, uint64_t memory_bytes);

@@ -24,6 +24,7 @@
 
 #include "base/log.h"
 #include "base/scope.h"
+#include "cli/python/sandbox.h"
 #include "cli/trace/watch_private.h"
 
 /* After that we say that we wait for the processes that the command left behind. */
@@ -144,22 +145,6 @@ static void watch_run(struct watch *watch)
 
 /* ---- the start ---- */
 
-/* Programs of 32 bits on a kernel of 64: without this the filter would ignore them. */
-static void watch_add_architectures(scmp_filter_ctx filter)
-{
-	switch (seccomp_arch_native()) {
-	case SCMP_ARCH_X86_64:
-		seccomp_arch_add(filter, SCMP_ARCH_X86);
-		seccomp_arch_add(filter, SCMP_ARCH_X32);
-		break;
-	case SCMP_ARCH_AARCH64:
-		seccomp_arch_add(filter, SCMP_ARCH_ARM);
-		break;
-	default:
-		break;
-	}
-}
-
 /* NULL when out of memory, or where libseccomp knows too little. */
 static scmp_filter_ctx watch_make_filter(void)
 {
@@ -174,7 +159,7 @@ static scmp_filter_ctx watch_make_filter(void)
 	/* The filter is no sandbox: unknown calls pass, and speculation stays on. */
 	seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
-	watch_add_architectures(filter);
+	sandbox_add_architectures(filter);
 	for (unsigned call = CALL_OPEN; r == 0 && call <= CALL_OPENAT2; call++)
 		r = seccomp_rule_add(filter, SCMP_ACT_TRACE(call), numbers[call], 0);
 	if (r == 0)

@@ -207,6 +207,27 @@ static void test_scope(void **state)
 	assert_int_equal(taken, -1);
 }
 
+static void test_read_file(void **state)
+{
+	struct dir *dir = *state;
+	scope_fd int fd = -1;
+	scope_free char *data = NULL;
+	size_t len = 0;
+
+	put(dir, "four", "1234");
+	fd = openat(dir->fd, "four", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read_file(fd, 3, &data, &len), -EFBIG);
+	assert_int_equal(read_file(dir->fd, 4096, &data, &len), -EFBIG);
+	fault.error_at = 1;
+	fault.done = 1;
+	assert_int_equal(read_file(fd, 4, &data, &len), -EIO);
+	assert_null(data);
+	memset(&fault, 0, sizeof(fault));
+	assert_int_equal(read_file(fd, 4, &data, &len), 0);
+	assert_int_equal(len, 4);
+	assert_string_equal(data, "1234");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +235,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pread_full_short_reads, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_pread_full_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_read_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_openat2, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_statx, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_statx_targets, setup, teardown),
