@@ -5,6 +5,8 @@ On an immutable source the second run sends nothing but the TCGETS ioctl that Py
 3.14 sends for each file it opens (io.open's isatty()), and the security.capability that
 exec asks for on a mount that honours file capabilities (not with nosuid).
 """
+import collections
+import contextlib
 import os
 import re
 import subprocess
@@ -17,16 +19,37 @@ from conftest import counted, image, missing, mounted, requests_of, run
 
 pytestmark = pytest.mark.usefixtures("passthrough")
 
-# Modules with an effect when imported, or that need what an image lacks.
-IMPORT_ALL = """
+# Modules of the standard library but for those with an effect when imported, or that need what
+# an image lacks.
+MODULES = """
 import sys
-for name in sorted(sys.stdlib_module_names - {"antigravity", "this", "idlelib", "turtle"}):
-    try:
-        __import__(name)
-    except ImportError:
-        pass
-print(len(sys.modules))
+print(*sorted(sys.stdlib_module_names - {"antigravity", "this", "idlelib", "turtle"}))
 """
+
+# Imports the modules that a line names, and says how many it has then. "try": in a child, so
+# that the same line can be said again, and is the same work each time. "end": in a child that
+# also ends as interpreters do.
+IMPORTER = """
+import os, sys
+for line in sys.stdin:
+    how, *names = line.split()
+    child = os.fork() if how in ("try", "end") else None
+    if child:
+        print(os.waitpid(child, 0)[1], flush=True)
+        continue
+    for name in names:
+        try:
+            __import__(name)
+        except ImportError:
+            pass
+    print(len(sys.modules), end=" ", flush=True)
+    if how == "try":
+        os._exit(0)
+    if how == "end":
+        break
+    print(0, flush=True)
+"""
+PIECE = 20  # modules; few enough that two imports of them fit between two drops of the caches
 
 
 @pytest.fixture
@@ -42,10 +65,38 @@ def rooted(folder):
     return show
 
 
+ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/sbin:/usr/bin"}
+
+
+def command(root, version, code):
+    return ["chroot", root, f"/usr/bin/python{version}", "-c", code]
+
+
 def python(root, version, code="pass"):
     """Runs an interpreter of an image; what it printed."""
-    return run("chroot", root, f"/usr/bin/python{version}", "-c", code,
-               env={"PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/sbin:/usr/bin"}).stdout
+    return run(*command(root, version, code), env=ENVIRONMENT).stdout
+
+
+@contextlib.contextmanager
+def importing(root, version):
+    """A function that has an interpreter of an image import modules; it returns how many it has."""
+    with subprocess.Popen(command(root, version, IMPORTER), env=ENVIRONMENT, text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        def tell(how, modules):
+            print(how, *modules, file=process.stdin, flush=True)
+            count, status = map(int, process.stdout.readline().split())
+            assert status == 0
+            return count
+
+        yield tell
+
+
+def pieces_of(words, size):
+    return [words[start:start + size] for start in range(0, len(words), size)]
+
+
+def pieces_of_import(root, version, size=PIECE):
+    return pieces_of(python(root, version, MODULES).split(), size)
 
 
 def versions(root):
@@ -59,50 +110,75 @@ def requests_during(point, function, *arguments):
     return counts
 
 
-def warm_requests(root, version, code, options, expected):
-    """(the requests but for ioctls, the ioctls, what was printed)"""
+def sum_of(counts):
+    return dict(sum(map(collections.Counter, counts), collections.Counter()))
+
+
+def counted_start(root, usr, version, expected):
+    """Of an interpreter that starts and ends."""
+    return counted(lambda: requests_during(usr, python, root, version), lambda counts: without_ioctls(counts) == expected)
+
+
+def counted_imports(root, usr, version):
+    """(the requests of an import of everything, how many modules that are). It takes longer than
+    the kernel may leave the caches alone, so each piece is counted by itself."""
+    with importing(root, version) as tell:
+        def count(how, modules):
+            return counted(lambda: requests_during(usr, tell, how, modules),
+                           lambda counts: not without_ioctls(counts))
+
+        found, total = [], 0
+        for modules in pieces_of_import(root, version):
+            found.append(count("try", modules))
+            total = tell("keep", modules)
+        found.append(count("end", []))
+    return sum_of(found), total
+
+
+def without_ioctls(counts):
+    return {opcode: count for opcode, count in counts.items() if opcode != "IOCTL"}
+
+
+def warm_requests(root, version, what, options, expected):
+    """(the requests but for ioctls, the ioctls, how many modules were imported)"""
     with mounted(root / "usr", root / "usr", f"root={root},{options}") as usr:
-        first = python(root, version, code)
-
-        def count():
-            with requests_of(usr) as counts:
-                assert python(root, version, code) == first
-            return counts.pop("IOCTL", 0), counts
-
-        ioctls, counts = counted(count, lambda found: found[1] == expected)
-    return counts, ioctls, first
+        counts, modules = counted_start(root, usr, version, expected), 0
+        if what == "imports":
+            imports, modules = counted_imports(root, usr, version)
+            counts = sum_of([counts, imports])
+    return without_ioctls(counts), counts.get("IOCTL", 0), modules
 
 
-@pytest.mark.parametrize("code", ["pass", IMPORT_ALL], ids=["start", "imports"])
+@pytest.mark.parametrize("what", ["start", "imports"])
 @pytest.mark.parametrize("options, expected", [("immutable", {"GETXATTR": 1}),
                                                ("immutable,nosuid", {})])
-def test_warm_python_sends_ioctls_only(rooted, code, options, expected):
+def test_warm_python_sends_ioctls_only(rooted, what, options, expected):
     root = rooted("ostree")
     version, = versions(root)
-    counts, ioctls, printed = warm_requests(root, version, code, options, expected)
+    counts, ioctls, modules = warm_requests(root, version, what, options, expected)
     assert counts == expected
-    if code != "pass":
-        assert int(printed) > 300
+    if what == "imports":
+        assert modules > 300
         assert ioctls > 100
     else:
         assert ioctls < 20
 
 
-@pytest.mark.parametrize("code", ["pass", IMPORT_ALL], ids=["start", "imports"])
-def test_warm_newer_python_sends_nothing(rooted, code):
+@pytest.mark.parametrize("what", ["start", "imports"])
+def test_warm_newer_python_sends_nothing(rooted, what):
     root = rooted("newer")
     newer = [version for version in versions(root) if int(version.split(".")[1]) >= 14]
     if not newer:
         missing("no Python 3.14 or later in this image")
     for version in newer:
-        counts, ioctls, printed = warm_requests(root, version, code, "immutable,nosuid", {})
+        counts, ioctls, modules = warm_requests(root, version, what, "immutable,nosuid", {})
         assert (counts, ioctls) == ({}, 0), version
-        assert code == "pass" or int(printed) > 300, version
+        assert what == "start" or modules > 300, version
 
 
-def look_everywhere(root):
+def look_into(folders):
     """Names, attributes, contents of symlinks, and one byte of each file."""
-    for where, _, files in os.walk(root):
+    for where, _, files in (next(os.walk(folder)) for folder in folders):
         for name in files:
             path = os.path.join(where, name)
             if os.path.islink(path):
@@ -118,11 +194,13 @@ def test_second_walk_sends_nothing(folder):
     unremembered = {"GETXATTR", "LISTXATTR"}
     source = image("ostree") / "usr/lib/python3.11"
     with mounted(source, folder, "immutable") as point:
-        first = requests_during(point, look_everywhere, point)
-        second = counted(lambda: requests_during(point, look_everywhere, point),
-                         lambda counts: not counts)
-        listing = counted(lambda: requests_during(point, run, "ls", "-lR", point),
-                          lambda counts: counts.keys() <= unremembered)
+        folders = [point / os.path.relpath(where, source) for where, _, _ in os.walk(source)]
+        first = requests_during(point, look_into, folders)
+        second = sum_of(counted(lambda: requests_during(point, look_into, piece),
+                                lambda counts: not counts) for piece in pieces_of(folders, 8))
+        listing = sum_of(counted(lambda: requests_during(point, run, "ls", "-l", *piece),
+                                 lambda counts: counts.keys() <= unremembered)
+                         for piece in pieces_of(folders, 8))
     assert first.keys() >= {"LOOKUP", "READDIRPLUS", "READ"}, "nothing was counted"
     assert second == {}
     assert listing.keys() <= unremembered
@@ -160,23 +238,38 @@ def test_mutable_source_keeps_pages(changes, rooted, folder):
     with mounted(root / "usr", root / "usr", f"root={root},mutable") as usr:
         assert status_of(usr)["changes"] == changes
 
-        def count(seconds):
-            time.sleep(seconds)
-            return requests_during(usr, python, root, version, IMPORT_ALL)
-
-        cold = count(0)
-        told = {"OPEN", "RELEASE", "IOCTL", "GETXATTR"}
-
-        def kept(counts):
-            # No file is opened twice, none is asked for twice within a second.
-            return "READ" not in counts and sum(counts.values()) < sum(cold.values()) and all(
-                asked(counts, *opcodes) <= asked(cold, *opcodes)
-                for opcodes in (["OPEN"], ["LOOKUP", "GETATTR"])) and (
-                    changes == "asked" or counts.keys() <= told)
-
-        warm, later = (counted(lambda: count(seconds), kept) for seconds in (0, 1.2))
+        found = list(mutable_imports(root, usr, version, changes))
+    cold, warm, later = (sum_of(counts) for counts in zip(*found))
     assert cold["READ"] > 100
     assert changes == "told" or later["LOOKUP"]
     assert warm["OPEN"] and later["OPEN"]
-    assert kept(warm), (warm, cold)
-    assert kept(later), (later, cold)
+    assert kept(warm, cold, changes), (warm, cold)
+    assert kept(later, cold, changes), (later, cold)
+
+
+LATER_S = 1.2  # names that are asked for are remembered for a second
+
+
+def mutable_imports(root, usr, version, changes):
+    """Of each piece of an import: the first requests; those just after it; those after a second."""
+    with importing(root, version) as tell:
+        for modules in pieces_of_import(root, version, 2 * PIECE):  # fewer seconds than with PIECE
+            def count(seconds, modules=modules):
+                tell("try", modules)
+                time.sleep(seconds)
+                return requests_during(usr, tell, "try", modules)
+
+            time.sleep(LATER_S)  # names that other pieces look up, too, are not known either
+            cold = requests_during(usr, tell, "try", modules)
+            yield cold, *(counted(lambda: count(seconds), lambda counts: kept(counts, cold, changes))
+                          for seconds in (0, LATER_S))
+            tell("keep", modules)
+
+
+def kept(counts, cold, changes):
+    """No file is opened twice, none is asked for twice within a second."""
+    told = {"OPEN", "RELEASE", "IOCTL", "GETXATTR"}
+    return "READ" not in counts and sum(counts.values()) < sum(cold.values()) and all(
+        asked(counts, *opcodes) <= asked(cold, *opcodes)
+        for opcodes in (["OPEN"], ["LOOKUP", "GETATTR"])) and (
+            changes == "asked" or counts.keys() <= told)
