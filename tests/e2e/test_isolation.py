@@ -3,12 +3,13 @@
 no servers but their own."""
 import os
 import re
+import shutil
 import signal
 import subprocess
 
 import pytest
 
-from conftest import CANONFS, TOP, mounted, run, servers, wait_until
+from conftest import BUILD, CANONFS, TOP, mounted, run, servers, wait_until
 
 HANGS = """
 import os, signal
@@ -84,3 +85,60 @@ def test_orphans_are_ours(folder):
     assert wait_until(lambda: len(servers() - before) == 2 and os.path.ismount(point))
     run(CANONFS, "umount", point)
     assert wait_until(lambda: servers() == before)
+
+
+# ---- scripts/check ends ----
+
+NEVER_ENDS = """
+import os, pathlib, signal, time
+import pytest
+from conftest import mounted, servers
+
+STARTED = pathlib.Path(__file__).parent / "started"
+
+@pytest.mark.parametrize("hung", [False, True])
+def test_that_never_ends(place, hung):
+    with mounted(place / "source", place / "point", "stack=off,mutable") as point:
+        for pid in servers() if hung else ():
+            os.kill(pid, signal.SIGSTOP)
+        (STARTED / str(hung)).touch()
+        os.listdir(point / "bare")
+        time.sleep(3600)
+"""
+
+STUBS = {
+    "scripts/deps": "#!/bin/sh",
+    "scripts/build": "#!/bin/sh",
+    "tests/images/make": "#!/bin/sh",
+    "scripts/test-e2e": """#!/bin/sh
+export CANONFS_BUILDDIR={build} PYTHONPATH={top}/tests/e2e
+exec /usr/bin/python3 -m pytest -q -p no:cacheprovider -p conftest -n 2 \\
+    --rootdir {folder} {folder}/test_inner.py""",
+}
+
+
+def check_of_stubs(folder):
+    """A copy of scripts/check; what it starts takes no time, but for tests that never end."""
+    for name, text in STUBS.items():
+        stub = folder / name
+        stub.parent.mkdir(parents=True, exist_ok=True)
+        stub.write_text(text.format(folder=folder, build=BUILD, top=TOP))
+        stub.chmod(0o755)
+    (folder / "test_inner.py").write_text(NEVER_ENDS)
+    return shutil.copy(TOP / "scripts/check", folder / "scripts")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_check_ends_and_leaves_nothing(folder, ending):
+    """Also while a test waits for a server that does not answer."""
+    pytest.importorskip("xdist")
+    for name in ("started", "tmp"):
+        (folder / name).mkdir()
+    with open(folder / "log", "w", encoding="ascii") as log:
+        check = subprocess.Popen([check_of_stubs(folder)], stdout=log, stderr=log,
+                                 env={**os.environ, "TMPDIR": str(folder / "tmp")})
+    assert wait_until(lambda: len(os.listdir(folder / "started")) == 2, 60), (folder / "log").read_text()
+    check.send_signal(ending)
+    assert check.wait(timeout=120) == 1
+    assert str(folder) not in run("ps", "axww", "-o", "args").stdout
+    assert os.listdir(folder / "tmp") == []
