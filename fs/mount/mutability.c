@@ -129,7 +129,7 @@ static enum mutability_reason mutability_of_overlay(const struct mountinfo *list
 
 	if (overlay_layers_of(entry, &layers) < 0 || layers.count == 0)
 		return MUTABILITY_UNKNOWN;
-	if (layers.has_upper)
+	if (layers.upper)
 		return MUTABILITY_UPPER_LAYER;
 	/* libcomposefs names its mounts so; they were made from layers that are hidden now.
 	 */

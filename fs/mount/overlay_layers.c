@@ -61,13 +61,16 @@ static int overlay_layers_option(struct overlay_layers *layers, char *option)
 		return 0;
 	*value++ = '\0';
 	mountinfo_unescape(value);
-	if (strcmp(option, "upperdir") == 0)
-		layers->has_upper = true;
-	else if (strcmp(option, "lowerdir") == 0)
+	if (strcmp(option, "upperdir") == 0) {
+		free(layers->upper);
+		layers->upper = strdup(value);
+		return layers->upper ? 0 : -ENOMEM;
+	}
+	if (strcmp(option, "lowerdir") == 0)
 		return overlay_layers_split(layers, value);
-	else if (strcmp(option, "lowerdir+") == 0)
+	if (strcmp(option, "lowerdir+") == 0)
 		return overlay_layers_add(layers, value);
-	else if (strcmp(option, "datadir+") == 0) {
+	if (strcmp(option, "datadir+") == 0) {
 		layers->has_data = true;
 		return overlay_layers_add(layers, value);
 	}
@@ -93,5 +96,6 @@ void overlay_layers_fini(struct overlay_layers *layers)
 	for (size_t i = 0; i < layers->count; i++)
 		free(layers->lower[i]);
 	free(layers->lower);
+	free(layers->upper);
 	*layers = (struct overlay_layers){.count = 0};
 }

@@ -16,13 +16,13 @@
  * @lower:     names of the read-only layers, the upper one first; @count of them. The names
  *             are those that were given when the overlay was made: they may be relative to
  *             a directory that is not known, and lead elsewhere by now
- * @has_upper: there is a layer that is written to
+ * @upper:     name of the layer that is written to; NULL where there is none
  * @has_data:  the last layers only have data (composefs)
  */
 struct overlay_layers {
 	char **lower;
 	size_t count;
-	bool has_upper;
+	char *upper;
 	bool has_data;
 };
 

@@ -31,7 +31,7 @@ static void test_one_list(void **state)
 	assert_string_equal(layers.lower[0], "/a");
 	assert_string_equal(layers.lower[1], "l/B");
 	assert_string_equal(layers.lower[2], "/c");
-	assert_false(layers.has_upper || layers.has_data);
+	assert_false(layers.upper || layers.has_data);
 }
 
 static void test_one_by_one(void **state)
@@ -44,18 +44,19 @@ static void test_one_by_one(void **state)
 	assert_string_equal(layers.lower[0], "/a:b");
 	assert_string_equal(layers.lower[1], "/c");
 	assert_string_equal(layers.lower[2], "/d");
-	assert_true(layers.has_data && !layers.has_upper);
+	assert_true(layers.has_data && !layers.upper);
 }
 
 static void test_data_and_upper(void **state)
 {
 	scope_overlay_layers struct overlay_layers layers =
-		of("rw,lowerdir=/a::/d::/e,upperdir=/u,workdir=/w");
+		of("rw,lowerdir=/a::/d::/e,upperdir=/u:p\\054q,workdir=/w");
 
 	(void)state;
 	assert_int_equal(layers.count, 3);
 	assert_string_equal(layers.lower[2], "/e");
-	assert_true(layers.has_data && layers.has_upper);
+	assert_true(layers.has_data);
+	assert_string_equal(layers.upper, "/u:p,q");
 }
 
 /* Commas, spaces and backslashes are octal; a colon of a name has a backslash before it. */
@@ -80,7 +81,7 @@ static void test_none(void **state)
 		scope_overlay_layers struct overlay_layers layers = of(options[i]);
 
 		assert_int_equal(layers.count, 0);
-		assert_false(layers.has_upper || layers.has_data);
+		assert_false(layers.upper || layers.has_data);
 	}
 }
 
