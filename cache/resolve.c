@@ -24,6 +24,7 @@
 #include "cache/store/store.h"
 #include "cache/table.h"
 #include "cache/tree/alias.h"
+#include "cache/tree/layers.h"
 #include "cache/tree/pairing.h"
 #include "cache/tree/records.h"
 #include "cache/tree/source.h"
@@ -123,7 +124,8 @@ void resolver_free(struct resolver *resolver)
 struct inquiry {
 	struct resolver *resolver;
 	const char *path;
-	int source_dir;	   /* open, if the caller has it; else -1 */
+	const struct statx *stx; /* of the pyc; the caller's */
+	int source_dir;		 /* open, if the caller has it; else -1 */
 	char *source_path; /* the source's, by its name; @source may be at a link's end */
 	struct content_file file;
 	struct source source;
@@ -335,6 +337,18 @@ static void inquiry_check_record(struct inquiry *inquiry)
 						: PYC_CHECK_BAD;
 }
 
+/* Is the source from a layer of the image above the pyc's? */
+static void inquiry_check_layer(struct inquiry *inquiry)
+{
+	struct layers_file pyc = {.path = inquiry->path, .stx = inquiry->stx};
+	struct layers_file source = {.path = inquiry->source.path,
+				     .stx = &inquiry->source.stx};
+
+	if (source.path)
+		inquiry->facts.layer =
+			layers_compare(&inquiry->resolver->tree->layers, &pyc, &source);
+}
+
 /* Decides with the expensive facts filled in as far as the verdict needs them. */
 static void inquiry_decide(struct inquiry *inquiry, struct pyc_decision *ret)
 {
@@ -351,8 +365,9 @@ static void inquiry_decide(struct inquiry *inquiry, struct pyc_decision *ret)
 	if (!pyc_reason_is_of_times(ret->reason))
 		return;
 	inquiry_check_record(inquiry);
+	inquiry_check_layer(inquiry);
 	/* The edit may have been compiled, too; until now a proof did not matter. */
-	if (inquiry->facts.record == PYC_CHECK_BAD)
+	if (inquiry->facts.record == PYC_CHECK_BAD || inquiry->facts.layer == PYC_CHECK_BAD)
 		inquiry_look_up_proof(inquiry, policy);
 	pyc_decide(&inquiry->facts, policy, ret);
 }
@@ -386,6 +401,7 @@ static int inquiry_begin(struct resolver *resolver, const struct pyc_question *q
 	*inquiry = (struct inquiry){
 		.resolver = resolver,
 		.path = question->path,
+		.stx = question->stx,
 		.source_dir = question->source_dir,
 		.is_survey = question->depth == PYC_DEPTH_SURVEY,
 		.has_one_name = question->stx->stx_nlink <= 1,
@@ -468,6 +484,7 @@ static void inquiry_look_at_all(struct inquiry *inquiry)
 	inquiry_check_source(inquiry);
 	inquiry_find_proof(inquiry);
 	inquiry_check_record(inquiry);
+	inquiry_check_layer(inquiry);
 }
 
 /* Finds the facts that decide what an interpreter does with the file on the disk. */

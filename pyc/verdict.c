@@ -59,6 +59,8 @@ static const struct reason_entry reasons[] = {
 		"the times differ, and nothing proves that it was compiled from the source file"},
 	[PYC_R_EDITED] = {PYC_STALE, "edited",
 		"the source file is not what its package installed, and only times speak for the bytecode"},
+	[PYC_R_LATER_LAYER] = {PYC_STALE, "later-layer",
+		"the source file is from a later layer of the image than it, and only times speak for it"},
 	[PYC_R_PROOFS_UNREAD] = {PYC_STALE, "proofs-unread",
 		"only times speak for it, and whether it was disproved could not be read"},
 	[PYC_R_UNMATCHABLE] = {PYC_STALE, "unmatchable",
@@ -239,6 +241,9 @@ static enum pyc_reason judge_mismatch(const struct pyc_facts *facts,
 		return reason;
 	if (facts->record == PYC_CHECK_BAD)
 		return PYC_R_EDITED;
+	/* Sources without content are equal, whoever made them. */
+	if (facts->layer == PYC_CHECK_BAD && reason != PYC_R_EMPTY)
+		return PYC_R_LATER_LAYER;
 	return policy->proofs_unread ? PYC_R_PROOFS_UNREAD : reason;
 }
 

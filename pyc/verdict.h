@@ -49,7 +49,9 @@ enum pyc_reason {
 	PYC_R_NEWER,	     /* the source is newer than the embedded time */
 	PYC_R_NOT_CANONICAL, /* the source is older, but not by canonicalisation */
 	PYC_R_NOT_PROVED,    /* trust=verified and there is no proof */
-	PYC_R_EDITED, /* only times speak for it, and its package's record does not */
+	PYC_R_EDITED,	   /* only times speak for it, and its package's record does not */
+	PYC_R_LATER_LAYER, /* only times speak for it, and its source is from a layer above
+			    */
 	PYC_R_PROOFS_UNREAD, /* only times speak for it, and it may have been disproved */
 	PYC_R_UNMATCHABLE,   /* no mtime word can match the source's time in this version */
 	PYC_R_UNKNOWN_FLAGS, /* header flags that no interpreter knows */
@@ -147,6 +149,9 @@ enum pyc_check { PYC_CHECK_UNKNOWN, PYC_CHECK_OK, PYC_CHECK_BAD };
  *
  * @record:        OK: the source is what its package installed; BAD: it is not, or the
  * record cannot be read. Matters only to pyc_reason_is_of_times()
+ * @layer:         BAD: the source is from a layer of the image above the pyc's. Matters
+ * where
+ *                 @record does
  *
  * @body, @hash and @proof cost something to find out; pyc_verdict_needs() tells which
  * of them the verdict depends on.
@@ -167,6 +172,7 @@ struct pyc_facts {
 	enum pyc_check hash;
 	enum pyc_check proof;
 	enum pyc_check record;
+	enum pyc_check layer;
 };
 
 /**

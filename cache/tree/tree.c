@@ -53,6 +53,7 @@ void tree_close(struct tree *tree)
 {
 	close_fd(&tree->root_fd);
 	close_fd(&tree->host_fd);
+	layers_fini(&tree->layers);
 	free(tree->view_path);
 	tree->view_path = NULL;
 }

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "cache/tree/layers.h"
+
 /**
  * struct tree - a source tree
  * @root_fd:   O_PATH descriptor of its root; owned
@@ -24,6 +26,7 @@
  * @mount_id:  the number, in /proc/self/mountinfo, of the mount that the source was found
  *             on; 0 where it is not known
  * @is_clone:  @root_fd is a private copy of the mount, without submounts
+ * @layers:    those of an overlay, where they are known (fs/mount/tree_layers.h)
  *
  * Immutable once opened; safe from any thread.
  */
@@ -33,6 +36,7 @@ struct tree {
 	char *view_path;
 	uint64_t mount_id;
 	bool is_clone;
+	struct layers layers;
 };
 
 /**

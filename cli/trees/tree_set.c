@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/scope.h"
+#include "fs/mount/tree_layers.h"
 
 char *tree_set_locate(const char *root, const char *path)
 {
@@ -93,6 +94,7 @@ int tree_set_open(struct tree_set *set, const char *path, const char *root,
 		return r;
 	}
 	set->mutability = mutability_of(&set->tree, set->path, options->mutability);
+	tree_layers_find(&set->tree, set->path);
 	tree_set_read_proofs(options, &set->proofs);
 	policy.immutable = set->mutability.immutable;
 	set->resolver = resolver_new_for_walk(&set->tree, &policy, &set->proofs);

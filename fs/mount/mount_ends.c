@@ -15,6 +15,7 @@
 #include "base/path.h"
 #include "base/scope.h"
 #include "fs/mount/mountinfo.h"
+#include "fs/mount/tree_layers.h"
 
 /* @path as those see it whose root directory is @root; NULL where they do not. */
 static const char *mount_ends_seen_from(const char *root, const char *path)
@@ -180,6 +181,7 @@ int mount_ends_open(struct mount_ends *ends, const struct mount_options *options
 	if (r < 0)
 		return r;
 	mount_ends_judge(ends, options);
+	tree_layers_find(&ends->tree, ends->source);
 	mount_ends_find_cache(ends, options);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The verdict: every reason once by hand, then the promises over a grid of some
- * thirty million combinations of facts and policy. What Python accepts, what canonfs
+ * forty million combinations of facts and policy. What Python accepts, what canonfs
  * forgives and which bytes may differ is written down here again, in other words than in
  * pyc/verdict.c, from DESIGN and from the runs of real interpreters.
  */
@@ -748,6 +748,39 @@ static void test_edited_sources(void **state)
 	expect_as_on_disk(&s, PYC_R_MATCHES, true);
 }
 
+/* What came with a later layer is forgiven nothing that only times speak for. */
+static void test_sources_of_later_layers(void **state)
+{
+	struct setting s = usual();
+
+	(void)state;
+	s.facts.layer = PYC_CHECK_BAD;
+	s.facts.record = PYC_CHECK_OK; /* the bytecode may be of the package before it */
+	for (int trust = PYC_TRUST_CANONICAL; trust <= PYC_TRUST_SIZE; trust++) {
+		s.policy.trust = (enum pyc_trust)trust;
+		expect_as_on_disk(&s, PYC_R_LATER_LAYER, false);
+	}
+	s.facts.record = PYC_CHECK_BAD;
+	expect_as_on_disk(&s, PYC_R_EDITED, false);
+	s.facts.record = PYC_CHECK_UNKNOWN;
+	s.facts.layer = PYC_CHECK_OK;
+	expect_restamped(&s, PYC_R_CANONICAL, 0);
+	s.facts.layer = PYC_CHECK_BAD;
+	s.facts.proof = PYC_CHECK_OK;
+	expect_restamped(&s, PYC_R_PROVED, 0);
+	s.facts.proof = PYC_CHECK_UNKNOWN;
+	set_epoch(&s, COMPILED); /* the view must not make it match */
+	expect_spoiled(&s, PYC_R_LATER_LAYER);
+	s = usual();
+	s.facts.layer = PYC_CHECK_BAD;
+	set_times(&s, COMPILED);
+	expect_as_on_disk(&s, PYC_R_MATCHES, true);
+	set_times(&s, 0);
+	set_header(&s, PYTHON311, 0, COMPILED, 0);
+	s.facts.source_size = 0;
+	expect_restamped(&s, PYC_R_EMPTY, 0);
+}
+
 static void test_disproofs(void **state)
 {
 	struct setting s = usual();
@@ -950,6 +983,7 @@ static void test_names_for_output(void **state)
 		"not-canonical",
 		"not-proved",
 		"edited",
+		"later-layer",
 		"proofs-unread",
 		"unmatchable",
 		"unknown-flags",
@@ -1115,9 +1149,10 @@ static bool grid_point(size_t n, struct point *p)
 
 	p->s.policy.trust = (enum pyc_trust)pick(&n, PYC_TRUST_VERIFIED + 1);
 	p->s.policy.hash = (enum pyc_hash_policy)pick(&n, PYC_HASH_UNCHECK + 1);
-	doubt = pick(&n, 3);
+	doubt = pick(&n, 4);
 	p->s.policy.proofs_unread = doubt == 1;
 	p->s.facts.record = doubt == 2 ? PYC_CHECK_BAD : PYC_CHECK_UNKNOWN;
+	p->s.facts.layer = doubt == 3 ? PYC_CHECK_BAD : PYC_CHECK_UNKNOWN;
 	set_grid_view(p, pick(&n, LENGTH(grid_epochs) + 2));
 	return n == 0;
 }
@@ -1188,6 +1223,8 @@ static bool forgiven(const struct point *p)
 		return false;
 	if (sized && facts->source_size == 0)
 		return true;
+	if (facts->layer == PYC_CHECK_BAD)
+		return false;
 	/* In the grid, each pyc has its source's time. */
 	if (p->s.policy.immutable && sized && facts->source_mtime.tv_nsec == 0 &&
 	    p->source_int < embedded)
@@ -1408,6 +1445,7 @@ int main(void)
 		cmocka_unit_test(test_proofs),
 		cmocka_unit_test(test_proofs_that_could_not_be_read),
 		cmocka_unit_test(test_edited_sources),
+		cmocka_unit_test(test_sources_of_later_layers),
 		cmocka_unit_test(test_disproofs),
 		cmocka_unit_test(test_times_that_nothing_matches),
 		cmocka_unit_test(test_hash_pycs_are_kept),
