@@ -50,8 +50,7 @@ enum pyc_reason {
 	PYC_R_NOT_CANONICAL, /* the source is older, but not by canonicalisation */
 	PYC_R_NOT_PROVED,    /* trust=verified and there is no proof */
 	PYC_R_EDITED,	   /* only times speak for it, and its package's record does not */
-	PYC_R_LATER_LAYER, /* only times speak for it, and its source is from a layer above
-			    */
+	PYC_R_LATER_LAYER, /* only times speak for it; its source is from a layer above */
 	PYC_R_PROOFS_UNREAD, /* only times speak for it, and it may have been disproved */
 	PYC_R_UNMATCHABLE,   /* no mtime word can match the source's time in this version */
 	PYC_R_UNKNOWN_FLAGS, /* header flags that no interpreter knows */
@@ -148,10 +147,9 @@ enum pyc_check { PYC_CHECK_UNKNOWN, PYC_CHECK_OK, PYC_CHECK_BAD };
  * @proof:         OK: a recompile gave this body; BAD: it gave another
  *
  * @record:        OK: the source is what its package installed; BAD: it is not, or the
- * record cannot be read. Matters only to pyc_reason_is_of_times()
+ *                 record cannot be read. Matters only to pyc_reason_is_of_times()
  * @layer:         BAD: the source is from a layer of the image above the pyc's. Matters
- * where
- *                 @record does
+ *                 where @record does
  *
  * @body, @hash and @proof cost something to find out; pyc_verdict_needs() tells which
  * of them the verdict depends on.
