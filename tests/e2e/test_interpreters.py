@@ -285,11 +285,11 @@ def in_chroot(root, function, *arguments):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        with contextlib.suppress(BaseException):
+        # What is imported after chroot() would be the image's.
+        with contextlib.suppress(BaseException), open(writing, "w", encoding="ascii") as pipe:
             os.chroot(root)
             os.chdir("/")
-            with open(writing, "w", encoding="ascii") as pipe:
-                json.dump(function(*arguments), pipe)
+            json.dump(function(*arguments), pipe)
         os._exit(0)
     os.close(writing)
     with open(reading, encoding="ascii") as pipe:
