@@ -305,6 +305,19 @@ def image(name):
     return pathlib.Path(made.stdout.strip())
 
 
+@contextlib.contextmanager
+def stopped(*pids):
+    """Processes that do nothing meanwhile."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
 # ---- counting requests ----
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import time
 import pytest
 
 import corpus
-from conftest import CANONFS, missing, mounted, mounts_at, requests_of, run, servers, wait_until
+from conftest import CANONFS, missing, mounted, mounts_at, requests_of, run, servers, stopped, wait_until
 from control import HOSTILE_ANSWERS, HOSTILE_NUMBERS, HOSTILE_TEXTS, LIMIT, answering, ask, canonfs, \
     connected, device_of, directory, harmless, processes, short, socket_of, status, \
     status_of
@@ -39,18 +39,6 @@ def place(folder):
         folder.joinpath(name, "file").write_text(name)
         folder.joinpath(f"at-{name}").mkdir()
     return folder
-
-
-@contextlib.contextmanager
-def stopped(*pids):
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
 
 
 def says(result, code, pattern):

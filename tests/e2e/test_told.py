@@ -6,14 +6,13 @@ import mmap
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
-from conftest import counted, mounted, requests_of, run, servers, wait_until
+from conftest import counted, mounted, requests_of, run, servers, stopped, wait_until
 from control import canonfs, status_of
 
 EXPIRED_S = 1.3  # a change is seen within a second
@@ -275,17 +274,6 @@ def test_status_says_it(tree, point):
 
 # ---- more than can be told ----
 
-@contextlib.contextmanager
-def stopped(pids):
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
 def test_events_that_are_lost(tree):
     """Everything is looked at then; what others have mounted below the mount stays."""
     before, number = servers(), int(QUEUE.read_text())
@@ -301,7 +289,7 @@ def test_events_that_are_lost(tree):
         (tree / "kept").mkdir()
         time.sleep(EXPIRED_S)
         run("mount", "-t", "tmpfs", "tmpfs", point / "kept")
-        with stopped(servers() - before):
+        with stopped(*(servers() - before)):
             for number in range(100):
                 (tree / f"many{number}").touch()
             for change in (create, create_directory, replace, edit_secretly, change_mode,
@@ -350,7 +338,7 @@ def test_a_mount_below_stays(tree, point):
         for change in (append, change_mode, touch, create, replace):
             change(tree)
         os.rename(tree / "dir/inner", tree / "dir/other")
-        with stopped(servers()):
+        with stopped(*servers()):
             (tree / "dir").rename(tree / "moved")
             (tree / "moved").rename(tree / "dir")
         time.sleep(EXPIRED_S)
